@@ -61,7 +61,7 @@ def evaluate(
     """
     records, scores = [], {}
     for pattern in patterns:
-        chosen = _having(data, np.asarray(rows), pattern)
+        chosen = having(data, np.asarray(rows), pattern)
         targets = data.targets[torch.from_numpy(chosen)].numpy()
         for variant, values in predict_all(method, data, chosen, pattern).items():
             measured = data.task.metrics(values, targets)
@@ -71,7 +71,7 @@ def evaluate(
     return pd.DataFrame(records, columns=["pattern", "variant", "metric", "value"]), scores
 
 
-def _having(data: MultimodalData, rows: np.ndarray, pattern: tuple[str, ...]) -> np.ndarray:
+def having(data: MultimodalData, rows: np.ndarray, pattern: tuple[str, ...]) -> np.ndarray:
     """The rows whose samples have every modality of the pattern."""
     if data.present is None:
         return rows

@@ -1,0 +1,139 @@
+"""Statistics of the protocol (section 6 of the design): intervals over seeds, paired differences, ranks over blocks (Demsar 2006).
+
+A *block* is one row of a table with one column per method, for instance one data set with one availability pattern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+BY = ("data_set", "method", "label_fraction", "pattern", "variant", "metric")
+WILCOXON_SEEDS = 6  # below six pairs the exact two-sided test cannot reach 0.05 (smallest p = 2 / 2^n)
+
+
+def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, int]:
+    """Mean, half width of its `level` t interval, and the number of finite values; the half width of one value is NaN."""
+    values = np.asarray(values, dtype=float)
+    values = values[np.isfinite(values)]
+    n = len(values)
+    if n < 2:
+        return (float(values[0]) if n else np.nan), np.nan, n
+    half = stats.t.ppf(0.5 + level / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    return float(values.mean()), float(half), n
+
+
+def summarize(frame: pd.DataFrame, by: Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
+    """Mean and interval over seeds of `value`, one row per group: `by`, mean, half, low, high, sd, n.
+
+    by: grouping columns (default: those of `BY` that the frame has). Raises ValueError when a group holds one seed twice,
+    because then something that differs between runs is missing from `by`.
+    """
+    by = [name for name in (BY if by is None else by) if by is not None or name in frame]
+    repeated = frame.duplicated([*by, "seed"])
+    if repeated.any():
+        row = frame[repeated].iloc[0][[*by, "seed"]].to_dict()
+        raise ValueError(f"{row} occurs more than once: add the column that tells these rows apart to by={list(by)}, or select first")
+    rows = []
+    for group, part in frame.groupby(by, sort=False, dropna=False):
+        mean, half, n = t_interval(part["value"], level)
+        spread = {"mean": mean, "half": half, "low": mean - half, "high": mean + half, "sd": part["value"].std(), "n": n}
+        rows.append(dict(zip(by, group, strict=True)) | spread)
+    return pd.DataFrame(rows, columns=[*by, "mean", "half", "low", "high", "sd", "n"])
+
+
+def paired(frame: pd.DataFrame, a: str, b: str, by: Sequence[str] | None = None, column: str = "method", level: float = 0.95) -> pd.DataFrame:
+    """Differences a - b of `value` paired by seed, one row per group: `by`, difference, half, low, high, n, p_t, p_wilcoxon.
+
+    a, b: two values of `column`. Seeds that only one side has are left out (n counts pairs). `p_wilcoxon` is NaN under six pairs.
+    """
+    chosen = BY if by is None else by
+    by = [name for name in chosen if name != column and (by is not None or name in frame)]
+    missing = [name for name in (a, b) if name not in set(frame[column])]
+    if missing:
+        raise ValueError(f"{column} '{missing[0]}' is not in the table, which has {sorted(set(frame[column].astype(str)))}")
+    sides = [frame.loc[frame[column] == name, [*by, "seed", "value"]] for name in (a, b)]
+    if any(side.duplicated([*by, "seed"]).any() for side in sides):
+        raise ValueError(f"a seed occurs twice within a group of {by}: add the column that tells the rows apart, or select first")
+    both = sides[0].merge(sides[1], on=[*by, "seed"], suffixes=("_a", "_b"))
+    both["difference"] = both["value_a"] - both["value_b"]
+    rows = []
+    for group, part in both.groupby(by, sort=False, dropna=False):
+        values = part["difference"].dropna()
+        mean, half, n = t_interval(values, level)
+        tests = {"n": n, "p_t": _p_t(values), "p_wilcoxon": _p_wilcoxon(values)}
+        rows.append(dict(zip(by, group, strict=True)) | {"difference": mean, "half": half, "low": mean - half, "high": mean + half} | tests)
+    return pd.DataFrame(rows, columns=[*by, "difference", "half", "low", "high", "n", "p_t", "p_wilcoxon"])
+
+
+def _p_t(values: pd.Series) -> float:
+    return np.nan if len(values) < 2 or np.ptp(values) == 0 else float(stats.ttest_1samp(values, 0).pvalue)
+
+
+def _p_wilcoxon(values: pd.Series) -> float:
+    return np.nan if len(values) < WILCOXON_SEEDS or not values.any() else float(stats.wilcoxon(values).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """Holm's step-down adjustment of a family of p values."""
+    from statsmodels.stats.multitest import multipletests  # slow to import
+
+    return multipletests(p_values, method="holm")[1]
+
+
+def ranks(table: pd.DataFrame, higher_is_better: bool = True) -> pd.DataFrame:
+    """Rank of each method in each block, 1 = best, ties averaged. Raises ValueError naming the first cell without a number."""
+    holes = table.isna()
+    if holes.to_numpy().any():
+        block, method = next((row, name) for row in table.index for name in table if holes.loc[row, name])
+        raise ValueError(f"method '{method}' has no number in block '{block}': leave out the block or the method")
+    return table.rank(axis=1, ascending=not higher_is_better)
+
+
+def mean_ranks(table: pd.DataFrame, higher_is_better: bool = True) -> pd.Series:
+    """Average rank of each method over the blocks (rows), best first."""
+    return ranks(table, higher_is_better).mean().sort_values()
+
+
+def critical_difference(n_methods: int, n_blocks: int, alpha: float = 0.05) -> float:
+    """Nemenyi's critical difference of two average ranks: q_alpha sqrt(k (k + 1) / (6 N))."""
+    q = stats.studentized_range.ppf(1 - alpha, n_methods, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(n_methods * (n_methods + 1) / (6 * n_blocks)))
+
+
+def friedman(table: pd.DataFrame) -> dict[str, float]:
+    """Friedman's test over blocks x methods (at least 2 x 3), tie-corrected, with Iman and Davenport's F and the critical difference."""
+    n, k = table.shape
+    if n < 2 or k < 3:
+        raise ValueError(f"Friedman's test needs at least 2 blocks and 3 methods, this table has {n} and {k}")
+    chi2, p = stats.friedmanchisquare(*(table[name] for name in table))
+    rest = n * (k - 1) - chi2
+    f = (n - 1) * chi2 / rest if rest > 0 else np.inf  # all blocks agree: F is infinite
+    p_f = stats.f.sf(f, k - 1, (k - 1) * (n - 1))
+    return {"chi2": float(chi2), "p": float(p), "f": float(f), "p_f": float(p_f), "blocks": n, "methods": k, "cd": critical_difference(k, n)}
+
+
+def nemenyi(table: pd.DataFrame) -> pd.DataFrame:
+    """p values of all pairs of methods after Friedman's test, `(k, k)` with labels."""
+    import scikit_posthocs as posthocs  # slow to import
+
+    return posthocs.posthoc_nemenyi_friedman(table.reset_index(drop=True))
+
+
+def wilcoxon_holm(table: pd.DataFrame, adjust: bool = True) -> pd.DataFrame:
+    """p values of Wilcoxon's signed-rank test for all pairs, `(k, k)` with labels, adjusted after Holm over the pairs."""
+    pairs = list(combinations(table.columns, 2))
+    p = np.array([stats.wilcoxon(table[a], table[b]).pvalue if (table[a] != table[b]).any() else 1.0 for a, b in pairs])
+    result = pd.DataFrame(1.0, index=table.columns, columns=table.columns)
+    for (a, b), value in zip(pairs, holm(p) if adjust else p, strict=True):
+        result.loc[a, b] = result.loc[b, a] = value
+    return result
+
+
+def smallest_p(n_methods: int, n_blocks: int) -> float:
+    """The smallest p that exact Wilcoxon with Holm can reach: 2 / 2^N times the number of pairs, at most 1."""
+    return min(1.0, 2.0 ** (1 - n_blocks) * n_methods * (n_methods - 1) / 2)
