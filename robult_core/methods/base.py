@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from robult_core.encoders import Spec, make_encoder
 from robult_core.tasks import Task
 
 
@@ -67,3 +68,36 @@ def complete_rows(batch: Batch) -> Tensor:
     if batch.present is None:
         return torch.ones(len(batch), dtype=torch.bool, device=batch.labeled.device)
     return batch.present.all(dim=0)
+
+
+def make_classifier(width: int, n_outputs: int) -> nn.Module:
+    """The head of Robult's c and of every baseline that has no head of its own: `(B, width) -> (B, n_outputs)`, linear."""
+    return nn.Linear(width, n_outputs)
+
+
+def present_mask(batch: Batch, n_modalities: int) -> Tensor:
+    """`(M, B)` bool: which sample has which modality."""
+    if batch.present is not None:
+        return batch.present
+    return torch.ones(n_modalities, len(batch), dtype=torch.bool, device=batch.labeled.device)
+
+
+def rows_or_first(mask: Tensor) -> Tensor:
+    """Indices where `mask`, or row 0 where it is empty: a network then still runs, and its loss of no labelled row is a differentiable 0."""
+    return mask.nonzero().squeeze(-1) if mask.any() else torch.zeros(1, dtype=torch.long, device=mask.device)
+
+
+def take(inputs: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
+    """The same modalities for some rows."""
+    return {name: x[rows] for name, x in inputs.items()}
+
+
+def make_encoders(specs: Mapping[str, Spec], width: int, dropout: float) -> nn.ModuleList:
+    """f_1 … f_M in the order of `specs` (reading 23); a list, because modality names may be anything."""
+    return nn.ModuleList(make_encoder(spec, width, dropout) for spec in specs.values())
+
+
+def check_choice(value: str, name: str, allowed: tuple[str, ...]) -> None:
+    """ValueError where a configuration names an unknown variant."""
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}: choose one of {list(allowed)}")
