@@ -37,16 +37,27 @@ def summarize(frame: pd.DataFrame, by: Sequence[str] | None = None, level: float
     repeated = frame.duplicated([*by, "seed"])
     if repeated.any():
         row = frame[repeated].iloc[0][[*by, "seed"]].to_dict()
-        raise ValueError(f"{row} occurs more than once: add the column that tells these rows apart to by={list(by)}, or select first")
+        raise ValueError(
+            f"{row} occurs more than once: add the column that tells these rows apart to by={list(by)}, or select first"
+        )
     rows = []
     for group, part in frame.groupby(by, sort=False, dropna=False):
         mean, half, n = t_interval(part["value"], level)
-        spread = {"mean": mean, "half": half, "low": mean - half, "high": mean + half, "sd": part["value"].std(), "n": n}
+        spread = {
+            "mean": mean,
+            "half": half,
+            "low": mean - half,
+            "high": mean + half,
+            "sd": part["value"].std(),
+            "n": n,
+        }
         rows.append(dict(zip(by, group, strict=True)) | spread)
     return pd.DataFrame(rows, columns=[*by, "mean", "half", "low", "high", "sd", "n"])
 
 
-def paired(frame: pd.DataFrame, a: str, b: str, by: Sequence[str] | None = None, column: str = "method", level: float = 0.95) -> pd.DataFrame:
+def paired(
+    frame: pd.DataFrame, a: str, b: str, by: Sequence[str] | None = None, column: str = "method", level: float = 0.95
+) -> pd.DataFrame:
     """Differences a - b of `value` paired by seed, one row per group: `by`, difference, half, low, high, n, p_t, p_wilcoxon.
 
     a, b: two values of `column`. Seeds that only one side has are left out (n counts pairs). `p_wilcoxon` is NaN under six pairs.
@@ -55,10 +66,14 @@ def paired(frame: pd.DataFrame, a: str, b: str, by: Sequence[str] | None = None,
     by = [name for name in chosen if name != column and (by is not None or name in frame)]
     missing = [name for name in (a, b) if name not in set(frame[column])]
     if missing:
-        raise ValueError(f"{column} '{missing[0]}' is not in the table, which has {sorted(set(frame[column].astype(str)))}")
+        raise ValueError(
+            f"{column} '{missing[0]}' is not in the table, which has {sorted(set(frame[column].astype(str)))}"
+        )
     sides = [frame.loc[frame[column] == name, [*by, "seed", "value"]] for name in (a, b)]
     if any(side.duplicated([*by, "seed"]).any() for side in sides):
-        raise ValueError(f"a seed occurs twice within a group of {by}: add the column that tells the rows apart, or select first")
+        raise ValueError(
+            f"a seed occurs twice within a group of {by}: add the column that tells the rows apart, or select first"
+        )
     both = sides[0].merge(sides[1], on=[*by, "seed"], suffixes=("_a", "_b"))
     both["difference"] = both["value_a"] - both["value_b"]
     rows = []
@@ -66,7 +81,11 @@ def paired(frame: pd.DataFrame, a: str, b: str, by: Sequence[str] | None = None,
         values = part["difference"].dropna()
         mean, half, n = t_interval(values, level)
         tests = {"n": n, "p_t": _p_t(values), "p_wilcoxon": _p_wilcoxon(values)}
-        rows.append(dict(zip(by, group, strict=True)) | {"difference": mean, "half": half, "low": mean - half, "high": mean + half} | tests)
+        rows.append(
+            dict(zip(by, group, strict=True))
+            | {"difference": mean, "half": half, "low": mean - half, "high": mean + half}
+            | tests
+        )
     return pd.DataFrame(rows, columns=[*by, "difference", "half", "low", "high", "n", "p_t", "p_wilcoxon"])
 
 
@@ -114,7 +133,15 @@ def friedman(table: pd.DataFrame) -> dict[str, float]:
     rest = n * (k - 1) - chi2
     f = (n - 1) * chi2 / rest if rest > 0 else np.inf  # all blocks agree: F is infinite
     p_f = stats.f.sf(f, k - 1, (k - 1) * (n - 1))
-    return {"chi2": float(chi2), "p": float(p), "f": float(f), "p_f": float(p_f), "blocks": n, "methods": k, "cd": critical_difference(k, n)}
+    return {
+        "chi2": float(chi2),
+        "p": float(p),
+        "f": float(f),
+        "p_f": float(p_f),
+        "blocks": n,
+        "methods": k,
+        "cd": critical_difference(k, n),
+    }
 
 
 def nemenyi(table: pd.DataFrame) -> pd.DataFrame:

@@ -6,8 +6,8 @@
     failed/<key>.json              configuration and error of a run that failed (removed when it succeeds)
     locks/, tmp/, damaged/         who computes what; folders in the making; records that failed their check, set aside
 
-A record is made in tmp/, flushed to the disk and renamed into place: the rename is atomic, and whoever comes second finds the name taken and
-drops its copy. Locks only save double work; the operating system drops them when their holder dies.
+A record is made in tmp/, flushed to the disk and renamed into place, which is atomic. One process computes a run while it holds the lock of
+its key; the operating system drops the lock when its holder dies.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMAT = 1
 KEY_LENGTH = 64
@@ -87,13 +89,19 @@ class Record:
     def read(self, name: str) -> bytes:
         """Content of one file after checking its hash; KeyError where the run did not keep it, DamagedRecord where it changed."""
         if name not in self.content["files"]:
-            raise KeyError(f"run {self.key[:12]} kept no {name}, only {sorted(self.content['files'])}: ask for it in its RunConfig and run it again")
+            raise KeyError(
+                f"run {self.key[:12]} kept no {name}, only {sorted(self.content['files'])}: ask for it in its RunConfig and run it again"
+            )
         try:
             content = (self.folder / name).read_bytes()
         except FileNotFoundError:
-            raise DamagedRecord(f"record {self.key[:12]} lost its file {name}: `robult runs prune` sets it aside, then run it again") from None
+            raise DamagedRecord(
+                f"record {self.key[:12]} lost its file {name}: `robult runs prune` sets it aside, then run it again"
+            ) from None
         if sha256(content) != self.content["files"][name]["sha256"]:
-            raise DamagedRecord(f"{name} of record {self.key[:12]} was cut short or edited: `robult runs prune` sets it aside, then run it again")
+            raise DamagedRecord(
+                f"{name} of record {self.key[:12]} was cut short or edited: `robult runs prune` sets it aside, then run it again"
+            )
         return content
 
     def curves(self) -> pd.DataFrame:
@@ -137,9 +145,10 @@ class Store:
             self._replace(self.folder / "store.json", canonical({"format": FORMAT}).encode())
 
     def _replace(self, path: Path, content: bytes) -> None:
-        with tempfile.NamedTemporaryFile(dir=self.folder / "tmp", delete=False) as handle:
-            handle.write(content)
-        os.replace(handle.name, path)
+        making = Path(tempfile.mkdtemp(dir=self.folder / "tmp", prefix=f"{path.stem}-")) / path.name
+        _write_through(making, content)
+        os.replace(making, path)
+        making.parent.rmdir()
 
     def lock(self, key: str, wait: bool = True) -> FileLock:
         """Lock held while a run is computed; as a context manager it raises filelock.Timeout at once when taken and `wait` is False."""
@@ -157,7 +166,9 @@ class Store:
         failed = {path.stem for path in (self.folder / "failed").glob("*.json")}
         found = [key for key in sorted({*self.keys(), *failed}) if key.startswith(prefix)]
         if len(found) != 1:
-            raise ValueError(f"{len(found)} runs in {self.folder} have a key that starts with '{prefix}': `robult runs list` shows them")
+            raise ValueError(
+                f"{len(found)} runs in {self.folder} have a key that starts with '{prefix}': `robult runs list` shows them"
+            )
         return found[0]
 
     def get(self, key: str, files: tuple[str, ...] = ()) -> Record | None:
@@ -169,7 +180,9 @@ class Store:
         for name, entry in content["files"].items():
             path = folder / name
             if not path.exists() or path.stat().st_size != entry["size"]:
-                raise DamagedRecord(f"record {key[:12]} lost its file {name}, or the file was cut short: it is run again")
+                raise DamagedRecord(
+                    f"record {key[:12]} lost its file {name}, or the file was cut short: it is run again"
+                )
         return Record(folder, content) if set(files) <= set(content["files"]) else None
 
     def records(self) -> Iterator[Record]:
@@ -183,37 +196,25 @@ class Store:
                 yield record
 
     def put(self, key: str, content: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
-        """Write one record whole or not at all. A sound one with the same files already there stays; StoreError when the disk is full."""
+        """Write one record whole or not at all, in place of one that is there; the caller holds the lock. StoreError when the disk is full."""
         listing = {name: {"sha256": sha256(data), "size": len(data)} for name, data in sorted(files.items())}
-        content = dict(content) | {"format": FORMAT, "key": key, "files": listing}
+        content = dict(content) | {"key": key, "files": listing}
         body = canonical(content | {"digest": sha256(canonical(content).encode())})
+        final = self.folder / "records" / key
         with _writing(self.folder):
             self._make()
             making = Path(tempfile.mkdtemp(dir=self.folder / "tmp", prefix=f"{key}-"))
             try:
+                (making / "new").mkdir()
                 for name, data in {**files, "record.json": body.encode()}.items():
-                    _write_through(making / name, data)
-                _flush_folder(making)
-                self._publish(making, key, tuple(files))
+                    _write_through(making / "new" / name, data)
+                if final.exists():  # it lacked a file that is asked for now
+                    os.rename(final, making / "old")
+                os.rename(making / "new", final)
+                _flush_folder(final.parent)
             finally:
                 shutil.rmtree(making, ignore_errors=True)
             (self.folder / "failed" / f"{key}.json").unlink(missing_ok=True)
-
-    def _publish(self, making: Path, key: str, files: tuple[str, ...]) -> None:
-        final = self.folder / "records" / key
-        try:
-            poorer = self.get(key, files) is None and final.exists()
-        except DamagedRecord:
-            self.set_aside(key)
-            poorer = False
-        if poorer:  # the old record lacks a file that was asked for
-            os.rename(final, Path(tempfile.mkdtemp(dir=self.folder / "tmp", prefix=f"{key}-")) / "old")
-        try:
-            os.rename(making, final)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        _flush_folder(final.parent)
 
     def put_failed(self, key: str, content: Mapping[str, Any]) -> None:
         """Remember how a run failed, so that it can be repeated alone."""
@@ -244,15 +245,15 @@ class Store:
         return found
 
     def leftovers(self) -> list[Path]:
-        """Folders and files in tmp/ whose writer is gone."""
-        return [path for path in sorted((self.folder / "tmp").glob("*")) if not self._locked(path.name.split("-")[0])]
-
-    def _locked(self, key: str) -> bool:
-        try:
-            with self.lock(key, wait=False):
-                return False
-        except Timeout:
-            return True
+        """Folders and files in tmp/ whose writer is gone: nobody holds the lock of their key."""
+        found = []
+        for path in sorted((self.folder / "tmp").glob("*")):
+            try:
+                with self.lock(path.name.split("-")[0], wait=False):
+                    found.append(path)
+            except Timeout:
+                continue
+        return found
 
 
 @contextmanager
@@ -262,9 +263,13 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError(error.errno, f"no space left for store {folder}: free some and start again, all finished runs are kept") from error
+            raise StoreError(
+                error.errno, f"no space left for store {folder}: free some and start again, all finished runs are kept"
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StoreError(error.errno, f"no permission to write to store {folder}: choose another folder or change its rights") from error
+            raise StoreError(
+                error.errno, f"no permission to write to store {folder}: choose another folder or change its rights"
+            ) from error
         raise
 
 
@@ -276,8 +281,6 @@ def _read_json(folder: Path) -> dict[str, Any]:
         digest = content.pop("digest")
     except (OSError, ValueError, KeyError, AttributeError):
         raise DamagedRecord(f"record.json of {short} is missing or cut short: it is set aside and run again") from None
-    if content.get("format", 0) > FORMAT:
-        raise StoreError(f"record {short} was written by a newer robult_core (format {content['format']}): update robult_core")
     if digest != sha256(canonical(content).encode()) or content["key"] != folder.name:
         raise DamagedRecord(f"record.json of {short} was edited after it was written: it is set aside and run again")
     return content

@@ -49,7 +49,11 @@ def share(batch: Batch) -> Batch:
 def one_step(balanced: bool) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """Loss terms, averaged over ranks, and gradients after DDP's averaging; on one rank, plainly."""
     method = make_method()
-    wrapped = LossModule(method) if world_size() == 1 else DistributedDataParallel(LossModule(method), find_unused_parameters=True)
+    wrapped = (
+        LossModule(method)
+        if world_size() == 1
+        else DistributedDataParallel(LossModule(method), find_unused_parameters=True)
+    )
     terms = wrapped(share(make_batch(balanced)))
     chosen = terms if balanced else {name: value for name, value in terms.items() if "contrastive" in name}
     torch.stack(list(chosen.values())).sum().backward()
@@ -115,7 +119,9 @@ def test_gradients_of_gathered_rows_sum_over_ranks(ranks):
     assert ranks[1]["gradient"].tolist() == [[9, 9], [12, 12]]
 
 
-@pytest.mark.parametrize("balanced", [True, False], ids=["all terms, labels spread evenly", "contrastive terms, labels spread unevenly"])
+@pytest.mark.parametrize(
+    "balanced", [True, False], ids=["all terms, labels spread evenly", "contrastive terms, labels spread unevenly"]
+)
 def test_two_ranks_equal_one(ranks, balanced):
     values, gradients = one_step(balanced)
     for found in ranks:
@@ -143,7 +149,9 @@ def train_few_steps(fabric: object, path: str) -> None:
     method = make_method().float()
     history = train(method, make_data(), np.arange(64), TRAINING, fabric=fabric)
     if fabric.global_rank == 0:
-        torch.save({"weights": method.state_dict(), "steps": int(history.frame["step"].max()), "ranks": world_size()}, path)
+        torch.save(
+            {"weights": method.state_dict(), "steps": int(history.frame["step"].max()), "ranks": world_size()}, path
+        )
 
 
 def test_a_short_ddp_training_gives_the_weights_of_one_rank(tmp_path):

@@ -26,7 +26,11 @@ def table(expected) -> pd.DataFrame:
 
 
 def seeds(values: dict[str, list[float]]) -> pd.DataFrame:
-    rows = [{"method": name, "seed": seed, "value": value} for name, all_ in values.items() for seed, value in enumerate(all_)]
+    rows = [
+        {"method": name, "seed": seed, "value": value}
+        for name, all_ in values.items()
+        for seed, value in enumerate(all_)
+    ]
     return pd.DataFrame(rows)
 
 
@@ -51,7 +55,9 @@ def test_critical_difference_uses_the_published_quantiles(k, q):
 
 def test_critical_difference_of_demsars_own_example(expected):
     example = expected["demsar_2006_example"]
-    assert statistics.critical_difference(example["k"], example["N"]) == pytest.approx(example["critical_difference"], abs=1e-5)
+    assert statistics.critical_difference(example["k"], example["N"]) == pytest.approx(
+        example["critical_difference"], abs=1e-5
+    )
 
 
 def test_nemenyi_and_wilcoxon_match_the_fixture(table, expected):
@@ -106,7 +112,9 @@ def test_one_value_has_no_interval_and_nan_does_not_count():
 def test_summarize_groups_by_the_columns_that_are_there():
     found = statistics.summarize(seeds({"a": [1.0, 2.0, 3.0], "b": [5.0, 5.0, 5.0]})).set_index("method")
     assert found.loc["a", ["mean", "n"]].tolist() == [2, 3]
-    assert found.loc["a", "half"] == pytest.approx(4.302653 / np.sqrt(3), abs=1e-6)  # t quantile of 2 degrees of freedom
+    assert found.loc["a", "half"] == pytest.approx(
+        4.302653 / np.sqrt(3), abs=1e-6
+    )  # t quantile of 2 degrees of freedom
     assert found.loc["b", "half"] == 0
 
 

@@ -1,0 +1,124 @@
+"""`robult runs`: look into a store of runs, check it, tidy it up (a click group that the command line hangs in)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import click
+import pandas as pd
+
+from robult_core.run import numerics
+from robult_core.store import Store
+from robult_core.study import frame, repeat
+
+
+class _Sentences(click.Group):
+    """Errors that carry a sentence for the reader are printed as one line."""
+
+    def invoke(self, context: click.Context) -> object:
+        try:
+            return super().invoke(context)
+        except (ValueError, OSError, ImportError, KeyError) as error:
+            raise click.ClickException(str(error.args[-1] if isinstance(error, KeyError) else error)) from error
+
+
+@click.group(cls=_Sentences)
+@click.option(
+    "--store", "folder", type=click.Path(path_type=Path), help="Folder of the records [default: out/<profile>/store]."
+)
+@click.pass_context
+def runs(context: click.Context, folder: Path | None) -> None:
+    """Records of finished runs."""
+    folder = folder or Path("out") / os.environ.get("ROBULT_PROFILE", "quick") / "store"
+    if not folder.is_dir():
+        raise click.ClickException(
+            f"there is no store at {folder}: name one with --store, or run `robult reproduce` first"
+        )
+    context.obj = Store(folder)
+
+
+@runs.command("list")
+@click.pass_obj
+def list_runs(store: Store) -> None:
+    """One line per run; * marks one made by other code (never served), ! one that failed."""
+    for record in store.records():
+        stale, seconds = record.content["numerics"] != numerics(), record.content["timings"]["total_seconds"]
+        click.echo(_line(record.key, "*" if stale else " ", record.config) + f" {seconds:7.1f} s")
+    for key, entry in store.failed().items():
+        click.echo(_line(key, "!", entry["config"]) + f" {entry['error']}")
+
+
+def _line(key: str, mark: str, config: dict) -> str:
+    return f"{key[:12]}{mark} {config['data_set']:14} {config['method']:14} seed {config['seed']:<3} labels {config['label_fraction']:<6g}"
+
+
+@runs.command()
+@click.argument("key")
+@click.pass_obj
+def show(store: Store, key: str) -> None:
+    """Everything about one run; the beginning of its key is enough."""
+    key = store.find(key)
+    record = store.get(key)
+    content = dict(store.failed()[key] if record is None else record.content)
+    metrics = content.pop("metrics", None)
+    trace = content.pop("traceback", "")
+    click.echo(
+        f"{json.dumps(content, indent=1)}\n{trace}"
+        + ("" if metrics is None else pd.DataFrame(metrics).to_string(index=False))
+    )
+
+
+@runs.command()
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def export(store: Store, path: Path) -> None:
+    """Write all metrics of all runs as one tidy table to PATH (.parquet or .csv)."""
+    if path.suffix not in (".parquet", ".csv"):
+        raise ValueError(f"{path.name} is neither .parquet nor .csv: choose one of them")
+    tables = [frame(record).assign(current=record.content["numerics"] == numerics()) for record in store.records()]
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    table.to_parquet(path, index=False) if path.suffix == ".parquet" else table.to_csv(path, index=False)
+    click.echo(f"{len(table)} rows of {len(tables)} runs in {path}")
+
+
+@runs.command()
+@click.pass_obj
+def verify(store: Store) -> None:
+    """Check every byte of every record against its hash; exit status 1 if one is damaged."""
+    problems = store.problems()
+    click.echo(
+        "\n".join(
+            [*problems.values(), f"{len(store.keys()) - len(problems)} records are sound, {len(problems)} damaged"]
+        )
+    )
+    if problems:
+        raise SystemExit(1)
+
+
+@runs.command()
+@click.option("--yes", is_flag=True, help="Do it; without this, only say what would be done.")
+@click.pass_obj
+def prune(store: Store, yes: bool) -> None:
+    """Remove records made by other code and what killed runs left behind; damaged records are moved to damaged/."""
+    stale = [record for record in store.records() if record.content["numerics"] != numerics()]
+    damaged, leftovers = store.problems(), store.leftovers()
+    if yes:
+        for path in [*(record.folder for record in stale), *leftovers]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        for key in damaged:
+            store.set_aside(key)
+    verb = "removed" if yes else "would remove (repeat with --yes)"
+    click.echo(
+        f"{verb}: {len(stale)} records of other code, {len(leftovers)} leftovers; set aside: {len(damaged)} damaged records"
+    )
+
+
+@runs.command("repeat")
+@click.argument("key")
+@click.pass_obj
+def repeat_run(store: Store, key: str) -> None:
+    """Compute one failed run again, here, with its full error; a sound record is shown instead."""
+    click.echo(frame(repeat(store.find(key), store))[["pattern", "variant", "metric", "value"]].to_string(index=False))
