@@ -1,0 +1,157 @@
+"""The paper's Tables 1-3 as printed, and ours laid out the same way: metric within modality block, one column per method.
+
+A number of the paper stands beside ours only where the data set has the paper's own features and split (`PAPER_SETS`); every other set is in
+a block headed "other features". **Best** and <u>second</u> are marked; the two sanity rows compete for them like any method.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import numpy as np
+import pandas as pd
+
+from robult_core.statistics import paired, summarize
+from robult_core.store import Store
+
+BLOCK = ["data_set", "pattern", "metric"]
+COLUMNS = {
+    "unimodal": "Unimodal", "prompt_trans": "Prompt-Trans", "gmc": "GMC", "action_mae": "ActionMAE", "robult": "Robult",
+    "linear": "linear", "self_training": "self-training",
+}  # fmt: skip
+BASELINES, SANITY = ("unimodal", "prompt_trans", "gmc", "action_mae"), ("linear", "self_training")
+OTHER = "other features"
+PAPER_SETS = {
+    "mosi-mult": "CMU-MOSI", "mosei-mult": "CMU-MOSEI", "mmimdb": "MM-IMDb", "food101": "UPMC Food-101", "hateful": "Hateful Memes",
+}  # fmt: skip
+METRICS = {  # kind of task: the paper's metrics, and those shown beside them
+    "regression": (("mae", "corr", "f1_gmc", "accuracy"), ("f1",)), "multilabel": (("f1_macro",), ()),
+    "binary": (("auroc",), ("accuracy", "f1_macro")), "classes": (("accuracy",), ("f1_macro",)),
+}  # fmt: skip
+MARKS = {"mae": "regression", "f1_samples": "multilabel", "auroc": "binary"}  # metrics that tell the kind
+ABLATIONS = {  # names in Table 3's CSV, and the weight that is zero; the first is followed by a logistic regression
+    "no_supervised": "supervised_weight", "no_reconstruction": "reconstruction_weight",
+    "no_labeled": "labeled_weight", "no_unlabeled": "unlabeled_weight",
+}  # fmt: skip
+BUDGET = ("training.steps", "training.learning_rate")  # what a method's default run may carry
+
+
+def paper_table(n: int) -> pd.DataFrame:
+    """Table 1, 2 or 3 as printed, tidy: data_set, pattern, method, metric, value."""
+    if n not in (1, 2, 3):
+        raise ValueError(f"the paper has no table {n}: choose 1, 2 or 3")
+    return pd.read_csv(files("robult_core").joinpath(f"paper/table{n}.csv"))
+
+
+def oriented(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with errors (MAE) negated, so that higher is better everywhere."""
+    return rows.assign(value=rows["value"].where(rows["metric"] != "mae", -rows["value"]))
+
+
+def wide(rows: pd.DataFrame) -> pd.DataFrame:
+    """Blocks (data_set, pattern, metric) x methods, means over seeds, in order of appearance."""
+    return rows.pivot_table(index=BLOCK, columns="method", values="value", aggfunc="mean", sort=False)
+
+
+def kinds(rows: pd.DataFrame) -> pd.Series:
+    """Kind of task of each row's data set, told from its metrics: a key of `METRICS`."""
+    told = rows.drop_duplicates(["data_set", "metric"]).set_index("data_set")["metric"].map(MARKS).dropna()
+    return rows["data_set"].map(told.groupby(level=0).first()).fillna("classes")
+
+
+def measured(rows: pd.DataFrame, also: bool = False) -> pd.DataFrame:
+    """Rows of the metrics the paper reports for their kind of task; `also`: and of those shown beside them."""
+    wanted = {kind: names + extra * also for kind, (names, extra) in METRICS.items()}
+    return rows[[metric in wanted[kind] for kind, metric in zip(kinds(rows), rows["metric"], strict=True)]]
+
+
+def paper_rows(results: pd.DataFrame, label_fraction: float = 0.05, variant: str = "") -> pd.DataFrame:
+    """The rows of `run_grid`'s table that the paper's tables have: single modalities and the full set, renamed "full".
+
+    Ablation runs get the ablation's name as `method`; runs with other settings than a method's defaults are left out.
+    """
+    rows = results.assign(method=named(results))
+    for column, value in {"variant": variant, "rows": "test"}.items():
+        rows = rows[rows[column] == value] if column in rows else rows
+    size = rows["pattern"].str.count(r"\+")
+    full = (size > 0) & (size == size.groupby(rows["data_set"]).transform("max"))
+    share = np.isclose(rows["label_fraction"].astype(float), label_fraction)
+    rows = rows.assign(pattern=rows["pattern"].mask(full, "full"))
+    return rows[rows["method"].notna() & share & (full | (size == 0))].reset_index(drop=True)
+
+
+def named(results: pd.DataFrame) -> pd.Series:
+    """Method of each row: itself for its defaults, the ablation's name where just that weight is 0, missing otherwise."""
+    settings = [name for name in results if name.startswith(("hyper.", "training.")) and name not in BUDGET]
+    given = results[settings].notna().sum(axis=1)
+    post = results["post"] if "post" in results else pd.Series("", results.index)
+    method = results["method"].where((given == 0) & (post == ""))
+    for name, weight in ABLATIONS.items():
+        if (column := f"hyper.{weight}") in results:
+            wanted = "logistic" if name == "no_supervised" else ""
+            method = method.mask((results[column] == 0) & (given == 1) & (post == wanted), name)
+    return method
+
+
+def cells(results: pd.DataFrame, label_fraction: float = 0.05) -> pd.DataFrame:
+    """One row per cell: data_set, pattern, metric, method, mean, half, n, place (1 best, 2 second), paper (or NaN), block."""
+    rows = measured(paper_rows(results, label_fraction), also=True)
+    table = summarize(rows[rows["method"].isin(COLUMNS)], by=[*BLOCK, "method"])[
+        [*BLOCK, "method", "mean", "half", "n"]
+    ]
+    signed = oriented(table.assign(value=table["mean"]))
+    table["place"] = signed.groupby(BLOCK, sort=False)["value"].rank(ascending=False, method="min")
+    table["block"] = table["data_set"].map(PAPER_SETS).fillna(OTHER)
+    printed = pd.concat([paper_table(1).replace({"metric": {"f1": "f1_gmc"}}), paper_table(2)])
+    printed = printed.rename(columns={"data_set": "block", "value": "paper"})
+    return table.merge(printed, on=["block", "pattern", "metric", "method"], how="left")
+
+
+def comparison(table: pd.DataFrame) -> pd.DataFrame:
+    """`cells` as text in the paper's layout, valid in HTML and markdown: index block and `BLOCK`, one column per method."""
+    text = table["mean"].map("{:.3f}".format) + table["half"].map(lambda half: f" ± {half:.3f}" if half == half else "")
+    text = text.mask(table["place"] == 1, "<b>" + text + "</b>").mask(table["place"] == 2, "<u>" + text + "</u>")
+    text += table["paper"].map(lambda value: f" (paper {value:g})" if value == value else "")
+    order = table[["block", *BLOCK]].drop_duplicates()
+    order = order.sort_values("block", key=lambda block: block == OTHER, kind="stable")
+    laid = table.assign(text=text).pivot(index=["block", *BLOCK], columns="method", values="text")
+    laid = laid.reindex(pd.MultiIndex.from_frame(order))[[name for name in COLUMNS if name in laid]]
+    return laid.replace("nan", np.nan).fillna("–").rename(columns=COLUMNS).rename_axis(columns=None)
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """A frame as a markdown table, its index as the first columns."""
+    flat = table.reset_index()
+    lines = [list(map(str, flat.columns)), ["---"] * flat.shape[1], *flat.astype(str).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def differences(results: pd.DataFrame, label_fraction: float = 0.05) -> pd.DataFrame:
+    """Robult minus each other method, paired by seed, on the paper's metrics (MAE negated: above 0 Robult is better), and a verdict."""
+    rows = oriented(measured(paper_rows(results, label_fraction)))
+    others = [name for name in COLUMNS if name != "robult" and name in set(rows["method"])]
+    table = pd.concat(
+        [paired(rows, "robult", name, by=BLOCK).assign(against=name) for name in others], ignore_index=True
+    )
+    verdict = np.select([table["low"] > 0, table["high"] < 0], ["better", "worse"], "undecided")
+    return table.drop(columns=["p_t", "p_wilcoxon"]).assign(verdict=verdict)
+
+
+def sanity_sentence(table: pd.DataFrame) -> str:
+    """Where a sanity row has the best mean of all, computed from `cells` so that it cannot be forgotten."""
+    best = table[table["place"] == 1].drop_duplicates(BLOCK)
+    won = best[best["method"].isin(SANITY)]
+    where = ", ".join(f"{row.data_set} {row.pattern} {row.metric} ({COLUMNS[row.method]})" for row in won.itertuples())
+    return f"A sanity row has the best mean in {len(won)} of {len(best)} rows" + (f": {where}." if where else ".")
+
+
+def costs(results: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """Medians over seeds by data set and method: parameters, seconds_per_step, latency_ms (64 samples) of one modality and of all."""
+    found = []
+    for key in results.loc[named(results).isin([*BASELINES, "robult"]), "key"].unique():
+        content = store.get(key).content
+        latency = list(content["timings"]["latency_ms"].values())
+        row = {name: content["config"][name] for name in ("data_set", "method")} | {"parameters": content["parameters"]}
+        row |= {"seconds_per_step": content["timings"]["seconds_per_step"]}
+        found.append(row | {"latency_one_ms": np.median(latency[:-1] or latency), "latency_full_ms": latency[-1]})
+    return pd.DataFrame(found).groupby(["data_set", "method"], sort=False).median().reset_index()
