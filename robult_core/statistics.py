@@ -16,7 +16,7 @@ BY = ("data_set", "method", "label_fraction", "pattern", "variant", "metric")
 WILCOXON_SEEDS = 6  # below six pairs the exact two-sided test cannot reach 0.05 (smallest p = 2 / 2^n)
 
 
-def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, int]:
+def t_interval(values: Sequence[float] | np.ndarray | pd.Series, level: float = 0.95) -> tuple[float, float, int]:
     """Mean, half width of its `level` t interval, and the number of finite values; the half width of one value is NaN."""
     values = np.asarray(values, dtype=float)
     values = values[np.isfinite(values)]
@@ -97,7 +97,7 @@ def _p_wilcoxon(values: pd.Series) -> float:
     return np.nan if len(values) < WILCOXON_SEEDS or not values.any() else float(stats.wilcoxon(values).pvalue)
 
 
-def holm(p_values: Sequence[float]) -> np.ndarray:
+def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Holm's step-down adjustment of a family of p values."""
     from statsmodels.stats.multitest import multipletests  # slow to import
 

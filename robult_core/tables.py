@@ -55,8 +55,9 @@ def wide(rows: pd.DataFrame) -> pd.DataFrame:
 
 def kinds(rows: pd.DataFrame) -> pd.Series:
     """Kind of task of each row's data set, told from its metrics: a key of `METRICS`."""
-    told = rows.drop_duplicates(["data_set", "metric"]).set_index("data_set")["metric"].map(MARKS).dropna()
-    return rows["data_set"].map(told.groupby(level=0).first()).fillna("classes")
+    marked = rows[rows["metric"].isin(MARKS)].drop_duplicates(["data_set", "metric"])
+    told = {name: MARKS[metric] for name, metric in zip(marked["data_set"], marked["metric"], strict=True)}
+    return pd.Series([told.get(name, "classes") for name in rows["data_set"]], rows.index)
 
 
 def measured(rows: pd.DataFrame, also: bool = False) -> pd.DataFrame:
@@ -150,8 +151,10 @@ def costs(results: pd.DataFrame, store: Store) -> pd.DataFrame:
     found = []
     for key in results.loc[named(results).isin([*BASELINES, "robult"]), "key"].unique():
         content = store.get(key).content
-        latency = list(content["timings"]["latency_ms"].values())
+        latency = content["timings"]["latency_ms"]
+        full = max(latency, key=lambda pattern: pattern.count("+"))
         row = {name: content["config"][name] for name in ("data_set", "method")} | {"parameters": content["parameters"]}
-        row |= {"seconds_per_step": content["timings"]["seconds_per_step"]}
-        found.append(row | {"latency_one_ms": np.median(latency[:-1] or latency), "latency_full_ms": latency[-1]})
+        row |= {"seconds_per_step": content["timings"]["seconds_per_step"], "latency_full_ms": latency[full]}
+        single = [value for pattern, value in latency.items() if "+" not in pattern]
+        found.append(row | {"latency_one_ms": float(np.median(single))})
     return pd.DataFrame(found).groupby(["data_set", "method"], sort=False).median().reset_index()
