@@ -1,0 +1,67 @@
+"""The hyper-parameter search of the protocol (design, section 6): 12 grid points per method, one winner per method over all data sets.
+
+Every point trains on 70 % of the training part and is scored on the rest; test rows are not in the data it sees. The winner has the best mean
+rank over (data set, seed); grid, all scores and winners are kept in `search_results.csv` beside this file, which notebook 04 shows.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from robult_core.methods.search import SEARCH_SPACE
+from robult_core.run import RunConfig
+from robult_core.store import Store
+from robult_core.study import run_grid
+
+RESULTS = Path(__file__).parent / "search_results.csv"
+TRAINING = ("learning_rate",)  # settings of the training loop; the others belong to the method
+VALIDATION_SHARE = 0.3
+
+
+def grid_points(method: str) -> list[dict[str, Any]]:
+    """The 12 settings tried for a method, each a mapping of names to values."""
+    space = SEARCH_SPACE[method]
+    return [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
+
+
+def search_configs(data_sets: tuple[str, ...], seeds: tuple[int, ...], steps: int, label_fraction: float = 0.05) -> list[RunConfig]:
+    """All runs of the search; the label share is scaled so that as many labels are seen as in the study proper."""
+    return [
+        RunConfig(
+            data_set=data_set, method=method, seed=seed, rows="validation", label_fraction=label_fraction / (1 - VALIDATION_SHARE),
+            hyper={name: value for name, value in point.items() if name not in TRAINING},
+            training={"steps": steps, **{name: value for name, value in point.items() if name in TRAINING}},
+            tag=json.dumps(point),
+        )
+        for data_set, seed, method in itertools.product(data_sets, seeds, SEARCH_SPACE)
+        for point in grid_points(method)
+    ]  # fmt: skip
+
+
+def run_search(data_sets: tuple[str, ...], seeds: tuple[int, ...], store: Store, steps: int = 400, jobs: int = 1) -> pd.DataFrame:
+    """Run the search; one row per method, point, data set and seed: `score`, the task's primary metric, mean over single and full patterns."""
+    from robult_core import datasets
+
+    table = run_grid(search_configs(data_sets, seeds, steps), store, jobs=jobs)
+    primary = {name: datasets.load(name).task.primary for name in data_sets}
+    table = table[(table.variant == "") & (table.metric == table.data_set.map(primary))]
+    keys = ["method", "tag", "data_set", "metric", "seed"]
+    return table.groupby(keys, sort=False).value.mean().rename("score").reset_index().rename(columns={"tag": "point"})
+
+
+def winners(scores: pd.DataFrame, lower_is_better: frozenset[str] = frozenset({"mae"})) -> pd.DataFrame:
+    """Mean rank of every point within its method over (data set, seed), best first; the first row of a method is its winner."""
+    signed = scores.score.where(~scores.metric.isin(lower_is_better), -scores.score)
+    rank = signed.groupby([scores.method, scores.data_set, scores.seed]).rank(ascending=False)
+    means = rank.groupby([scores.method, scores.point], sort=False).mean().rename("mean_rank").reset_index()
+    return means.sort_values(["method", "mean_rank"], kind="stable").reset_index(drop=True)
+
+
+def load_results() -> pd.DataFrame:
+    """The committed search: every score of every point."""
+    return pd.read_csv(RESULTS)
