@@ -47,7 +47,8 @@ class DataSet:
     remotes: tuple[Remote, ...] = ()
     builder: str = ""
     inspect: str = ""
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
+    encoder: bool = False  # raw images and texts: needs a frozen encoder, see `features`
     variant: bool = False  # of another entry: known by name, not listed by `available`
 
     @property
@@ -87,7 +88,7 @@ class DataSet:
         if missing:
             return missing
         if self.inspect:
-            return _resolve(self.inspect)(data_folder(folder))
+            return _resolve(self.inspect)(data_folder(folder), **self.options)
         try:
             self.load(folder)
         except (ValueError, ImportError) as error:
@@ -135,8 +136,13 @@ BUILTIN = tuple(name for name, entry in CATALOGUE.items() if entry.builtin and n
 
 
 def available(folder: str | Path | None = None) -> list[str]:
-    """Names that can be loaded now, built-in ones first; looks for files only, reads none."""
-    return [name for name, entry in CATALOGUE.items() if not entry.variant and not entry.missing(folder)]
+    """Names that can be loaded now, built-in ones first; looks for files only, reads none.
+
+    Unaligned files count where the aligned ones are missing; raw images and texts where `ROBULT_ENCODER` names an encoder.
+    """
+    ready = [item for item in CATALOGUE.values() if not item.variant and not item.missing(folder)]
+    names = [item.name for item in ready if not item.encoder or os.environ.get("ROBULT_ENCODER")]
+    return [name for name in names if not name.endswith("-unaligned") or name.removesuffix("-unaligned") not in names]
 
 
 def load(name: str, folder: str | Path | None = None, **options: object) -> MultimodalData:

@@ -76,7 +76,7 @@ def read_mat(path: Path, keys: Iterable[str], remedy: str) -> dict[str, np.ndarr
 def read_npz(path: Path, keys: Iterable[str], remedy: str) -> dict[str, np.ndarray]:
     """Arrays of a numpy archive by name; pickled objects inside are refused."""
     try:
-        with np.load(require(path, remedy), allow_pickle=False) as archive:
+        with open(require(path, remedy), "rb") as handle, np.load(handle, allow_pickle=False) as archive:
             content = {key: archive[key] for key in archive.files}
     except DataError:
         raise
@@ -161,6 +161,8 @@ def _fetch_one(remote: Remote, folder: Path, base_url: str, progress: bool) -> N
             downloader=pooch.HTTPDownloader(progressbar=progress, timeout=60),
         )
     except Exception as error:  # requests and pooch raise many kinds; the sentence names the address in every case
+        if getattr(error, "response", None) is not None:
+            error.response.close()
         reason = "its SHA-256 is not the published one" if "hash" in str(error) else f"{type(error).__name__}: {error}"
         raise DataError(
             f"'{remote.url(base_url)}' was not downloaded ({reason}): check the connection and try again, or put the file at '{path.name}' by hand"
