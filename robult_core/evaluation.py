@@ -28,7 +28,12 @@ def predict(method: Method, data: MultimodalData, rows: np.ndarray, pattern: tup
 
 @torch.no_grad()
 def predict_all(method: Method, data: MultimodalData, rows: np.ndarray, pattern: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Scores of `predict` under the name "" and those of the method's variants under theirs."""
+    """Scores of `predict` under the name "" and those of the method's variants under theirs.
+
+    Raises ValueError for a method that was trained without labels.
+    """
+    if not method.saw_labels:
+        raise ValueError("this method was trained without labels: it has representations (`latents`), but its classifier learnt nothing; give some labels")
     method.eval()
     device = next(method.parameters()).device
     parts: list[dict[str, torch.Tensor]] = []
@@ -57,11 +62,14 @@ def evaluate(
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Metrics of every pattern as tidy rows (pattern, variant, metric, value), and the scores by pattern name.
 
-    `variant` is "" for the method's own prediction. Samples that lack a modality of a pattern (`data.present`) are left out of it.
+    `variant` is "" for the method's own prediction. Samples that lack a modality of a pattern (`data.present`) are left out of it; a pattern
+    that no sample has gets no row.
     """
     records, scores = [], {}
     for pattern in patterns:
         chosen = having(data, np.asarray(rows), pattern)
+        if not len(chosen):
+            continue
         targets = data.targets[torch.from_numpy(chosen)].numpy()
         for variant, values in predict_all(method, data, chosen, pattern).items():
             measured = data.task.metrics(values, targets)

@@ -55,17 +55,18 @@ def _reference(proximity: Tensor, own: Tensor, labeled_pairs: Tensor, class_pair
     return torch.where(pairs.any(-1), _masked_mean(proximity, pairs), own)
 
 
-def _weights(proximity, reference, columns, bandwidth: float | None, scale: float, hard: bool) -> Tensor:
+def _weights(proximity, reference, columns, bandwidth: float | None, unit: Tensor, hard: bool) -> Tensor:
     """RBF of Eq. 5 between each pair's proximity and its anchor's reference, `(M, b, B)`.
 
-    `scale` restores a fixed bandwidth to the unit of phi; the adaptive one, the population deviation over the anchor's row, needs no unit.
+    `unit (M, b, 1)` is one of phi in the unit of `proximity`; the adaptive width, the population deviation over the anchor's row, needs none.
     """
     distance = (proximity - reference[..., None]).abs()
     if bandwidth is None:
         mean = _masked_mean(proximity, columns)[..., None]
-        width = _masked_mean((proximity - mean) ** 2, columns).sqrt()[..., None]
+        variance = _masked_mean((proximity - mean) ** 2, columns)[..., None]
+        width = variance.clamp(min=torch.finfo(variance.dtype).tiny).sqrt()  # the root of 0 has no gradient (weight_gradient)
     else:
-        width = torch.full_like(distance[..., :1], bandwidth / scale)
+        width = bandwidth * unit
     # all proximities equal: nothing to weigh, weight 1 (reading 7)
     ratio = torch.where(distance == 0, 0.0, distance / width.clamp(min=torch.finfo(width.dtype).tiny))
     if bandwidth is None:  # up to rounding, for identical rows differ in their last bits
@@ -77,19 +78,23 @@ def _pair_terms(s, z, classes, labeled, present, rows: slice, temperature, bandw
     """log v, both masks and the weights for the anchors in `rows`, each `(M, b, B)`; `s` and `z` are unit vectors."""
     columns = present[:, None, :]  # (M, 1, B) candidates
     logits = torch.einsum("jd,mkd->mjk", s[rows], z) / temperature
-    log_v = logits - logits.masked_fill(~columns, -math.inf).logsumexp(-1, keepdim=True)
+    candidates = logits.masked_fill(~columns, -math.inf)
+    log_sum = candidates.logsumexp(-1, keepdim=True)
+    log_v = logits - log_sum
     both, pseudo = (mask & columns for mask in positive_masks(classes, labeled, rows))
     if weighting == "none":
         return log_v, both, pseudo, pseudo.to(log_v.dtype)
     with torch.set_grad_enabled(weight_gradient and torch.is_grad_enabled()):  # weights are constants by default (reading 8)
-        # phi up to the factor exp(1/temperature), which cancels in the adaptive kernel and would overflow in float32
-        cosine = weighting == "cosine"
-        proximity = logits * temperature if cosine else (logits - 1 / temperature).exp()
-        scale = 1.0 if cosine else math.exp(min(1 / temperature, 700.0))
+        # v in place of phi: the row's factor cancels in the adaptive kernel, and phi itself leaves float32 at small temperatures
+        shift = log_sum.detach().clamp(min=torch.finfo(logits.dtype).min)
+        if weighting == "cosine":
+            proximity, unit = logits * temperature, torch.ones_like(shift)
+        else:
+            proximity, unit = (candidates - shift).exp(), (-shift).exp()
         own = proximity[:, range(proximity.shape[1]), range(*rows.indices(len(s)))]
         class_pairs = (classes[rows, None] == classes[None, :]) & labeled[None, :] & columns
         phi = _reference(proximity, own, both, class_pairs, reference)
-        weights = _weights(proximity, phi, columns, bandwidth, scale, weighting == "hard") * pseudo
+        weights = _weights(proximity, phi, columns, bandwidth, unit, weighting == "hard") * pseudo
     return log_v, both, pseudo, weights
 
 

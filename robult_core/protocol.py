@@ -49,7 +49,8 @@ def _multilabel_share(targets: np.ndarray, fraction: float, seed: int) -> np.nda
     from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 
     rng = np.random.default_rng(seed)
-    splitter = MultilabelStratifiedShuffleSplit(n_splits=1, train_size=fraction, test_size=1 - fraction, random_state=seed)
+    size = min(max(1, round(len(targets) * fraction)), len(targets) - 1)  # neither side may be empty
+    splitter = MultilabelStratifiedShuffleSplit(n_splits=1, train_size=size, test_size=len(targets) - size, random_state=seed)
     chosen = set(next(splitter.split(np.zeros(len(targets)), targets))[0].tolist())
     for label in np.argsort(targets.sum(0), kind="stable"):
         rows = np.flatnonzero(targets[:, label])

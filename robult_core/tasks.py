@@ -21,7 +21,8 @@ from torch import Tensor
 
 def round_half_away(values: Tensor) -> Tensor:
     """Round to the nearest integer, halves away from zero (reading 19); torch and numpy round halves to even."""
-    return torch.sign(values) * torch.floor(values.abs() + 0.5)
+    whole = values.abs().floor()
+    return torch.sign(values) * (whole + (values.abs() - whole >= 0.5))  # floor(x + 1/2) takes the number below 1/2 to 1
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ class Classification(Task):
         return F.cross_entropy(logits, targets.long(), reduction="none")
 
     def check_targets(self, targets: Tensor) -> None:
+        if targets.ndim != 1 or targets.is_floating_point():
+            raise ValueError(f"labels have shape {tuple(targets.shape)} and type {targets.dtype}: expected (N,) integers")
         bad = targets[(targets < 0) | (targets >= self.n_outputs)]
         if len(bad):
             raise ValueError(f"label {bad[0].item()} is outside the task's classes 0..{self.n_outputs - 1}: re-encode the labels from 0")
@@ -127,6 +130,8 @@ class Regression(Task):
         return (logits.squeeze(-1) - targets).abs()  # L1, section 2.3
 
     def check_targets(self, targets: Tensor) -> None:
+        if targets.ndim != 1:
+            raise ValueError(f"targets have shape {tuple(targets.shape)}: expected (N,), one number per sample")
         bad = targets[~torch.isfinite(targets)]
         if len(bad):
             raise ValueError(f"target {bad[0].item()} is not a finite number: drop the row or mark it unlabelled")
@@ -169,7 +174,13 @@ class Multilabel(Task):
     def per_sample_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none").mean(dim=-1)
 
+    def __post_init__(self) -> None:
+        if self.n_outputs < 2:  # F1 of one column would mean another thing
+            raise ValueError(f"a multilabel task with {self.n_outputs} label: use classification with two classes")
+
     def check_targets(self, targets: Tensor) -> None:
+        if targets.ndim != 2 or targets.shape[1] != self.n_outputs:
+            raise ValueError(f"multilabel targets have shape {tuple(targets.shape)}: pass a (N, {self.n_outputs}) indicator matrix")
         bad = targets[(targets != 0) & (targets != 1)]
         if len(bad):
             raise ValueError(f"multilabel target {bad[0].item()} is neither 0 nor 1: pass a (N, {self.n_outputs}) indicator matrix")

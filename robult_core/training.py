@@ -107,13 +107,15 @@ def train(
     """Train `method` in place on the training rows of `data` (standardised), of which `labeled_rows` carry labels.
 
     `on_step(step, method)` is called before the first step (step 0) and after every step. `fabric`: a launched `lightning_fabric.Fabric`
-    for another device, precision or several ranks; None trains on the CPU. Raises FloatingPointError when the loss is no longer finite.
+    for another device, precision or several ranks; None trains on the CPU. Without any labelled row representations are trained, and
+    prediction says so. Raises FloatingPointError when the loss is no longer finite.
     """
     from lightning_fabric import Fabric
 
     config = config or TrainingConfig()
     fabric = fabric or Fabric(accelerator="cpu", devices=1)
     torch.manual_seed(seed)
+    method.saw_labels = len(labeled_rows) > 0
     known = np.zeros(len(data), dtype=bool)
     known[labeled_rows] = True
     optimizer = torch.optim.AdamW(method.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)

@@ -32,12 +32,13 @@ class Method(nn.Module):
     """Base of Robult and the baselines.
 
     The training loop calls `loss_terms` on every batch and minimises the sum; evaluation calls `predict`; inspection calls `latents`.
-    `progress` (0 at the first step, 1 at the last) is set by the loop for methods that train in stages.
+    `progress` (0 at the first step, 1 at the last) is set by the loop for methods that train in stages; `saw_labels` too.
     """
 
     task: Task
     names: tuple[str, ...]
     progress: float = 0.0
+    saw_labels: bool = True  # False after training without any label: representations only
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted loss terms by name; their sum is minimised."""
