@@ -161,16 +161,14 @@ def _pooled(motion: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def depth_maps(video: np.ndarray) -> np.ndarray:
     """Depth motion maps of a `(height, width, T)` video in mm: front 24 x 12, side 24 x 12, top 12 x 12, flattened to 720."""
-    frames = video.transpose(2, 0, 1).astype(np.float64)
+    frames = video.transpose(2, 0, 1).astype(np.float32)
     change = np.abs(np.diff(frames, axis=0))
-    front = np.where((change > 50) & (change < 1500), change, 0.0).sum(0)
-    seen = (frames >= 500) & (frames < 4000)
-    moment, row, column = np.nonzero(seen)
-    layer = ((frames[seen] - 500) / 3500 * 200).astype(int)
-    side, top = np.zeros((len(frames), frames.shape[1], 200)), np.zeros((len(frames), 200, frames.shape[2]))
-    side[moment, row, layer] = 1.0
-    top[moment, layer, column] = 1.0
-    side, top = (np.abs(np.diff(projection, axis=0)).sum(0) for projection in (side, top))
+    front = np.where((change > 50) & (change < 1500), change, 0).sum(0, dtype=np.float64)
+    moment, row, column = np.nonzero((frames >= 500) & (frames < 4000))
+    layer = ((frames[moment, row, column].astype(np.float64) - 500) / 3500 * 200).astype(int)
+    side, top = np.zeros((len(frames), frames.shape[1], 200), bool), np.zeros((len(frames), 200, frames.shape[2]), bool)
+    side[moment, row, layer] = top[moment, layer, column] = True
+    side, top = ((projection[1:] ^ projection[:-1]).sum(0).astype(np.float64) for projection in (side, top))
     return np.concatenate([_pooled(front, (24, 12)), _pooled(side, (24, 12)), _pooled(top, (12, 12))])
 
 
