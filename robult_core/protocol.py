@@ -67,7 +67,7 @@ def validation_split(data: MultimodalData, seed: int, share: float = 0.3) -> Mul
     """
     train = data.rows("train")
     classes = _strata(data, train)
-    kept, held = train_test_split(np.arange(len(train)), test_size=share, random_state=seed, stratify=classes)
+    _, held = train_test_split(np.arange(len(train)), test_size=share, random_state=seed, stratify=classes)
     split = np.full(len(train), "train", dtype="<U5")
     split[held] = "test"
     return replace(
