@@ -79,7 +79,7 @@ class RunConfig:
         for name, values in CHOICES.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(map(repr, values))}")
-        if isinstance(self.seed, bool) or int(self.seed) != self.seed or self.seed < 0:
+        if self.seed < 0:
             raise ValueError(f"seed is {self.seed!r}: it must be an integer from 0 up")
         if not 0 <= self.label_fraction <= 1:
             raise ValueError(
@@ -138,19 +138,18 @@ class RunConfig:
 
 
 def _settings(kind: type, given: Mapping[str, Any], owner: str) -> dict[str, Any]:
-    """All settings of a configuration class as plain values, so that 1 and 1.0, a list and a tuple make one key."""
+    """All settings of a configuration class as plain values, so that 1 and 1.0 make one key."""
     known = {one.name: one for one in fields(kind)}
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise ValueError(f"unknown setting '{unknown[0]}' for {owner}: choose from {', '.join(known)}")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    values = asdict(kind(**values))
-    whole = {
-        name
-        for name, value in values.items()
-        if isinstance(value, int) and not isinstance(value, bool) and "float" in str(known[name].type)
-    }
-    return {name: float(value) if name in whole else value for name, value in values.items()}
+    values = {}
+    for name, value in given.items():
+        if isinstance(known[name].default, (int, float)) and not isinstance(value, (int, float)):
+            raise ValueError(f"setting '{name}' of {owner} is {value!r}: give a number, like {known[name].default}")
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        values[name] = float(value) if whole and "float" in str(known[name].type) else value
+    return asdict(kind(**values))
 
 
 @cache
@@ -228,7 +227,7 @@ def _trained(
 ) -> dict[str, Any]:
     torch.manual_seed(config.seed)
     settings, files = TrainingConfig(**config.complete()["training"]), {}
-    method = make_method(config.method, data.task, data.shapes, **config.hyper)
+    method = make_method(config.method, data.task, data.shapes, **config.complete()["hyper"])
 
     def keep(step: int, trained: Method) -> None:
         if step in config.snapshots:

@@ -189,7 +189,7 @@ def _run_all(
                 print(
                     f"a worker process died (out of memory or killed); attempt {attempt} of {ATTEMPTS}", file=sys.stderr
                 )
-    return failed | {key: "its worker process died each time: it may need more memory, try jobs=1" for key in left}
+    return failed | dict.fromkeys(left, "its worker process died each time: it may need more memory, try jobs=1")
 
 
 @contextmanager

@@ -104,7 +104,8 @@ def test_t_interval_equals_scipys(values):
 
 
 def test_one_value_has_no_interval_and_nan_does_not_count():
-    assert statistics.t_interval([3.0])[0] == 3 and np.isnan(statistics.t_interval([3.0])[1])
+    assert statistics.t_interval([3.0])[0] == 3
+    assert np.isnan(statistics.t_interval([3.0])[1])
     assert statistics.t_interval([1.0, np.nan, 3.0])[2] == 2
     assert np.isnan(statistics.t_interval([])[0])
 
@@ -131,13 +132,16 @@ def test_pairing_removes_what_seeds_share():
     found = statistics.paired(frame, "a", "b").iloc[0]
     assert found["difference"] == pytest.approx(0.035)
     assert 0 < found["low"] < found["high"]
-    assert found["n"] == 6 and found["p_wilcoxon"] == pytest.approx(2 / 2**6)
+    assert found["n"] == 6
+    assert found["p_wilcoxon"] == pytest.approx(2 / 2**6)
 
 
 def test_no_wilcoxon_under_six_pairs_and_unpaired_seeds_are_left_out():
     frame = seeds({"a": [1.0, 2.0, 3.0, 4.0, 5.0, 6.5], "b": [0.0, 1.5, 2.0, 3.5, 4.0]}).assign(pattern="x")
     found = statistics.paired(frame, "a", "b").iloc[0]
-    assert found["n"] == 5 and np.isnan(found["p_wilcoxon"]) and found["p_t"] < 0.05
+    assert found["n"] == 5
+    assert np.isnan(found["p_wilcoxon"])
+    assert found["p_t"] < 0.05
 
 
 def test_paired_names_a_method_that_is_not_there():

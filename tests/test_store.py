@@ -52,17 +52,23 @@ def store(tmp_path, files) -> Store:
 
 def test_what_went_in_comes_out(store):
     record = store.get(KEY)
-    assert record.config == CONTENT["config"] and record.label_rows == [3, 5] and record.key == KEY
+    assert record.config == CONTENT["config"]
+    assert record.label_rows == [3, 5]
+    assert record.key == KEY
     assert record.metrics["value"].isna().tolist() == [True, False]
     assert record.predictions()["score_0"].tolist() == [0.25, 0.5]
     assert record.weights()["w"].tolist() == [0, 1, 2]
     assert [one.key for one in store.records()] == store.keys() == [KEY]
-    assert store.problems() == {} and store.leftovers() == []
+    assert store.problems() == {}
+    assert store.leftovers() == []
 
 
 def test_an_empty_place_holds_nothing_and_stays_untouched(tmp_path):
     store = Store(tmp_path / "nowhere")
-    assert store.get(KEY) is None and store.keys() == [] and list(store.records()) == [] and store.failed() == {}
+    assert store.get(KEY) is None
+    assert store.keys() == []
+    assert list(store.records()) == []
+    assert store.failed() == {}
     assert not store.folder.exists()
 
 
@@ -75,7 +81,8 @@ def test_a_file_that_was_not_kept(store):
 def test_a_richer_record_takes_the_place_of_a_poorer_one(store, files):
     store.put(KEY, CONTENT, files | {weights_name(10): files[weights_name()]})
     assert store.get(KEY, (weights_name(10),)).weights(10)["w"].tolist() == [0, 1, 2]
-    assert store.keys() == [KEY] and store.leftovers() == []
+    assert store.keys() == [KEY]
+    assert store.leftovers() == []
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -102,11 +109,11 @@ def test_an_edited_or_lost_file_is_named(store):
     content = bytearray((folder / "predictions.parquet").read_bytes())
     content[20] ^= 1
     (folder / "predictions.parquet").write_bytes(content)
-    with pytest.raises(DamagedRecord, match="predictions.parquet .* edited"):
+    with pytest.raises(DamagedRecord, match=r"predictions.parquet .* edited"):
         store.get(KEY).predictions()
     assert list(store.problems()) == [KEY]
     (folder / "predictions.parquet").unlink()
-    with pytest.raises(DamagedRecord, match="lost its file predictions.parquet"):
+    with pytest.raises(DamagedRecord, match=r"lost its file predictions.parquet"):
         store.get(KEY)
 
 
@@ -118,11 +125,9 @@ def test_a_record_under_another_key_is_not_served(store):
 
 def test_a_damaged_record_is_set_aside_not_deleted(store):
     kept = store.set_aside(KEY)
-    assert (
-        store.get(KEY) is None
-        and (kept / "predictions.parquet").exists()
-        and kept.is_relative_to(store.folder / "damaged")
-    )
+    assert store.get(KEY) is None
+    assert (kept / "predictions.parquet").exists()
+    assert kept.is_relative_to(store.folder / "damaged")
 
 
 def test_a_store_from_the_future(store):
@@ -149,7 +154,9 @@ def test_a_write_error_leaves_the_store_as_it_was(store, files, monkeypatch, num
         match="no permission to write" if number == errno.EACCES else "no space left .* all finished runs are kept",
     ):
         store.put(OTHER, CONTENT, files)
-    assert store.keys() == [KEY] and store.problems() == {} and store.leftovers() == []
+    assert store.keys() == [KEY]
+    assert store.problems() == {}
+    assert store.leftovers() == []
 
 
 def test_a_really_full_disk(tmp_path, files):
@@ -165,7 +172,9 @@ def test_a_really_full_disk(tmp_path, files):
         store.put(KEY, CONTENT, files)
         with pytest.raises(StoreError, match="no space left"):
             store.put(OTHER, CONTENT, files | {"large": bytes(10**6)})
-        assert store.keys() == [KEY] and store.problems() == {} and store.leftovers() == []
+        assert store.keys() == [KEY]
+        assert store.problems() == {}
+        assert store.leftovers() == []
         store.put(OTHER, CONTENT, files)  # the failed attempt gave its space back
         assert len(store.keys()) == 2
     finally:
@@ -224,8 +233,9 @@ def test_a_killed_writer_leaves_whole_records_only(tmp_path):
 
 def test_beginnings_of_keys(store):
     store.put_failed(OTHER, {"config": {}, "error": "ValueError: no", "traceback": ""})
-    assert store.find(KEY[:8]) == KEY and store.find(OTHER[:8]) == OTHER
-    with pytest.raises(ValueError, match="2 runs .* start"):
+    assert store.find(KEY[:8]) == KEY
+    assert store.find(OTHER[:8]) == OTHER
+    with pytest.raises(ValueError, match=r"2 runs .* start"):
         store.find("")
     with pytest.raises(ValueError, match="0 runs"):
         store.find("xyz")
