@@ -57,17 +57,6 @@ class RobultConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be positive")
 
 
-class LatentFusion(nn.Module):
-    """f_0 as a fusion of the h_i (reading 13, switch): concatenation and one residual MLP. `(B, M * d) -> (B, d)`."""
-
-    def __init__(self, n_modalities: int, width: int, dropout: float) -> None:
-        super().__init__()
-        self.mix = ResidualMLP(n_modalities * width, width, dropout)
-
-    def forward(self, latents: list[Tensor]) -> Tensor:
-        return self.mix(torch.cat(latents, dim=-1))
-
-
 class Robult(Method):
     """The paper's model on any number of modalities.
 
@@ -84,7 +73,7 @@ class Robult(Method):
         count = len(self.names)
         self.f = nn.ModuleList(make_encoder(spec, width, dropout) for spec in specs.values())
         if self.config.fusion == "latents":
-            self.f0 = LatentFusion(count, width, dropout)
+            self.f0 = ResidualMLP(count * width, width, dropout)  # of the h_i side by side (reading 13, switch)
         else:
             self.f0 = joint if joint is not None else JointEncoder(specs, width, dropout)
         self.g = nn.ModuleList(nn.Linear(width, width) for _ in self.names)
@@ -101,7 +90,7 @@ class Robult(Method):
 
     def fuse(self, inputs: Mapping[str, Tensor], h: Mapping[str, Tensor]) -> Tensor:
         """h_0 `(B, d)`; needs every modality."""
-        return self.f0([h[name] for name in self.names]) if self.config.fusion == "latents" else self.f0(inputs)
+        return self.f0(torch.cat([h[name] for name in self.names], dim=-1) if self.config.fusion == "latents" else inputs)
 
     def unimodal_input(self, name: str, h: Tensor, z: Tensor) -> Tensor:
         """What c sees of one modality, `(B, d)`: u_i + z_i, or a linear map of both (reading 11)."""
@@ -131,15 +120,17 @@ class Robult(Method):
         z = {name: self.g0(latent) for name, latent in h.items()}
         h0 = self.fuse(batch.inputs, h)
         full_logits = self.c(self.fused_input(h0))
+        single = torch.stack([self.c(self.unimodal_input(name, h[name], z[name])) for name in self.names])  # (M, B, C)
         unimodal = [
-            task.supervised_loss(self.c(self.unimodal_input(name, h[name], z[name])), batch.targets, batch.labeled & row)
-            for name, row in zip(self.names, present, strict=True)
+            task.supervised_loss(logits, batch.targets, batch.labeled & row) for logits, row in zip(single, present, strict=True)
         ]
         terms = {
             "supervised_full": config.supervised_weight * task.supervised_loss(full_logits, batch.targets, batch.labeled & full),
             "supervised_unimodal": config.supervised_weight * torch.stack(unimodal).mean(),
         }  # fmt: skip
-        classes = task.contrastive_classes(batch.targets, batch.labeled, full_logits.detach())
+        # a sample that lacks a modality has no full prediction: its pseudo-label comes from the modalities it has (reading 9)
+        mean = (single * present[..., None]).sum(0) / present.sum(0)[:, None].clamp(min=1)
+        classes = task.contrastive_classes(batch.targets, batch.labeled, torch.where(full[:, None], full_logits, mean).detach())
         pu = self.soft_pu(self.g0(h0), torch.stack([z[name] for name in self.names]), classes, batch.labeled, present)
         terms["labeled_contrastive"] = config.labeled_weight * pu.labeled
         terms["unlabeled_contrastive"] = config.unlabeled_weight * pu.unlabeled

@@ -83,6 +83,17 @@ def make_batch(data: MultimodalData, rows: np.ndarray, labeled: np.ndarray) -> B
     )
 
 
+def gradient_routes(method: Method, batch: Batch) -> pd.DataFrame:
+    """Norm of each loss term's gradient (columns) in each part of the method (rows), by autograd; 0 where a term does not reach."""
+    norms: dict[str, dict[str, float]] = {}
+    for term, value in method.loss_terms(batch).items():
+        norms[term] = {}
+        for part, module in method.named_children():
+            gradients = torch.autograd.grad(value, list(module.parameters()), retain_graph=True, allow_unused=True)
+            norms[term][part] = float(sum(one.square().sum() for one in gradients if one is not None)) ** 0.5
+    return pd.DataFrame(norms)
+
+
 def _on_device(batch: Batch, device: torch.device) -> Batch:
     """This rank's share of the batch, on its device."""
     present = None if batch.present is None else shard(batch.present.T.contiguous()).T.to(device)
