@@ -208,7 +208,7 @@ def test_get_from_loopback_gives_the_same_data(name, mirror, data_folder, tmp_pa
 def test_get_mosi_without_a_sentence_encoder_serves_tfidf_only(mirror, tmp_path, monkeypatch):
     monkeypatch.setattr(benchmarks, "sentence_encoder", lambda: None)
     notes = datasets.CATALOGUE["mosi"].get(tmp_path, mirror[1], progress=False)
-    assert "sentence-transformers is not installed" in notes[1]
+    assert "only 'mosi-tfidf' is ready" in notes[1]
     assert {"mosi", "mosi-tfidf"} & set(datasets.available(tmp_path)) == {"mosi-tfidf"}
     with pytest.raises(DataError, match=r"'mosi' lacks mosi/mosi.npz::text .* run 'robult data get mosi'"):
         datasets.load("mosi", tmp_path)
@@ -228,7 +228,7 @@ def test_an_altered_download_leaves_nothing(mirror, data_folder, tmp_path):
     bad = tmp_path / "bad.csv"
     bad.write_bytes((data_folder / "mosi/raw/label.csv").read_bytes().replace(b",2.4,", b",2.5,", 1))
     server.paths[next(path for path in server.paths if path.endswith("mosi/label.csv"))] = bad
-    with pytest.raises(DataError, match=r"mosi/label.csv' was not downloaded \(its SHA-256 is not the published one\)"):
+    with pytest.raises(DataError, match=r"mosi/label.csv' was not downloaded: its SHA-256 is not the published one"):
         datasets.CATALOGUE["mosi"].get(tmp_path / "data", base, progress=False)
     assert list((tmp_path / "data").iterdir()) == []
 

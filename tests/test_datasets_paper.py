@@ -257,7 +257,10 @@ def test_wrong_encoders_are_one_sentence(tmp_path):
     images = [picture(tmp_path / "a.png")]
     with pytest.raises(DataError, match="need a frozen encoder: set ROBULT_ENCODER"):
         make_encoders(None)
-    with pytest.raises(DataError, match=r"has no config\.json"):
+    with pytest.raises(DataError, match=r"config\.json' is missing: set ROBULT_ENCODER"):
+        make_encoders(str(tmp_path))
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(DataError, match=r"config\.json' cannot be read as a model .*: set ROBULT_ENCODER"):
         make_encoders(str(tmp_path))
     with pytest.raises(DataError, match="give exactly 'image' and 'text'"):
         make_encoders({"image": len})
@@ -371,7 +374,7 @@ def test_hateful_memes_broken_line_and_check(tmp_path):
         datasets.load("hateful-memes", tmp_path)
     with open(root / "train.jsonl", "a") as handle:
         handle.write('{"id": 9, "img"')
-    with pytest.raises(DataError, match=r"line 6 of .*train.jsonl' is not valid JSON"):
+    with pytest.raises(DataError, match=r"train.jsonl' cannot be read as JSON lines"):
         datasets.load("hateful-memes", tmp_path, encoders=encoders())
 
 
@@ -400,7 +403,7 @@ def test_food101(tmp_path):
     assert "1 of them without either left out." in data.notes
     assert "1 files whose class is not in class_idx.json left out." in data.notes
     (root / "split.json").write_text('{"train": [')
-    with pytest.raises(DataError, match=r"split.json' is not valid JSON"):
+    with pytest.raises(DataError, match=r"split.json' cannot be read as JSON"):
         datasets.load("food101", tmp_path, encoders=encoders())
 
 
@@ -469,7 +472,7 @@ def test_imdb_hdf5(tmp_path):
     assert data.class_names == GENRES
     assert "1 plots without a known word counted as lacking text." in data.notes
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(DataError, match="is not the published hdf5 file"):
+    with pytest.raises(DataError, match="cannot be read as the published hdf5 file"):
         datasets.load("mm-imdb", tmp_path)
 
 

@@ -5,26 +5,19 @@ Splits are the published ones where there are any (by subject for UTD-MHAD, by v
 
 from __future__ import annotations
 
-import csv
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from robult_core.datasets.container import MultimodalData
-from robult_core.datasets.files import (
-    GITHUB,
-    DataError,
-    Remote,
-    fetch,
-    read_mat,
-    read_npz,
-    require,
-    same_fingerprint,
-    save_npz,
-)
+from robult_core.datasets.files import DataError, Remote, fetch, read_mat, read_npz, reading, same_fingerprint, save_npz
 from robult_core.tasks import Classification, Regression
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VIEWS = ("pix", "fou", "fac", "zer", "kar", "mor")
 # Scores that label.csv lacks, recovered from the label multisets of github pliang279/MFN; the fold is that of the video.
@@ -39,6 +32,7 @@ UTD_KEYS = sorted(  # in the order of file names; three recordings were never pu
 _ACTIONS = """swipe left, swipe right, wave, clap, throw, cross arms, basketball shoot, draw x, draw circle clockwise, draw circle counter-clockwise, draw triangle,
 bowling, boxing, baseball swing, tennis swing, arm curl, tennis serve, push, knock, catch, pick up and throw, jog, walk, sit to stand, stand to sit, lunge, squat"""
 UTD_ACTIONS = tuple(_ACTIONS.replace("\n", " ").split(", "))
+Keys = list[tuple[int, int, int]]  # action, subject, trial
 SENTENCE_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -50,68 +44,52 @@ def stratified_split(targets: np.ndarray) -> np.ndarray:
     """70 % "train", 30 % "test", the same share of every class, seed 0."""
     from sklearn.model_selection import train_test_split
 
-    train, _ = train_test_split(np.arange(len(targets)), train_size=0.7, stratify=targets, random_state=0)
-    split = np.full(len(targets), "test", dtype="<U5")
-    split[train] = "train"
-    return split
+    rows = np.arange(len(targets))
+    train, _ = train_test_split(rows, train_size=0.7, stratify=targets, random_state=0)
+    return np.where(np.isin(rows, train), "train", "test")
 
 
 def tensors(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)) for name, x in arrays.items()}
 
 
-def classes(labels: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(labels).reshape(-1).astype(np.int64))
+def _classified(name: str, modalities: dict, labels: np.ndarray, split: np.ndarray, names: tuple, **more: object):
+    """The container of a classification set; `labels` count from 0."""
+    targets = torch.from_numpy(labels.ravel().astype(np.int64))
+    task = Classification(len(names))
+    return MultimodalData(name, task, tensors(modalities), targets, split, class_names=names, **more)
 
 
-def load_digits(folder: Path | None = None) -> MultimodalData:
+def load_digits() -> MultimodalData:
     """1797 real 8 x 8 digits, each cut into four 4 x 4 quadrants: four sensors that see a part each."""
     from sklearn.datasets import load_digits as bundled
 
     images, labels = bundled(return_X_y=True)
     images = images.reshape(-1, 8, 8).astype(np.float32)
     corners = {"top_left": (0, 0), "top_right": (0, 4), "bottom_left": (4, 0), "bottom_right": (4, 4)}
-    return MultimodalData(
-        name="digits",
-        task=Classification(10),
-        modalities=tensors({name: images[:, r : r + 4, c : c + 4].reshape(-1, 16) for name, (r, c) in corners.items()}),
-        targets=classes(labels),
-        split=stratified_split(labels),
-        class_names=tuple("0123456789"),
-        display={"image": images},
+    parts = {name: images[:, r : r + 4, c : c + 4].reshape(-1, 16) for name, (r, c) in corners.items()}
+    return _classified(
+        "digits", parts, labels, stratified_split(labels), tuple("0123456789"), display={"image": images}
     )
 
 
 def load_handwritten(folder: Path) -> MultimodalData:
     """2000 handwritten digits in six feature views, split 1600/400 as published."""
-    path = folder / "handwritten/handwritten_6views.mat"
     keys = [f"{part}_{split}" for part in ("x1", "x2", "x3", "x4", "x5", "x6", "gt") for split in ("train", "test")]
-    content = read_mat(path, keys, get_hint("handwritten"))
-    return MultimodalData(
-        name="handwritten",
-        task=Classification(10),
-        modalities=tensors(
-            {view: np.concatenate([content[f"x{i}_train"], content[f"x{i}_test"]]) for i, view in enumerate(VIEWS, 1)}
-        ),
-        targets=classes(np.concatenate([content["gt_train"], content["gt_test"]])) - 1,
-        split=np.repeat(["train", "test"], [len(content["gt_train"]), len(content["gt_test"])]),
-        class_names=tuple(str(label) for label in range(1, 11)),
+    content = read_mat(folder / "handwritten/handwritten_6views.mat", keys, get_hint("handwritten"))
+    whole = [np.concatenate(pair) for pair in zip(*[iter(content.values())] * 2, strict=True)]
+    split = np.repeat(["train", "test"], [len(content["gt_train"]), len(content["gt_test"])])
+    return _classified(
+        "handwritten", dict(zip(VIEWS, whole[:6], strict=True)), whole[6] - 1, split, tuple(map(str, range(1, 11)))
     )
 
 
 def load_cub10(folder: Path) -> MultimodalData:
     """600 birds of ten species: GoogLeNet image features and doc2vec text features."""
     content = read_mat(folder / "cub10/cub_googlenet_doc2vec_c10.mat", ("X", "gt"), get_hint("cub10"))
-    image, text = content["X"].ravel()
-    labels = content["gt"].ravel().astype(np.int64) - 1
-    return MultimodalData(
-        name="cub10",
-        task=Classification(10),
-        modalities=tensors({"image": image, "text": text}),
-        targets=classes(labels),
-        split=stratified_split(labels),
-        class_names=tuple(f"species {label + 1}" for label in range(10)),
-    )
+    labels, names = content["gt"].ravel() - 1, tuple(f"species {number}" for number in range(1, 11))
+    parts = dict(zip(("image", "text"), content["X"].ravel(), strict=True))
+    return _classified("cub10", parts, labels, stratified_split(labels), names)
 
 
 def load_utd_mhad(folder: Path) -> MultimodalData:
@@ -119,14 +97,9 @@ def load_utd_mhad(folder: Path) -> MultimodalData:
     path, hint = folder / "utd_mhad/utd_mhad.npz", get_hint("utd_mhad")
     content = read_npz(path, ("inertial", "skeleton", "depth", "action", "subject", "trial"), hint)
     _check_derived(path, content, UTD_FINGERPRINTS, hint)
-    return MultimodalData(
-        name="utd_mhad",
-        task=Classification(27),
-        modalities=tensors({name: content[name] for name in ("inertial", "skeleton", "depth")}),
-        targets=classes(content["action"]) - 1,
-        split=np.where(content["subject"] % 2 == 1, "train", "test"),
-        class_names=UTD_ACTIONS,
-    )
+    parts = {name: content[name] for name in UTD_FINGERPRINTS}
+    split = np.where(content["subject"] % 2 == 1, "train", "test")
+    return _classified("utd_mhad", parts, content["action"] - 1, split, UTD_ACTIONS)
 
 
 def _check_derived(path: Path, content: dict[str, np.ndarray], expected: dict[str, float], hint: str) -> None:
@@ -172,28 +145,28 @@ def depth_maps(video: np.ndarray) -> np.ndarray:
     return np.concatenate([_pooled(front, (24, 12)), _pooled(side, (24, 12)), _pooled(top, (12, 12))])
 
 
-def utd_remotes(keys: list[tuple[int, int, int]] | None = None) -> list[Remote]:
+def _recordings(keys: Keys | None) -> list[list[str]]:
+    """Per key the paths of its inertial, skeleton and depth file."""
+    kinds = ("Inertial", "Skeleton", "Depth")
+    return [[f"{kind}/a{a}_s{s}_t{t}_{kind.lower()}.mat" for kind in kinds] for a, s, t in keys or UTD_KEYS]
+
+
+def utd_remotes(keys: Keys | None = None) -> list[Remote]:
     """The raw recordings; no hash of single files is published, the commit pins them."""
-    names = [
-        f"{kind}/a{a}_s{s}_t{t}_{kind.lower()}.mat"
-        for a, s, t in keys or UTD_KEYS
-        for kind in ("Inertial", "Skeleton", "Depth")
-    ]
+    names = [name for paths in _recordings(keys) for name in paths]
     return [Remote(f"utd_mhad/raw/{name}", *UTD_REPOSITORY, f"data/{name}") for name in names]
 
 
-def build_utd_mhad(raw: Path, target: Path, keys: list[tuple[int, int, int]] | None = None) -> None:
+def build_utd_mhad(raw: Path, target: Path, keys: Keys | None = None) -> None:
     """Write utd_mhad.npz from the original recordings below `raw` (folders Inertial, Skeleton, Depth); all of them are checked."""
     rows: dict[str, list] = {"inertial": [], "skeleton": [], "depth": []}
-    for a, s, t in keys or UTD_KEYS:
-        part = {}
-        for kind, key in (("Inertial", "d_iner"), ("Skeleton", "d_skel"), ("Depth", "d_depth")):
-            path = raw / kind / f"a{a}_s{s}_t{t}_{kind.lower()}.mat"
-            part[kind] = read_mat(path, (key,), get_hint("utd_mhad"))[key]
-        joints = part["Skeleton"] - part["Skeleton"][3:4]  # relative to the hip, (20, 3, F)
-        rows["inertial"].append(resample(part["Inertial"], 32).ravel())
-        rows["skeleton"].append(resample(joints.transpose(2, 0, 1), 16).ravel())
-        rows["depth"].append(depth_maps(part["Depth"]))
+    for paths in _recordings(keys):
+        named = zip(paths, ("d_iner", "d_skel", "d_depth"), strict=True)
+        inertial, joints, video = (read_mat(raw / path, (key,), get_hint("utd_mhad"))[key] for path, key in named)
+        joints = (joints - joints[3:4]).transpose(2, 0, 1)  # relative to the hip, (F, 20, 3)
+        rows["inertial"].append(resample(inertial, 32).ravel())
+        rows["skeleton"].append(resample(joints, 16).ravel())
+        rows["depth"].append(depth_maps(video))
     arrays = {name: np.array(values, dtype=np.float32) for name, values in rows.items()}
     if keys is None:
         _check_derived(target, arrays, UTD_FINGERPRINTS, "report it: the raw files are not those of the pinned commit")
@@ -201,15 +174,11 @@ def build_utd_mhad(raw: Path, target: Path, keys: list[tuple[int, int, int]] | N
     save_npz(target, **arrays, action=action, subject=subject, trial=trial)
 
 
-def _read_csv(path: Path, **options):
+def _read_csv(path: Path, **options: object) -> pd.DataFrame:
     import pandas as pd
 
-    try:
-        return pd.read_csv(require(path, get_hint("mosi")), **options)
-    except DataError:
-        raise
-    except Exception as error:  # parser and codec errors on damaged input
-        raise DataError(f"file '{path}' cannot be read as CSV ({error}): delete it, then {get_hint('mosi')}") from error
+    with reading(path, "CSV", get_hint("mosi")):
+        return pd.read_csv(path, **options)
 
 
 def build_mosi(raw: Path, target: Path, encoder: object = None) -> None:
@@ -239,42 +208,33 @@ def build_mosi(raw: Path, target: Path, encoder: object = None) -> None:
 
 
 def sentence_encoder() -> object | None:
-    """all-MiniLM-L6-v2 through sentence-transformers (extra `text`); None when the package is not installed."""
+    """all-MiniLM-L6-v2 through sentence-transformers (extra `text`); None when the package or its weights cannot be had."""
     try:
         from sentence_transformers import SentenceTransformer
-    except ImportError:
+
+        return SentenceTransformer(SENTENCE_ENCODER, device="cpu")
+    except (ImportError, OSError):
         return None
-    return SentenceTransformer(SENTENCE_ENCODER, device="cpu")
 
 
-def _mosi(folder: Path, name: str, keys: tuple[str, ...]) -> tuple[dict[str, np.ndarray], dict]:
+def _mosi(folder: Path, *keys: str) -> tuple[dict[str, np.ndarray], dict]:
     """Arrays, and the fields of the container that both MOSI sets share."""
     path, hint = folder / "mosi/mosi.npz", get_hint("mosi")
-    content = read_npz(
-        path,
-        (*keys, "audio", "score"),
-        hint + " (the text embedding needs 'pip install robult[text]')" if keys else hint,
-    )
+    content = read_npz(path, (*keys, "audio", "score"), hint)
     _check_derived(path, content, MOSI_FINGERPRINTS, hint)
-    table = _read_csv(folder / "mosi/mosi.csv", quoting=csv.QUOTE_MINIMAL)
-    if len(table) != len(content["score"]):
-        raise DataError(
-            f"mosi.csv has {len(table)} rows but mosi.npz {len(content['score'])}: delete both, then {hint}"
-        )
-    shared = {
-        "name": name,
-        "task": Regression(),
-        "targets": torch.from_numpy(content["score"]),
-        "split": table["fold"].replace("dev", "valid").to_numpy(dtype="<U5"),
-        "display": {"transcript": table["text"].tolist()},
-    }
-    return content, shared
+    table, rows = _read_csv(folder / "mosi/mosi.csv"), len(content["score"])
+    if len(table) != rows:
+        raise DataError(f"mosi.csv has {len(table)} rows but mosi.npz {rows}: delete both, then {hint}")
+    split = table["fold"].replace("dev", "valid").to_numpy(dtype="<U5")
+    display = {"transcript": table["text"].tolist()}
+    targets = torch.from_numpy(content["score"])
+    return content, {"task": Regression(), "targets": targets, "split": split, "display": display}
 
 
 def load_mosi(folder: Path) -> MultimodalData:
     """2199 utterances: sentence embedding of the transcript, openSMILE audio, score in [-3, 3]; standard folds by video."""
-    content, shared = _mosi(folder, "mosi", ("text",))
-    return MultimodalData(modalities=tensors({name: content[name] for name in ("text", "audio")}), **shared)
+    content, shared = _mosi(folder, "text")
+    return MultimodalData("mosi", modalities=tensors({name: content[name] for name in ("text", "audio")}), **shared)
 
 
 def load_mosi_tfidf(folder: Path, components: int = 100) -> MultimodalData:
@@ -283,33 +243,25 @@ def load_mosi_tfidf(folder: Path, components: int = 100) -> MultimodalData:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline
 
-    content, shared = _mosi(folder, "mosi-tfidf", ())
+    content, shared = _mosi(folder)
     texts = np.array(shared["display"]["transcript"], dtype=object)
-    reduce = make_pipeline(
-        TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, 2)), TruncatedSVD(components, random_state=0)
-    )
-    reduce.fit(texts[shared["split"] == "train"])
-    return MultimodalData(modalities=tensors({"text": reduce.transform(texts), "audio": content["audio"]}), **shared)
+    words = TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, 2))
+    reduce = make_pipeline(words, TruncatedSVD(components, random_state=0)).fit(texts[shared["split"] == "train"])
+    modalities = tensors({"text": reduce.transform(texts), "audio": content["audio"]})
+    return MultimodalData("mosi-tfidf", modalities=modalities, **shared)
 
 
-def get_utd_mhad(
-    folder: Path, base_url: str = GITHUB, progress: bool = True, keys: list[tuple[int, int, int]] | None = None
-) -> list[str]:
+def get_utd_mhad(folder: Path, base_url: str, progress: bool, keys: Keys | None = None) -> list[str]:
     """Download the recordings below `folder`, build utd_mhad.npz there, drop the recordings (170 MB)."""
     fetch(utd_remotes(keys), folder, base_url, progress)
     build_utd_mhad(folder / "utd_mhad/raw", folder / "utd_mhad/utd_mhad.npz", keys)
     shutil.rmtree(folder / "utd_mhad/raw")
-    return [
-        "utd_mhad: no hash of its raw files is published; the pinned commit names them and the built arrays were compared with the reference"
-    ]
+    return ["no hash of its raw files is published: the pinned commit names them, the arrays were compared with ours"]
 
 
-def get_mosi(folder: Path, encoder: object = None, **_: object) -> list[str]:
+def get_mosi(folder: Path, base_url: str, progress: bool, encoder: object = None) -> list[str]:
     """Build mosi.npz and mosi.csv below `folder` from the raw csv files just downloaded there."""
     encoder = encoder or sentence_encoder()
     build_mosi(folder / "mosi/raw", folder / "mosi/mosi.npz", encoder)
-    if encoder is None:
-        return [
-            "mosi: sentence-transformers is not installed, so only 'mosi-tfidf' is ready; for 'mosi': pip install 'robult[text]' and get it again"
-        ]
-    return []
+    lacking = "only 'mosi-tfidf' is ready: 'mosi' needs its sentence encoder, pip install 'robult-core[text]' and get it again"
+    return [] if encoder else [lacking]

@@ -8,12 +8,10 @@ import click
 
 from robult_core.datasets import CATALOGUE, DataError, DataSet, data_folder, entry
 from robult_core.datasets.card import card
+from robult_core.datasets.files import GITHUB
 
-FOLDER = click.option(
-    "--folder",
-    type=click.Path(path_type=Path),
-    help="Data folder [default: ROBULT_DATA, else data/ of the repository].",
-)
+HELP = "Data folder [default: ROBULT_DATA, else data/ of the repository]."
+FOLDER = click.option("--folder", type=click.Path(path_type=Path), help=HELP)
 
 
 @click.group()
@@ -23,11 +21,7 @@ def data() -> None:
 
 def _entries(names: tuple[str, ...]) -> list[DataSet]:
     try:
-        return (
-            [item for item in CATALOGUE.values() if not item.variant]
-            if "all" in names
-            else [entry(name) for name in names]
-        )
+        return [item for item in CATALOGUE.values() if not item.variant] if "all" in names else list(map(entry, names))
     except DataError as error:
         raise click.ClickException(str(error)) from error
 
@@ -50,15 +44,15 @@ def list_sets(folder: Path | None) -> None:
 @data.command()
 @click.argument("names", nargs=-1, required=True)
 @FOLDER
-@click.option("--base-url", default=None, help="Server to download from instead of the pinned public one.")
-def get(names: tuple[str, ...], folder: Path | None, base_url: str | None) -> None:
+@click.option("--base-url", default=GITHUB, help="Server to download from instead of the pinned public one.")
+def get(names: tuple[str, ...], folder: Path | None, base_url: str) -> None:
     """Download NAMES from their pinned sources, check them and build derived files."""
     failed = False
     for item in _entries(names):
         if "all" in names and not item.remotes and not item.builder:
             continue
         try:
-            click.echo("\n".join(item.get(folder, **({"base_url": base_url} if base_url else {}))))
+            click.echo("\n".join(item.get(folder, base_url)))
         except DataError as error:
             click.echo(f"{item.name}: {error}", err=True)
             failed = True

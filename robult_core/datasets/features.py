@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from robult_core.datasets.files import DataError, read_npz, save_npz
+from robult_core.datasets.files import DataError, read_npz, reading, save_npz
 
 Encoders = str | Path | Mapping[str, Callable] | None
 BATCH = 64
@@ -35,18 +35,12 @@ def make_encoders(encoders: Encoders) -> tuple[dict[str, Callable], str | None]:
 
 
 def _transformers(folder: Path) -> tuple[dict[str, Callable], str]:
-    if not (folder / "config.json").is_file():
-        raise DataError(f"encoder folder '{folder}' has no config.json: {REMEDY}")
-    try:
-        from transformers import AutoModel, AutoProcessor
+    with reading(folder / "config.json", "a model with an image and a text side", REMEDY, first=""):
+        from transformers import AutoModel, AutoProcessor  # extra `images`
 
         model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
         processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
         heads = {"image": model.get_image_features, "text": model.get_text_features}
-    except ImportError as error:
-        raise DataError(f"encoder folder '{folder}' needs transformers: pip install 'robult-core[images]'") from error
-    except (AttributeError, OSError, ValueError) as error:
-        raise DataError(f"encoder folder '{folder}' cannot be used ({error}): {REMEDY}") from error
 
     def encode(kind: str, items: list) -> np.ndarray:
         import torch

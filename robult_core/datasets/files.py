@@ -7,7 +7,8 @@ import io
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -38,62 +39,48 @@ class Remote:
         return f"{base}/{self.repository}/{self.commit}/{quote(self.path)}"
 
 
-def sha256(path: Path) -> str:
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def require(path: Path, remedy: str) -> Path:
-    """The path when a file is there, else a DataError."""
+@contextmanager
+def reading(path: Path, kind: str, remedy: str, first: str = "delete it, then ") -> Iterator[None]:
+    """Turn whatever a parser raises on a missing or damaged file into one sentence; `first` is said of damaged ones only."""
     if not path.is_file():
         raise DataError(f"file '{path}' is missing: {remedy}")
-    return path
+    try:
+        yield
+    except DataError:
+        raise
+    except ImportError as error:
+        extras = "pip install 'robult-core[images,paper]'"
+        raise DataError(f"file '{path}' needs a package that is not installed ({error}): {extras}") from error
+    except Exception as error:  # scipy, zip, csv, json and hdf5 readers raise a dozen kinds
+        raise DataError(f"file '{path}' cannot be read as {kind} ({error}): {first}{remedy}") from error
 
 
-def verify(path: Path, expected: str, remedy: str) -> Path:
-    """The path when its SHA-256 is the published one, else a DataError."""
-    found = sha256(require(path, remedy))
+def verify(path: Path, expected: str, remedy: str) -> None:
+    """Raise DataError unless the SHA-256 of the file is the published one."""
+    with reading(path, "a file", remedy), open(path, "rb") as handle:
+        found = hashlib.file_digest(handle, "sha256").hexdigest()
     if found != expected:
-        raise DataError(
-            f"file '{path}' is altered or truncated (SHA-256 {found[:12]}…, published {expected[:12]}…): delete it, then {remedy}"
-        )
-    return path
+        hashes = f"SHA-256 {found[:12]}…, published {expected[:12]}…"
+        raise DataError(f"file '{path}' is altered or truncated ({hashes}): delete it, then {remedy}")
 
 
 def read_mat(path: Path, keys: Iterable[str], remedy: str) -> dict[str, np.ndarray]:
     """Arrays of a MATLAB file by name."""
     from scipy.io import loadmat
 
-    try:
-        content = loadmat(require(path, remedy))
-    except DataError:
-        raise
-    except Exception as error:  # scipy raises a dozen kinds on damaged input
-        raise DataError(f"file '{path}' cannot be read as a MATLAB file ({error}): delete it, then {remedy}") from error
-    return _keys(content, keys, path, remedy)
+    with reading(path, "a MATLAB file", remedy):
+        content = loadmat(path)
+        return {key: content[key] for key in keys}
 
 
 def read_npz(path: Path, keys: Iterable[str], remedy: str) -> dict[str, np.ndarray]:
     """Arrays of a numpy archive by name; pickled objects inside are refused."""
-    try:
-        with open(require(path, remedy), "rb") as handle, np.load(handle, allow_pickle=False) as archive:
-            content = {key: archive[key] for key in archive.files}
-    except DataError:
-        raise
-    except Exception as error:  # zip, zlib and numpy errors on damaged input
-        raise DataError(
-            f"file '{path}' cannot be read as a numpy archive ({error}): delete it, then {remedy}"
-        ) from error
-    return _keys(content, keys, path, remedy)
-
-
-def _keys(content: dict, keys: Iterable[str], path: Path, remedy: str) -> dict[str, np.ndarray]:
-    missing = [key for key in keys if key not in content]
-    if missing:
-        raise DataError(
-            f"file '{path}' has no entry {missing[0]!r}: it is not the published file; delete it, then {remedy}"
-        )
-    return {key: content[key] for key in keys}
+    with (
+        reading(path, "a numpy archive", remedy),
+        open(path, "rb") as handle,
+        np.load(handle, allow_pickle=False) as archive,
+    ):
+        return {key: archive[key] for key in keys}
 
 
 def npz_names(path: Path) -> set[str]:
@@ -120,13 +107,12 @@ def save_npz(path: Path, **arrays: np.ndarray) -> None:
 
 def fingerprint(x: np.ndarray) -> float:
     """Weighted sum in float64: equal within rounding where arrays are, whatever machine computed them."""
-    flat = np.asarray(x, dtype=np.float64).ravel()
-    return float(flat @ (2 + np.cos(np.arange(flat.size))))
+    return float(np.ravel(x).astype(np.float64) @ (2 + np.cos(np.arange(np.size(x)))))
 
 
 def same_fingerprint(x: np.ndarray, expected: float) -> bool:
     """Within 1e-5 of the norm: rounding of float32 is a hundred times smaller, a changed entry larger."""
-    return abs(fingerprint(x) - expected) <= 1e-5 * float(np.linalg.norm(np.asarray(x, dtype=np.float64)))
+    return bool(abs(fingerprint(x) - expected) <= 1e-5 * np.linalg.norm(x.astype(np.float64)))
 
 
 def fetch(remotes: Iterable[Remote], folder: Path, base_url: str = GITHUB, progress: bool = True) -> None:
@@ -147,26 +133,23 @@ def fetch(remotes: Iterable[Remote], folder: Path, base_url: str = GITHUB, progr
             raise
 
 
-def _fetch_one(remote: Remote, folder: Path, base_url: str, progress: bool) -> None:
+def _fetch_one(remote: Remote, folder: Path, base_url: str, progress: bool, attempts: int = 3) -> None:
     import pooch
 
     pooch.utils.get_logger().setLevel("WARNING")
-    path = folder / remote.target
+    url, path = remote.url(base_url), folder / remote.target
+    known, downloader = remote.sha256, pooch.HTTPDownloader(progressbar=progress, timeout=60)
     try:
-        pooch.retrieve(
-            remote.url(base_url),
-            known_hash=f"sha256:{remote.sha256}" if remote.sha256 else None,
-            fname=path.name,
-            path=path.parent,
-            downloader=pooch.HTTPDownloader(progressbar=progress, timeout=60),
-        )
+        pooch.retrieve(url, known and f"sha256:{known}", fname=path.name, path=path.parent, downloader=downloader)
     except Exception as error:  # requests and pooch raise many kinds; the sentence names the address in every case
         if getattr(error, "response", None) is not None:
             error.response.close()
-        reason = "its SHA-256 is not the published one" if "hash" in str(error) else f"{type(error).__name__}: {error}"
-        raise DataError(
-            f"'{remote.url(base_url)}' was not downloaded ({reason}): check the connection and try again, or put the file at '{path.name}' by hand"
-        ) from error
+        if "hash" in str(error):
+            raise DataError(f"'{url}' was not downloaded: its SHA-256 is not the published one; try again") from error
+        if attempts == 1:
+            reason = f"{type(error).__name__}: {error}"
+            raise DataError(f"'{url}' was not downloaded ({reason}): check the connection and try again") from error
+        _fetch_one(remote, folder, base_url, progress, attempts - 1)
 
 
 def build_in_place(folder: Path, make: Callable[[Path], None]) -> None:
@@ -181,6 +164,5 @@ def build_in_place(folder: Path, make: Callable[[Path], None]) -> None:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(path, target)
     except OSError as error:
-        raise DataError(
-            f"cannot write below '{folder}' ({error.strerror or error}): choose a folder you may write to with --folder or ROBULT_DATA"
-        ) from error
+        remedy = "choose a folder you may write to with --folder or ROBULT_DATA"
+        raise DataError(f"cannot write below '{folder}' ({error.strerror or error}): {remedy}") from error

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from robult_core.datasets.files import DataError, require
+from robult_core.datasets.files import reading
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
@@ -36,22 +36,12 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> object:
         if (module, name) not in ALLOWED:
             raise pickle.UnpicklingError(
-                f"it asks for '{module}.{name}', which is neither a numpy array nor a plain container"
+                f"refused: it asks for '{module}.{name}', which is neither a numpy array nor a plain container"
             )
         return ALLOWED[module, name]
 
 
 def load_pickle(path: str | Path) -> object:
     """Content of a pickle made of numpy arrays and builtins (any protocol, numpy 1 or 2, Python 2 strings become latin-1 text)."""
-    path = require(Path(path), "give the path of the published pickle")
-    try:
-        with open(path, "rb") as handle:
-            return _Unpickler(handle, encoding="latin1").load()
-    except pickle.UnpicklingError as error:
-        raise DataError(
-            f"pickle '{path}' is refused or damaged: {error}; download it again from its publisher"
-        ) from error
-    except Exception as error:  # a truncated or garbled pickle fails in many ways
-        raise DataError(
-            f"pickle '{path}' cannot be read ({type(error).__name__}: {error}): it is truncated or altered, download it again"
-        ) from error
+    with reading(Path(path), "a pickle of arrays", "download it again from its publisher"), open(path, "rb") as handle:
+        return _Unpickler(handle, encoding="latin1").load()
