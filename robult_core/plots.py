@@ -6,11 +6,17 @@ Colours are Okabe and Ito's palette, which stays apart for colour-blind readers;
 
 from __future__ import annotations
 
+import itertools
+import textwrap
+from collections.abc import Mapping
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+
+from robult_core.datasets.container import MultimodalData
 
 PALETTE = {
     "black": "#000000",
@@ -33,7 +39,7 @@ METHOD_COLORS = {
     "gmc": PALETTE["green"],
     "action_mae": PALETTE["orange"],
     "prompt_trans": PALETTE["purple"],
-    "logistic": "#555555",
+    "linear": "#555555",
     "self_training": "#999999",
 }
 METHOD_MARKERS = dict(zip(METHOD_COLORS, MARKERS, strict=True))
@@ -44,7 +50,7 @@ METHOD_NAMES = {
     "gmc": "GMC",
     "action_mae": "ActionMAE",
     "prompt_trans": "Prompt-Trans",
-    "logistic": "logistic / ridge",
+    "linear": "logistic / ridge",
     "self_training": "self-training",
 }
 
@@ -89,11 +95,13 @@ def pid_diagram() -> Figure:
     """Fig. 1: I(X1, X2; Y) as an outer region that holds two overlapping discs, what each modality tells on its own."""
     figure, ax = plt.subplots(figsize=(6.4, 3.8))
     ax.add_patch(mpl.patches.Ellipse((0, 0), 9.2, 5.0, facecolor=PID_COLORS["synergy"], alpha=0.25, hatch=".."))
-    for x, part in ((-1.3, "unique1"), (1.3, "unique2")):
-        ax.add_patch(mpl.patches.Circle((x, -0.25), 1.9, facecolor="white", edgecolor="none"))
-        ax.add_patch(mpl.patches.Circle((x, -0.25), 1.9, facecolor=PID_COLORS[part], alpha=0.45))
-    for x in (-1.3, 1.3):
-        ax.add_patch(mpl.patches.Circle((x, -0.25), 1.9, fill=False, linewidth=2))
+    discs = [mpl.patches.Circle((x, -0.25), 1.9, fill=False, linewidth=2, zorder=3) for x in (-1.3, 1.3)]
+    for disc, part in zip(discs, ("unique1", "unique2"), strict=True):
+        fill = {"facecolor": PID_COLORS[part], "hatch": PID_HATCHES[part], "edgecolor": "white"}
+        ax.add_patch(mpl.patches.Circle(disc.center, disc.radius, **fill))
+        ax.add_patch(disc)
+    overlap = ax.add_patch(mpl.patches.Circle(discs[1].center, 1.9, facecolor=PID_COLORS["redundancy"]))
+    overlap.set_clip_path(discs[0])
     ax.add_patch(mpl.patches.Ellipse((0, 0), 9.2, 5.0, fill=False, linewidth=2))
     box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "boxstyle": "round,pad=0.25"}
     labels = [
@@ -104,7 +112,7 @@ def pid_diagram() -> Figure:
     for x, y, text in labels:
         ax.text(x, y, text, ha="center", va="center", bbox=box)
     for x, y, tip, text in ((-4.6, 3.0, (-2.4, 1.3), "$I(X^1;Y)$"), (4.6, 3.0, (2.4, 1.3), "$I(X^2;Y)$")):
-        ax.annotate(text, tip, (x, y), ha="center", va="center", arrowprops={"arrowstyle": "-"})
+        ax.annotate(text, tip, (x, y), ha="center", va="center", arrowprops={"arrowstyle": "->"})
     ax.text(
         0,
         -2.95,
@@ -128,36 +136,37 @@ def _pid_bar(ax: plt.Axes, frame: pd.DataFrame) -> None:
             ax.text(left[row] + bits[row] / 2, row, f"{bits[row]:.2f}", ha="center", va="center", fontsize=8, bbox=box)
         left += bits
     ax.set(yticks=np.arange(len(frame)), yticklabels=frame.index, ylim=(len(frame) - 0.4, -0.6), xlabel="bits about Y")
+    ax.set_ylabel(frame.index.name or "")
 
 
-def pid_bars(frame: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def pid_bars(frame: pd.DataFrame) -> Figure:
     """Decompositions side by side; `frame` has the columns of `PID_PARTS` and one labelled row per table."""
     figure, ax = plt.subplots(figsize=(7.0, 1.3 + 0.38 * len(frame)))
     _pid_bar(ax, frame)
     figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=4)
-    return figure, frame
+    return figure
 
 
-def pid_ceilings(frame: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def pid_ceilings(frame: pd.DataFrame) -> Figure:
     """PID (left) and Bayes-optimal accuracy of x1, x2 and both (right), one row per setting of the dials."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 1.5 + 0.5 * len(frame)), sharey=True)
     _pid_bar(left, frame)
     rows, height = np.arange(len(frame)), 0.26
-    looks = (("x1", PALETTE["orange"], "//"), ("x2", PALETTE["sky"], "\\\\"), ("x1+x2", "#444444", ""))
+    looks = (("x1", PALETTE["purple"], "xx"), ("x2", PALETTE["green"], "--"), ("x1+x2", "#444444", ""))
     for shift, (name, color, hatch) in enumerate(looks, start=-1):
         right.barh(rows + shift * height, frame[name], height, color=color, hatch=hatch, edgecolor="white", label=name)
         for row, value in enumerate(frame[name]):
             right.text(value + 0.01, row + shift * height, f"{value:.2f}", va="center", fontsize=8)
-    right.plot(frame["chance"], rows, "k|", markersize=22, linestyle="none", label="chance")
+    right.plot(frame["chance"], rows, "k|", markersize=20, linestyle="none", label="chance")
     right.set(xlim=(0, 1.12), xlabel="best possible accuracy")
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=2, title="what the label carries")
-    figure.legend(*right.get_legend_handles_labels(), loc="outside upper right", ncols=2, title="from which modalities")
-    return figure, frame
+    handles, labels = right.get_legend_handles_labels()
+    right_look = {"loc": "outside upper right", "ncols": 2, "title": "from which modalities", "markerscale": 0.5}
+    figure.legend([*handles[1:], handles[0]], [*labels[1:], labels[0]], **right_look)
+    return figure
 
 
-def curves(
-    frame: pd.DataFrame, x: str, y: str, group: str, panel: str, truth: str | None = None
-) -> tuple[Figure, pd.DataFrame]:
+def curves(frame: pd.DataFrame, x: str, y: str, group: str, panel: str, truth: str | None = None) -> Figure:
     """One panel per value of `panel`, one line per `group`: mean over the rows of equal `x`, bars from the least to the largest.
 
     `truth` names a column whose (constant) value per panel is drawn as a dashed line.
@@ -177,5 +186,300 @@ def curves(
         ax.set_xticks(ticks := sorted(part[x].unique()), [f"{tick:g}" for tick in ticks], rotation=45)
         ax.minorticks_off()
     axes[0, 0].set_ylabel(y)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
-    return figure, frame
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+    return figure
+
+
+# Notebooks 04 and 05: comparison of the methods -----------------------------------------------------------------------
+
+
+def method_comparison(cells: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """One panel per data set: the paper's first metric by pattern, one marker per method, bars the 95 % interval over seeds.
+
+    `cells` is `tables.cells`; a higher place is better everywhere (the axis of an error runs downwards).
+    """
+    first = cells.groupby("data_set", sort=False)["metric"].transform("first")
+    frame = cells[cells["metric"] == first]
+    names = list(frame["data_set"].unique())
+    rows = -(-len(names) // 2)
+    figure, axes = plt.subplots(rows, 2, figsize=(10.0, 0.6 + 2.5 * rows), squeeze=False)
+    for ax, name in zip(axes.flat, names, strict=False):
+        _dots(ax, frame[frame["data_set"] == name])
+        ax.set_title(name)
+    for ax in axes.flat[len(names) :]:
+        ax.axis("off")
+    shown = {label: handle for ax in axes.flat for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=len(shown))
+    return figure
+
+
+def _dots(ax: plt.Axes, frame: pd.DataFrame) -> None:
+    """Markers with intervals: patterns on the x axis, methods side by side within one."""
+    patterns = list(frame["pattern"].unique())
+    methods = [name for name in METHOD_COLORS if name in set(frame["method"])]
+    for index, name in enumerate(methods):
+        part = frame[frame["method"] == name].set_index("pattern").reindex(patterns)
+        x = np.arange(len(patterns)) + (index - (len(methods) - 1) / 2) * 0.8 / len(methods)
+        look = {"color": METHOD_COLORS[name], "marker": METHOD_MARKERS[name], "linestyle": "none", "markersize": 5}
+        ax.errorbar(x, part["mean"], yerr=part["half"], label=METHOD_NAMES[name], elinewidth=1, **look)
+    for edge in range(1, len(patterns)):
+        ax.axvline(edge - 0.5, color="#dddddd", linewidth=0.8, marker="", linestyle="-")
+    metric = frame["metric"].iloc[0]
+    ax.set(ylabel=f"{metric} (lower is better)" if metric == "mae" else metric, xlim=(-0.5, len(patterns) - 0.5))
+    ax.set_xticks(range(len(patterns)), [name.replace("_", "\n") for name in patterns])
+    if metric == "mae":
+        ax.invert_yaxis()
+
+
+def critical_difference_pair(
+    ranks: pd.Series, p_values: dict[str, pd.DataFrame], cd: float, n_blocks: int, title: str
+) -> tuple[Figure, pd.DataFrame]:
+    """Fig. 5 twice: mean ranks of the methods, a bar over those that a procedure (`p_values` by its name) cannot separate."""
+    from scikit_posthocs import critical_difference_diagram  # slow to import
+
+    figure, axes = plt.subplots(len(p_values), 1, figsize=(8.0, 2.6 * len(p_values)), squeeze=False)
+    names = ranks.rename(METHOD_NAMES)
+    for ax, (procedure, p) in zip(axes[:, 0], p_values.items(), strict=True):
+        ax.set_prop_cycle(color=["black"])  # the library draws lines: no markers or dashes of ours on them
+        critical_difference_diagram(
+            names, p.rename(METHOD_NAMES).rename(columns=METHOD_NAMES), ax=ax, label_fmt_left="{label}  {rank:.2f}  ",
+            label_fmt_right="  {rank:.2f}  {label}", crossbar_props={"linewidth": 4}, elbow_props={"linestyle": "-"},
+            marker_props={"marker": "o"}, color_palette={METHOD_NAMES[name]: METHOD_COLORS[name] for name in ranks.index},
+        )  # fmt: skip
+        difference = f", critical difference {cd:.2f}" if procedure == "Nemenyi" else ""
+        ax.set_title(f"{title}: {procedure}, {n_blocks} blocks{difference}", pad=14)
+    pairs = {name: p.where(np.triu(np.ones(p.shape, bool), 1)).stack().dropna() for name, p in p_values.items()}
+    return figure, pd.DataFrame(pairs).rename_axis(["method", "other"]).reset_index()
+
+
+# Notebooks 03, 08 and 09: what the model sees and holds ---------------------------------------------------------------
+# `draw_...` fill axes that a static figure and a widget share.
+
+ROLE_NAMES = {"s": "s (all modalities)", "z": "z (shared part)", "u": "u (unique part)"}
+ROLE_MARKERS = {"s": "*", "z": "o", "u": "^"}
+PAIR_LOOKS = {True: ("true pairs", PALETTE["blue"], "-"), False: ("false pairs", PALETTE["vermillion"], "--")}
+
+
+def draw_map(ax: plt.Axes, frame: pd.DataFrame, colouring: str, size: float = 22) -> None:
+    """One map of `latents.map_frame`; "class": the digit of the class as marker; "modality": colour, and the role as marker."""
+    by = ["label"] if colouring == "class" else ["modality", "role"]
+    order = {
+        name: index
+        for index, name in enumerate(
+            frame[by[0]].unique() if by == ["modality", "role"] else sorted(frame["label"].unique())
+        )
+    }
+    for group, part in frame.groupby(by, sort=False):
+        color = CYCLE[order[group[0]] % len(CYCLE)]
+        marker, name = (
+            (f"${group[0]}$", str(group[0]))
+            if colouring == "class"
+            else (ROLE_MARKERS[group[1]], " ".join(reversed(group)))
+        )
+        if colouring != "class" and group[1] == "s":
+            color, name = "black", "s"
+        ax.scatter(part["x"], part["y"], s=size, c=color, marker=marker, linewidths=0.2, alpha=0.8, label=name)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(True)
+
+
+def latent_maps(frame: pd.DataFrame, colouring: str, titles: Mapping[int, str]) -> Figure:
+    """Maps of s, z_i and u_i: a row per kind, a column per step of `titles`."""
+    kinds = list(frame["kind"].unique())
+    figure, axes = plt.subplots(
+        len(kinds), len(titles), figsize=(3.3 * len(titles), 0.7 + 3.0 * len(kinds)), squeeze=False
+    )
+    for line, kind in zip(axes, kinds, strict=True):
+        for ax, (step, title) in zip(line, titles.items(), strict=True):
+            draw_map(ax, frame[(frame["kind"] == kind) & (frame["step"] == step)], colouring)
+            ax.set_title(f"{title}, {kind}")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    columns = 10 if colouring == "class" else min(len(names), 5)
+    figure.legend(
+        handles, names, loc="outside upper center", ncols=columns, title=f"coloured by {colouring}", markerscale=1.4
+    )
+    return figure
+
+
+def dots(frame: pd.DataFrame, row: str, column: str, panel: str, group: str, label: str = "") -> Figure:
+    """Panels `row` x `panel`; in each the values of `column` on the y axis, a marker per `group`, bars the interval (mean, half)."""
+    rows, panels, values, groups = (list(frame[name].unique()) for name in (row, panel, column, group))
+    height = 1.0 + len(rows) * (0.7 + 0.17 * len(values) * len(groups))
+    figure, axes = plt.subplots(
+        len(rows), len(panels), figsize=(1.2 + 2.0 * len(panels), height), squeeze=False, sharey=True, sharex="col"
+    )
+    for i, name in enumerate(rows):
+        for j, measure in enumerate(panels):
+            ax, cell = axes[i, j], frame[(frame[row] == name) & (frame[panel] == measure)]
+            for k, one in enumerate(groups):
+                part = cell[cell[group] == one].set_index(column).reindex(values)
+                y = np.arange(len(values)) + (k - (len(groups) - 1) / 2) * 0.7 / len(groups)
+                look = {"color": CYCLE[k], "marker": MARKERS[k], "linestyle": "none", "markersize": 5, "capsize": 2}
+                ax.errorbar(part["mean"], y, xerr=part["half"], label=one, elinewidth=1, **look)
+            ax.set_yticks(range(len(values)), values)
+            ax.set(
+                ylim=(len(values) - 0.5, -0.5),
+                title=measure if i == 0 else "",
+                xlabel=label if i == len(rows) - 1 else "",
+            )
+        axes[i, 0].set_ylabel(name)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=min(len(groups), 4))
+    return figure
+
+
+def draw_weights(
+    ax: plt.Axes, weights: np.ndarray, pairs: np.ndarray, true: np.ndarray, order: np.ndarray
+) -> mpl.image.AxesImage:
+    """Anchors by partners, sorted by `order`: darker is heavier; white where there is no pseudo-positive, dots on false pairs."""
+    cut = np.ix_(order, order)
+    shown = np.where(pairs[cut], weights[cut], np.nan)
+    image = ax.imshow(shown, cmap="cividis_r", vmin=0, vmax=1, interpolation="nearest")
+    y, x = np.nonzero(pairs[cut] & ~true[cut])
+    ax.plot(x, y, ".", color=PALETTE["vermillion"], markersize=1.6, label="false pair")
+    ax.set(xlabel="partner k", ylabel="anchor j", xticks=[], yticks=[])
+    return image
+
+
+def weight_matrices(
+    panels: Mapping[str, np.ndarray], pairs: np.ndarray, true: np.ndarray, order: np.ndarray, columns: int
+) -> Figure:
+    """A grid of weight matrices of one batch, title -> `(B, B)`; pairs and true `(B, B)` bool, order: the samples sorted by class."""
+    rows = -(-len(panels) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.9 * columns + 0.8, 2.9 * rows + 0.3), squeeze=False)
+    for ax, (title, weights) in zip(axes.flat, panels.items(), strict=True):
+        image = draw_weights(ax, weights, pairs, true, order)
+        ax.set_title(title)
+    figure.colorbar(image, ax=axes, label="weight", shrink=0.7)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", markerscale=5)
+    return figure
+
+
+def draw_histogram(ax: plt.Axes, weights: np.ndarray, true: np.ndarray) -> None:
+    """Density of the weights of true and of false pairs, outlines of two line styles."""
+    for kind, (name, color, line) in PAIR_LOOKS.items():
+        part = weights[true == kind]
+        if len(part):
+            ax.hist(
+                part,
+                bins=np.linspace(0, 1, 21),
+                density=True,
+                histtype="step",
+                color=color,
+                linestyle=line,
+                linewidth=1.8,
+                label=name,
+            )
+    ax.set(xlabel="weight", ylabel="density", xlim=(0, 1))
+
+
+def weight_histograms(frame: pd.DataFrame, weight: str) -> Figure:
+    """Fig. 4 measured: a row per data set, a column per step; the title says how many of the pairs are false."""
+    sets, steps = list(frame["data_set"].unique()), list(frame["step"].unique())
+    figure, axes = plt.subplots(
+        len(sets), len(steps), figsize=(2.6 * len(steps), 0.5 + 2.3 * len(sets)), squeeze=False, sharex=True
+    )
+    for (i, name), (j, step) in itertools.product(enumerate(sets), enumerate(steps)):
+        part = frame[(frame["data_set"] == name) & (frame["step"] == step)]
+        draw_histogram(axes[i, j], part[weight].to_numpy(), part["true"].to_numpy())
+        axes[i, j].set_title(f"{name}, step {step}\n{1 - part['true'].mean():.0%} false", fontsize=9)
+        axes[i, j].label_outer()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return figure
+
+
+def lines(frame: pd.DataFrame, x: str, group: str, panel: str, row: str) -> Figure:
+    """Panels `row` x `panel`: mean over `x` with the interval as a band, one line per `group` (columns mean, half)."""
+    rows, panels = list(frame[row].unique()), list(frame[panel].unique())
+    figure, axes = plt.subplots(
+        len(rows), len(panels), figsize=(3.4 * len(panels), 0.9 + 2.4 * len(rows)), squeeze=False, sharex=True
+    )
+    looks = dict(zip(frame[group].unique(), itertools.product(LINESTYLES, CYCLE[:4]), strict=False))
+    for (i, name), (j, measure) in itertools.product(enumerate(rows), enumerate(panels)):
+        ax, cell = axes[i, j], frame[(frame[row] == name) & (frame[panel] == measure)]
+        for k, (one, part) in enumerate(cell.groupby(group, sort=False)):
+            index = list(looks).index(one)
+            ax.plot(
+                part[x],
+                part["mean"],
+                color=CYCLE[index % 7],
+                marker=MARKERS[index % 7],
+                linestyle=LINESTYLES[index % 7],
+                markersize=4,
+                label=one,
+            )
+            ax.fill_between(
+                part[x],
+                part["mean"] - part["half"],
+                part["mean"] + part["half"],
+                color=CYCLE[index % 7],
+                alpha=0.15,
+                linewidth=0,
+            )
+        ax.set(title=f"{name}: {measure}", xlabel=x if i == len(rows) - 1 else "")
+    shown = {label: handle for ax in axes.flat for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def draw_sample(ax: plt.Axes, data: MultimodalData, row: int, pattern: tuple[str, ...], texts: bool = True) -> None:
+    """The sample as a person sees it when only the modalities of `pattern` are there: an image with hatched quadrants, or a transcript."""
+    ax.set(xticks=[], yticks=[], title=f"sample {row}")
+    ax.spines[:].set_visible(True)
+    if "image" in data.display:
+        image = np.asarray(data.display["image"][row])
+        half = image.shape[0] / 2
+        ax.imshow(image, cmap="gray_r", extent=(0, image.shape[1], image.shape[0], 0))
+        for name in set(data.names) - set(pattern):
+            corner = (half * ("right" in name), half * ("bottom" in name))
+            ax.add_patch(
+                mpl.patches.Rectangle(corner, half, half, facecolor="#dddddd", edgecolor="#888888", hatch="//")
+            )
+        return
+    missing = [name for name in data.names if name not in pattern]
+    text = f"'{data.name}' has nothing to look at"
+    if "transcript" in data.display:
+        hidden = "(transcripts are not shown in saved copies)" if not texts else "(the text is missing)"
+        text = data.display["transcript"][row] if texts and "text" in pattern else hidden
+    text = "\n".join(textwrap.wrap(text, 34)[:9]) + (f"\n\nmissing: {', '.join(missing)}" if missing else "")
+    ax.text(0.03, 0.95, text, va="top", fontsize=9, transform=ax.transAxes)
+
+
+def draw_prediction(ax: plt.Axes, data: MultimodalData, row: int, scores: np.ndarray) -> None:
+    """Bars of the scores `(C,)`, the true class hatched; for a scored task the prediction and the truth on the score's axis."""
+    truth = data.targets[row].numpy()
+    if data.task.kind == "regression":
+        ax.axvline(float(truth), color="black", linestyle="--", marker="", label=f"truth {float(truth):.1f}")
+        ax.barh([0], [scores[0]], color=PALETTE["blue"], label=f"prediction {scores[0]:.2f}")
+        ax.set(xlim=(-data.task.bound, data.task.bound), yticks=[], xlabel="score")
+        ax.legend(loc="upper left")
+        return
+    true = np.eye(len(scores))[int(truth)] > 0 if data.task.kind == "classification" else truth > 0
+    bars = ax.bar(
+        range(len(scores)), scores, color=np.where(true, PALETTE["orange"], PALETTE["blue"]), edgecolor="white"
+    )
+    for bar in np.array(bars, dtype=object)[true]:
+        bar.set_hatch("//")
+    names = [
+        name if len(name) < 4 else str(index)
+        for index, name in enumerate(data.class_names or map(str, range(len(scores))))
+    ]
+    ax.set_xticks(range(len(scores)), names, fontsize=8)
+    ax.set(
+        ylim=(0, 1), ylabel="probability", title=f"prediction (true class hatched: {', '.join(np.array(names)[true])})"
+    )
+
+
+def availability_grid(
+    data: MultimodalData, row: int, predictions: Mapping[tuple[str, ...], np.ndarray], texts: bool = True
+) -> Figure:
+    """The static twin of the availability widget: for each pattern what is there (left) and the scores `(C,)` (right)."""
+    figure, axes = plt.subplots(
+        len(predictions), 2, figsize=(8.0, 1.9 * len(predictions)), width_ratios=(1, 3), squeeze=False
+    )
+    for (left, right), (pattern, scores) in zip(axes, predictions.items(), strict=True):
+        draw_sample(left, data, row, pattern, texts)
+        draw_prediction(right, data, row, scores)
+        left.set_title("+".join(pattern) if len(pattern) < 3 else f"{len(pattern)} modalities", fontsize=9)
+        if left is not axes[0, 0]:
+            right.set_title("")
+    return figure
