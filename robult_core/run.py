@@ -11,8 +11,8 @@ import hashlib
 import importlib.metadata
 import platform
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -29,26 +29,17 @@ from robult_core.methods import METHODS, make_method
 from robult_core.methods.base import Method
 from robult_core.methods.sanity import SANITY, LinearHead, sanity_predictions
 from robult_core.protocol import label_split, paper_patterns, pattern_name, patterns, validation_split
-from robult_core.store import Record, canonical, sha256, to_parquet, weights_name
+from robult_core.store import Record, canonical, sha256, to_parquet, weights_name, weights_step
 from robult_core.training import History, TrainingConfig, train
 
 MOVING = (
-    "losses",
-    "model",
-    "encoders",
-    "tasks",
-    "protocol",
-    "training",
-    "evaluation",
-    "run",
-    "distributed",
-    "datasets/container",
-    "methods/*",
-)
+    "losses", "model", "encoders", "tasks", "protocol", "training", "evaluation", "run", "distributed", "datasets/container", "methods/*",
+)  # fmt: skip
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "lightning-fabric", "iterative-stratification")
 CHOICES = {"rows": ("test", "validation"), "post": ("", "logistic")}
+PLAIN = ("data_set", "method", "seed", "label_fraction", "rows", "post", "tag")  # fields that are columns as they are
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 LATENCY_ROWS = 64
-NOT_IN_KEY = ("tag", "keep_weights", "snapshots")
 
 
 @dataclass(frozen=True)
@@ -80,11 +71,9 @@ class RunConfig:
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(map(repr, values))}")
         if self.seed < 0:
-            raise ValueError(f"seed is {self.seed!r}: it must be an integer from 0 up")
+            raise ValueError(f"seed is {self.seed}: it must be an integer from 0 up")
         if not 0 <= self.label_fraction <= 1:
-            raise ValueError(
-                f"label fraction is {self.label_fraction}: it must lie between 0 (no labels) and 1 (all of them)"
-            )
+            raise ValueError(f"label fraction is {self.label_fraction}: it must lie between 0 (none) and 1 (all)")
         if self.post and self.method != "robult":
             raise ValueError(f"post={self.post!r} is defined for method 'robult', not for '{self.method}'")
         object.__setattr__(self, "snapshots", tuple(self.snapshots))
@@ -93,14 +82,12 @@ class RunConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
         """The configuration of a mapping; ValueError naming a field that does not exist or one that is missing."""
-        unknown = sorted(set(values) - {one.name for one in fields(cls)})
-        if unknown:
-            raise ValueError(
-                f"unknown field '{unknown[0]}' in a run configuration: choose from {', '.join(one.name for one in fields(cls))}"
-            )
-        missing = sorted({"data_set", "method"} - set(values))
-        if missing:
-            raise ValueError(f"field '{missing[0]}' is missing in a run configuration: {dict(values)}")
+        names = [one.name for one in fields(cls)]
+        for name in values:
+            if name not in names:
+                raise ValueError(f"unknown field '{name}' in a run configuration: choose from {', '.join(names)}")
+        if not {"data_set", "method"} <= set(values):
+            raise ValueError(f"a run configuration needs data_set and method, this one has {dict(values)}")
         return cls(**values)
 
     def complete(self) -> dict[str, Any]:
@@ -121,20 +108,19 @@ class RunConfig:
     @property
     def files(self) -> tuple[str, ...]:
         """Optional files that a record of this run must hold."""
-        names = [weights_name(step) for step in self.snapshots]
-        return tuple([*names, weights_name()] if self.keep_weights else names) if self.method in METHODS else ()
+        steps = [*self.snapshots, *([None] if self.keep_weights else [])]
+        return tuple(weights_name(step) for step in steps) if self.method in METHODS else ()
+
+    def keeping(self, files: Iterable[str]) -> RunConfig:
+        """The same run, keeping the weights of `files` too."""
+        steps = {weights_step(name) for name in {*files, *self.files} if name.startswith("weights")}
+        return replace(self, keep_weights=None in steps, snapshots=tuple(sorted(steps - {None})))
 
     def columns(self) -> dict[str, Any]:
         """The configuration as table columns; a setting becomes `hyper.<name>` or `training.<name>`."""
-        plain = {
-            one.name: getattr(self, one.name)
-            for one in fields(self)
-            if one.name not in ("hyper", "training", "keep_weights", "snapshots")
-        }
-        nested = {
-            f"{part}.{name}": value for part in ("hyper", "training") for name, value in getattr(self, part).items()
-        }
-        return plain | nested
+        plain = {name: getattr(self, name) for name in PLAIN}
+        hyper = {f"hyper.{name}": value for name, value in self.hyper.items()}
+        return plain | hyper | {f"training.{name}": value for name, value in self.training.items()}
 
 
 def _settings(kind: type, given: Mapping[str, Any], owner: str) -> dict[str, Any]:
@@ -157,9 +143,7 @@ def numerics() -> str:
     """Fingerprint of all that can move a number: the modules in `MOVING` without comments and docstrings, and the versions of `LIBRARIES`."""
     folder = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(
-        {path for name in MOVING for path in folder.glob(f"{name}.py")} - {folder / "methods/search.py"}
-    ):
+    for path in sorted(path for name in MOVING for path in folder.glob(f"{name}.py") if path.name != "search.py"):
         digest.update(f"{path.relative_to(folder).as_posix()} {code_of(path.read_text(encoding='utf-8'))}".encode())
     return hashlib.sha256(digest.digest() + canonical(_versions()).encode()).hexdigest()[:16]
 
@@ -168,14 +152,8 @@ def code_of(source: str) -> str:
     """The syntax tree of a module without docstrings and comments, as text."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if (
-            isinstance(body, list)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-        ):
-            node.body = body[1:]
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
     return ast.dump(tree)
 
 
@@ -215,16 +193,15 @@ def _execute(config: RunConfig, raw: MultimodalData) -> tuple[dict[str, Any], di
         "versions": {"python": platform.python_version(), **_versions()}, "label_rows": origin[labeled].tolist(),
         "metrics": metrics.to_dict("records"), "parameters": found["parameters"], "timings": found["timings"],
     }  # fmt: skip
-    scores = {
+    predictions = to_parquet(_predictions(found["scores"], rows, origin, data))
+    return content, {
         "curves.parquet": to_parquet(found["curves"]),
-        "predictions.parquet": to_parquet(_predictions(found["scores"], rows, origin, data)),
+        "predictions.parquet": predictions,
+        **found["files"],
     }
-    return content, scores | found["files"]
 
 
-def _trained(
-    config: RunConfig, data: MultimodalData, labeled: np.ndarray, rows: np.ndarray, wanted: list
-) -> dict[str, Any]:
+def _trained(config: RunConfig, data: MultimodalData, labeled: np.ndarray, rows: np.ndarray, wanted: list) -> dict:
     torch.manual_seed(config.seed)
     settings, files = TrainingConfig(**config.complete()["training"]), {}
     method = make_method(config.method, data.task, data.shapes, **config.complete()["hyper"])
@@ -242,20 +219,13 @@ def _trained(
     used = LinearHead(method, data, labeled, config.seed) if config.post else method
     metrics, scores = evaluate(used, data, rows, wanted)
     timings = {"train_seconds": trained, "seconds_per_step": trained / settings.steps, "latency_ms": latency}
-    parameters = sum(one.numel() for one in method.parameters())
     return {
-        "metrics": metrics,
-        "scores": scores,
-        "curves": history.frame,
-        "files": files,
-        "parameters": parameters,
-        "timings": timings,
-    }
+        "metrics": metrics, "scores": scores, "curves": history.frame, "files": files, "timings": timings,
+        "parameters": sum(one.numel() for one in method.parameters()),
+    }  # fmt: skip
 
 
-def _untrained(
-    config: RunConfig, data: MultimodalData, labeled: np.ndarray, rows: np.ndarray, wanted: list
-) -> dict[str, Any]:
+def _untrained(config: RunConfig, data: MultimodalData, labeled: np.ndarray, rows: np.ndarray, wanted: list) -> dict:
     """The sanity rows: nothing but scores, and the time they took."""
     started = time.perf_counter()
     found = sanity_predictions(config.method, data, labeled, rows, wanted, config.seed)
@@ -287,20 +257,14 @@ def _weights(method: Method) -> bytes:
     return save({name: value.detach().cpu().clone().contiguous() for name, value in method.state_dict().items()})
 
 
-def _predictions(
-    scores: Mapping[str, np.ndarray], rows: np.ndarray, origin: np.ndarray, data: MultimodalData
-) -> pd.DataFrame:
+def _predictions(scores: dict[str, np.ndarray], rows: np.ndarray, origin: np.ndarray, data: MultimodalData) -> pd.DataFrame:  # fmt: skip
     """Scores as a table: row of the data set, pattern, score_0 … score_{C-1} (float32)."""
-    names = [f"score_{index}" for index in range(data.task.n_outputs)]
-    parts = [pd.DataFrame({"row": [], "pattern": [], **dict.fromkeys(names, [])}).astype({"row": int, "pattern": str})]
-    for pattern, values in scores.items():
-        chosen = origin[having(data, rows, tuple(pattern.split("+")))]
-        parts.append(
-            pd.DataFrame(values, columns=names, dtype=np.float32).assign(row=chosen, pattern=pattern)[
-                ["row", "pattern", *names]
-            ]
-        )
-    return pd.concat(parts[1:] or parts, ignore_index=True)
+    parts = [np.empty((0, data.task.n_outputs)), *scores.values()]
+    chosen = [having(data, rows, tuple(pattern.split("+"))) for pattern in scores]
+    table = pd.DataFrame(np.concatenate(parts).astype(np.float32)).add_prefix("score_")
+    table.insert(0, "pattern", np.repeat(np.array(list(scores), dtype=object), [len(one) for one in chosen]))
+    table.insert(0, "row", origin[np.concatenate([rows[:0], *chosen])])
+    return table
 
 
 def restore(record: Record, data: MultimodalData, step: int | None = None) -> Method:

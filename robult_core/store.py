@@ -19,7 +19,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 KEY_LENGTH = 64
+REMEDY = "`robult runs prune --yes` or the next grid sets it aside"
+NO_SPACE, NO_RIGHT = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class StoreError(OSError):
@@ -89,19 +91,11 @@ class Record:
     def read(self, name: str) -> bytes:
         """Content of one file after checking its hash; KeyError where the run did not keep it, DamagedRecord where it changed."""
         if name not in self.content["files"]:
-            raise KeyError(
-                f"run {self.key[:12]} kept no {name}, only {sorted(self.content['files'])}: ask for it in its RunConfig and run it again"
-            )
-        try:
-            content = (self.folder / name).read_bytes()
-        except FileNotFoundError:
-            raise DamagedRecord(
-                f"record {self.key[:12]} lost its file {name}: `robult runs prune` sets it aside, then run it again"
-            ) from None
+            raise KeyError(f"run {self.key[:12]} kept no {name}: ask for it in its RunConfig and run it again")
+        path = self.folder / name
+        content = path.read_bytes() if path.exists() else b""
         if sha256(content) != self.content["files"][name]["sha256"]:
-            raise DamagedRecord(
-                f"{name} of record {self.key[:12]} was cut short or edited: `robult runs prune` sets it aside, then run it again"
-            )
+            raise DamagedRecord(f"{name} of record {self.key[:12]} was lost, cut short or edited: {REMEDY}")
         return content
 
     def curves(self) -> pd.DataFrame:
@@ -120,7 +114,13 @@ class Record:
 
 
 def weights_name(step: int | None = None) -> str:
+    """File of the weights after `step` steps; None: after the last one."""
     return "weights.safetensors" if step is None else f"weights_{step}.safetensors"
+
+
+def weights_step(name: str) -> int | None:
+    """The inverse of `weights_name`."""
+    return int(name[8:-12]) if name.startswith("weights_") else None
 
 
 class Store:
@@ -129,13 +129,15 @@ class Store:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).absolute()
         marker = self.folder / "store.json"
-        if marker.exists():
-            found = json.loads(marker.read_text())["format"]
-            if found > FORMAT:
-                raise StoreError(
-                    f"store {self.folder} was written by a newer robult_core (format {found}, this one reads up to {FORMAT}): "
-                    "update robult_core or choose another folder"
-                )
+        try:
+            found = json.loads(marker.read_text())["format"] if marker.exists() else FORMAT
+        except (ValueError, KeyError, TypeError):
+            raise StoreError(
+                f"{marker} is not readable: delete it, the records themselves are checked one by one"
+            ) from None
+        if found > FORMAT:
+            news = f"store {self.folder} was written by a newer robult_core (format {found}, this one reads {FORMAT})"
+            raise StoreError(f"{news}: update robult_core or choose another folder")
 
     def _make(self) -> None:
         """Make the folder on first use; two processes may do so at once."""
@@ -166,9 +168,7 @@ class Store:
         failed = {path.stem for path in (self.folder / "failed").glob("*.json")}
         found = [key for key in sorted({*self.keys(), *failed}) if key.startswith(prefix)]
         if len(found) != 1:
-            raise ValueError(
-                f"{len(found)} runs in {self.folder} have a key that starts with '{prefix}': `robult runs list` shows them"
-            )
+            raise ValueError(f"{len(found)} runs have a key that starts with '{prefix}': `robult runs list` shows them")
         return found[0]
 
     def get(self, key: str, files: tuple[str, ...] = ()) -> Record | None:
@@ -178,22 +178,17 @@ class Store:
             return None
         content = _read_json(folder)
         for name, entry in content["files"].items():
-            path = folder / name
-            if not path.exists() or path.stat().st_size != entry["size"]:
-                raise DamagedRecord(
-                    f"record {key[:12]} lost its file {name}, or the file was cut short: it is run again"
-                )
+            if not (folder / name).exists() or (folder / name).stat().st_size != entry["size"]:
+                raise DamagedRecord(f"{name} of record {key[:12]} was lost or cut short: {REMEDY}")
         return Record(folder, content) if set(files) <= set(content["files"]) else None
 
     def records(self) -> Iterator[Record]:
         """All sound records; damaged ones are passed over (`problems` names them)."""
         for key in self.keys():
-            try:
+            with suppress(DamagedRecord):
                 record = self.get(key)
-            except DamagedRecord:
-                continue
-            if record is not None:
-                yield record
+                if record is not None:
+                    yield record
 
     def put(self, key: str, content: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
         """Write one record whole or not at all, in place of one that is there; the caller holds the lock. StoreError when the disk is full."""
@@ -226,33 +221,33 @@ class Store:
         """Failed runs by key: config, error, traceback."""
         return {path.stem: json.loads(path.read_text()) for path in sorted((self.folder / "failed").glob("*.json"))}
 
-    def set_aside(self, key: str) -> Path:
-        """Move a record to damaged/ (nothing is lost, nothing is served); returns where it went."""
-        target = Path(tempfile.mkdtemp(dir=self.folder / "damaged", prefix=f"{key}-")) / "record"
-        os.rename(self.folder / "records" / key, target)
-        return target
-
-    def problems(self) -> dict[str, str]:
-        """What is wrong with each damaged record, by key; every byte is read."""
+    def problems(self, keys: list[str] | None = None) -> dict[str, str]:
+        """What is wrong with each damaged record (of `keys`), by key; every byte is read."""
         found = {}
-        for key in self.keys():
+        for key in self.keys() if keys is None else keys:
             try:
                 record = self.get(key)
-                for name in record.content["files"]:
+                for name in record.content["files"] if record else ():
                     record.read(name)
             except DamagedRecord as error:
                 found[key] = str(error)
         return found
 
+    def set_aside(self, key: str) -> Path | None:
+        """Move a damaged record to damaged/: nothing is lost, nothing is served. None when it is sound, by now."""
+        with self.lock(key):
+            if not self.problems([key]):
+                return None
+            target = Path(tempfile.mkdtemp(dir=self.folder / "damaged", prefix=f"{key}-")) / "record"
+            os.rename(self.folder / "records" / key, target)
+            return target
+
     def leftovers(self) -> list[Path]:
         """Folders and files in tmp/ whose writer is gone: nobody holds the lock of their key."""
         found = []
         for path in sorted((self.folder / "tmp").glob("*")):
-            try:
-                with self.lock(path.name.split("-")[0], wait=False):
-                    found.append(path)
-            except Timeout:
-                continue
+            with suppress(Timeout), self.lock(path.name.split("-")[0], wait=False):
+                found.append(path)
         return found
 
 
@@ -262,14 +257,12 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError(
-                error.errno, f"no space left for store {folder}: free some and start again, all finished runs are kept"
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StoreError(
-                error.errno, f"no permission to write to store {folder}: choose another folder or change its rights"
-            ) from error
+        if error.errno in NO_SPACE:
+            remedy = "free some and start again, all finished runs are kept"
+            raise StoreError(error.errno, f"no space left for store {folder}: {remedy}") from error
+        if error.errno in NO_RIGHT:
+            remedy = "choose another folder or change its rights"
+            raise StoreError(error.errno, f"no permission to write to store {folder}: {remedy}") from error
         raise
 
 
@@ -280,9 +273,9 @@ def _read_json(folder: Path) -> dict[str, Any]:
         content = json.loads((folder / "record.json").read_bytes())
         digest = content.pop("digest")
     except (OSError, ValueError, KeyError, AttributeError):
-        raise DamagedRecord(f"record.json of {short} is missing or cut short: it is set aside and run again") from None
+        raise DamagedRecord(f"record.json of {short} was lost or cut short: {REMEDY}") from None
     if digest != sha256(canonical(content).encode()) or content["key"] != folder.name:
-        raise DamagedRecord(f"record.json of {short} was edited after it was written: it is set aside and run again")
+        raise DamagedRecord(f"record.json of {short} was edited after it was written: {REMEDY}")
     return content
 
 

@@ -15,11 +15,13 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from statistics import mean
+from typing import Any
 
 import joblib
 import pandas as pd
@@ -32,36 +34,22 @@ from robult_core.run import RunConfig, execute, numerics
 from robult_core.store import DamagedRecord, Record, Store, StoreError
 
 GUESS_SECONDS = 5.0  # of a run about which no record says anything
-ATTEMPTS = 3  # times that a run whose worker process died is tried
+ATTEMPTS = 3  # times that a worker process may die before its runs count as failed
+BUSY = "computed by another process"
 CONNECT_SECONDS = 10
 _RNG = threading.Lock()  # torch has one random generator per process: threads of one worker take turns
 
 
-class Outcome(NamedTuple):
-    """How one run ended: "done", "busy" (another process computes it) or "failed"."""
-
-    key: str
-    status: str
-    error: str = ""
-
-
 def grid(**fields: Any) -> list[RunConfig]:
     """All combinations; a list, tuple or range is a dimension (`snapshots` excepted), anything else is the same for every run."""
-    lists = {name: list(value) if _is_dimension(name, value) else [value] for name, value in fields.items()}
-    return [RunConfig.from_dict(dict(zip(lists, values, strict=True))) for values in itertools.product(*lists.values())]
-
-
-def _is_dimension(name: str, value: object) -> bool:
-    return name != "snapshots" and isinstance(value, (list, tuple, range))
+    many = {name: name != "snapshots" and isinstance(value, (list, tuple, range)) for name, value in fields.items()}
+    lists = [value if many[name] else [value] for name, value in fields.items()]
+    return [RunConfig.from_dict(dict(zip(fields, values, strict=True))) for values in itertools.product(*lists)]
 
 
 def run_grid(
-    configs: Iterable[RunConfig],
-    store: Store | str | Path,
-    jobs: int = 1,
-    scheduler: str | None = None,
-    progress: bool = True,
-) -> pd.DataFrame:
+    configs: Iterable[RunConfig], store: Store | str | Path, jobs: int = 1, scheduler: str | None = None, progress: bool = True
+) -> pd.DataFrame:  # fmt: skip
     """Run what the store lacks; returns rows of key, configuration columns, pattern, variant, metric, value.
 
     jobs: processes on this machine; scheduler: address of a dask scheduler instead. A failed run leaves the others alone: it is printed, kept
@@ -76,10 +64,8 @@ def run_grid(
         print("\n".join(forecast(keyed, todo, checksums, store, jobs)), flush=True)
     failed = _run_all(todo, checksums, store, jobs, scheduler, _Progress(len(todo), progress)) if todo else {}
     for key, error in failed.items():
-        print(
-            f"failed: {todo[key].method} on {todo[key].data_set}, seed {todo[key].seed}: {error}\n  {repeat_line(key, store)}",
-            file=sys.stderr,
-        )
+        print(f"failed: {todo[key].method} on {todo[key].data_set}, seed {todo[key].seed}: {error}", file=sys.stderr)
+        print(f"  repeat it alone: robult runs --store {store.folder} repeat {key[:12]}", file=sys.stderr)
     tables = [frame(store.get(key), config) for key, config in keyed if key not in failed]
     if not tables and failed:
         raise RuntimeError(f"every run failed, the first with: {next(iter(failed.values()))}")
@@ -89,66 +75,55 @@ def run_grid(
 
 
 def missing(keyed: Iterable[tuple[str, RunConfig]], store: Store) -> dict[str, RunConfig]:
-    """Runs that the store cannot serve, by key, each once, asking for all files that any of its configurations asks for."""
+    """Runs that the store cannot serve, by key, each once; it keeps all files that anyone asks or asked for. Damaged records are set aside."""
     todo: dict[str, RunConfig] = {}
     for key, config in keyed:
         try:
-            sound = store.get(key, config.files) is not None
+            record = store.get(key)
         except DamagedRecord as error:
-            print(f"{error} (kept in {store.set_aside(key)})", file=sys.stderr)
-            sound = False
-        if not sound and len(config.files) >= len(todo.get(key, config).files):
-            todo[key] = config
+            print(f"{error} (now in {store.set_aside(key)})", file=sys.stderr)
+            record = store.get(key)
+        if record is None or not set(config.files) <= set(record.content["files"]):
+            todo[key] = config.keeping(
+                [*(record.content["files"] if record else ()), *(todo[key].files if key in todo else ())]
+            )
     return todo
 
 
 def forecast(
     keyed: list, todo: Mapping[str, RunConfig], checksums: Mapping[str, str], store: Store, jobs: int = 1
 ) -> list[str]:
-    """Sentences to print before a grid: number of runs, how many are there, expected time; data sets that changed since older records."""
-    known: dict[tuple, list[float]] = {}
-    changed: dict[str, int] = {}
+    """Sentences to print before a grid: runs, how many are there, expected time; data sets that changed since records were made."""
+    rates: dict[tuple, list[float]] = {}  # seconds per step of older runs
+    changed: Counter[str] = Counter()
     for record in store.records():
-        data_set, steps = record.config["data_set"], record.config["training"].get("steps", 1)
-        known.setdefault((data_set, record.config["method"]), []).append(
-            record.content["timings"]["total_seconds"] / steps
-        )
-        if record.content["numerics"] == numerics() and record.content["data_checksum"] != checksums.get(
-            data_set, record.content["data_checksum"]
-        ):
-            changed[data_set] = changed.get(data_set, 0) + 1
-    seconds = 0.0
+        config, content = record.config, record.content
+        seconds = content["timings"]["total_seconds"] / config["training"].get("steps", 1)
+        rates.setdefault((config["data_set"], config["method"]), []).append(seconds)
+        now = checksums.get(config["data_set"], content["data_checksum"])
+        changed[config["data_set"]] += content["numerics"] == numerics() and content["data_checksum"] != now
+    expected = 0.0
     for config in todo.values():
-        rates = known.get((config.data_set, config.method))
-        seconds += sum(rates) / len(rates) * config.complete()["training"].get("steps", 1) if rates else GUESS_SECONDS
+        rate = rates.get((config.data_set, config.method))
+        expected += mean(rate) * config.complete()["training"].get("steps", 1) if rate else GUESS_SECONDS
     total = len({key for key, _ in keyed})
-    lines = [
-        f"{total} runs, {total - len(todo)} of them in {store.folder.name}/; expected time for the rest: {clock(seconds / jobs)}"
-    ]
-    return lines + [
+    counts = f"{total} runs, {total - len(todo)} of them in {store.folder.name}/"
+    notes = [
         f"data set '{name}' changed since {count} records were made: they are not used"
         for name, count in changed.items()
+        if count
     ]
+    return [f"{counts}; expected time for the rest: {clock(expected / jobs)}", *notes]
 
 
 def clock(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def frame(record: Record, config: RunConfig | None = None) -> pd.DataFrame:
     """One row per pattern, variant and metric, with the columns of `config` (the record's own, complete, if None)."""
     columns = (config or RunConfig.from_dict(record.config)).columns()
     return pd.DataFrame({"key": record.key, **columns}, index=range(len(record.metrics))).join(record.metrics)
-
-
-def repeat_line(key: str, store: Store) -> str:
-    return f"repeat it alone: robult runs --store {store.folder} repeat {key[:12]}"
 
 
 def repeat(key: str, store: Store) -> Record:
@@ -158,7 +133,7 @@ def repeat(key: str, store: Store) -> Record:
     data = datasets.load(config.data_set)
     key = config.key(data.checksum)
     with store.lock(key):
-        if store.get(key, config.files) is None:
+        if store.get(key) is None:
             store.put(key, *execute(config, data))
     return store.get(key)
 
@@ -168,27 +143,24 @@ def _run_all(
 ) -> dict[str, str]:
     """Run everything in `todo`; the errors by key. What another process computes is waited for at the end."""
     failed: dict[str, str] = {}
-    left, wait = dict(todo), False
+    left, wait, deaths = dict(todo), False, 0
     with _engine(jobs, scheduler):
-        for attempt in range(1, ATTEMPTS + 1):
+        while left and deaths < ATTEMPTS:
+            work = (
+                joblib.delayed(_work)(key, one, checksums[one.data_set], store.folder, wait)
+                for key, one in left.items()
+            )
             try:
-                while left:
-                    work = [
-                        joblib.delayed(_work)(key, config, checksums[config.data_set], store.folder, wait)
-                        for key, config in left.items()
-                    ]
-                    for outcome in joblib.Parallel(return_as="generator_unordered", batch_size=1)(work):
-                        if outcome.status != "busy":
-                            left.pop(outcome.key)
-                            progress.step(outcome.status == "failed")
-                        if outcome.status == "failed":
-                            failed[outcome.key] = outcome.error
-                    wait = True
-                return failed
+                for key, error in joblib.Parallel(return_as="generator_unordered", batch_size=1)(list(work)):
+                    if error != BUSY:
+                        left.pop(key)
+                        progress.step(bool(error))
+                    if error and error != BUSY:
+                        failed[key] = error
+                wait = True
             except BrokenProcessPool:
-                print(
-                    f"a worker process died (out of memory or killed); attempt {attempt} of {ATTEMPTS}", file=sys.stderr
-                )
+                deaths += 1
+                print(f"a worker process died (killed, or out of memory): time {deaths} of {ATTEMPTS}", file=sys.stderr)
     return failed | dict.fromkeys(left, "its worker process died each time: it may need more memory, try jobs=1")
 
 
@@ -205,15 +177,14 @@ def _engine(jobs: int, scheduler: str | None) -> Iterator[None]:
     try:
         client = Client(scheduler, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as error:
-        raise ConnectionError(
-            f"no dask scheduler answers at '{scheduler}': start one with `dask scheduler`, or leave scheduler out"
-        ) from error
+        remedy = "start one with `dask scheduler`, or leave scheduler out"
+        raise ConnectionError(f"no dask scheduler answers at '{scheduler}': {remedy}") from error
     with client, joblib.parallel_config(backend="dask", n_jobs=-1):
         yield
 
 
-def _work(key: str, config: RunConfig, checksum: str, folder: Path, wait: bool) -> Outcome:
-    """One run in whatever process it lands. Only a store that cannot be written stops the grid."""
+def _work(key: str, config: RunConfig, checksum: str, folder: Path, wait: bool) -> tuple[str, str]:
+    """One run in whatever process it lands: its key and its error, if any. Only a store that cannot be written stops the grid."""
     store = Store(folder)
     try:
         with store.lock(key, wait):
@@ -223,23 +194,21 @@ def _work(key: str, config: RunConfig, checksum: str, folder: Path, wait: bool) 
                     content, files = execute(config, data)
                 store.put(key, content, files)
     except Timeout:
-        return Outcome(key, "busy")
+        return key, BUSY
     except StoreError:
         raise
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
         store.put_failed(key, {"config": config.complete(), "error": message, "traceback": traceback.format_exc()})
-        return Outcome(key, "failed", message)
-    return Outcome(key, "done")
+        return key, message
+    return key, ""
 
 
 @lru_cache(maxsize=4)
 def _data(name: str, checksum: str) -> MultimodalData:
     data = datasets.load(name)
     if data.checksum != checksum:
-        raise ValueError(
-            f"data set '{name}' changed while the grid ran, or differs on this worker: start the grid again"
-        )
+        raise ValueError(f"data set '{name}' changed while the grid ran, or differs on this worker: start again")
     return data
 
 
@@ -257,7 +226,5 @@ class _Progress:
             return
         self.printed, spent = now, now - self.started
         left = f", about {clock(spent / self.done * (self.total - self.done))} left" if self.done < self.total else ""
-        print(
-            f"[{self.done}/{self.total}] {clock(spent)}{left}" + (f", {self.failed} failed" if self.failed else ""),
-            flush=True,
-        )
+        failures = f", {self.failed} failed" if self.failed else ""
+        print(f"[{self.done}/{self.total}] {clock(spent)}{left}{failures}", flush=True)

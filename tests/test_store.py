@@ -113,7 +113,7 @@ def test_an_edited_or_lost_file_is_named(store):
         store.get(KEY).predictions()
     assert list(store.problems()) == [KEY]
     (folder / "predictions.parquet").unlink()
-    with pytest.raises(DamagedRecord, match=r"lost its file predictions.parquet"):
+    with pytest.raises(DamagedRecord, match=r"predictions.parquet of record .* was lost"):
         store.get(KEY)
 
 
@@ -123,11 +123,21 @@ def test_a_record_under_another_key_is_not_served(store):
         store.get(OTHER)
 
 
-def test_a_damaged_record_is_set_aside_not_deleted(store):
+def test_a_damaged_record_is_set_aside_not_deleted_and_a_sound_one_stays(store):
+    assert store.set_aside(KEY) is None
+    (store.folder / "records" / KEY / "curves.parquet").unlink()
     kept = store.set_aside(KEY)
     assert store.get(KEY) is None
     assert (kept / "predictions.parquet").exists()
     assert kept.is_relative_to(store.folder / "damaged")
+
+
+def test_a_marker_that_cannot_be_read(store):
+    (store.folder / "store.json").write_text('{"format"')
+    with pytest.raises(StoreError, match=r"store.json is not readable: delete it"):
+        Store(store.folder)
+    (store.folder / "store.json").unlink()
+    assert Store(store.folder).get(KEY) is not None
 
 
 def test_a_store_from_the_future(store):

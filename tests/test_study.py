@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 
@@ -76,7 +77,7 @@ def test_a_bad_configuration_is_one_sentence(fields, sentence):
 
 
 def test_a_configuration_needs_a_data_set():
-    with pytest.raises(ValueError, match="field 'data_set' is missing"):
+    with pytest.raises(ValueError, match="needs data_set and method, this one has"):
         RunConfig.from_dict({"method": "robult"})
 
 
@@ -210,6 +211,17 @@ def test_weights_asked_for_later_are_added_to_the_record(tmp_path):
     assert len(Store(tmp_path).keys()) == 1
     assert Store(tmp_path).get(table["key"][0]).weights()
     assert richer.drop_duplicates().equals(table)
+
+
+def test_a_record_keeps_what_anyone_asked_for(tmp_path):
+    run_grid(small(seed=0, snapshots=(5,)), tmp_path, progress=False)
+    run_grid([*small(seed=0, snapshots=(10,)), *small(seed=0, keep_weights=True)], tmp_path, progress=False)
+    record = Store(tmp_path).get(Store(tmp_path).keys()[0])
+    assert {name for name in record.content["files"] if "weights" in name} == {
+        "weights.safetensors",
+        "weights_5.safetensors",
+        "weights_10.safetensors",
+    }
 
 
 def test_validation_rows_are_training_rows(tmp_path):
@@ -428,6 +440,21 @@ def test_two_processes_share_a_store_and_the_work(tmp_path, processes, undisturb
     table = run_grid(GRID, tmp_path, progress=False)
     pd.testing.assert_frame_equal(table, undisturbed, check_exact=True)
     assert Store(tmp_path).problems() == {}
+
+
+@pytest.mark.serial
+def test_a_worker_process_that_is_killed_is_replaced(tmp_path, undisturbed, capsys):
+    def kill_one() -> None:
+        wait_for(lambda: len(Store(tmp_path).keys()) >= 3)
+        workers = [one for one in psutil.Process().children(recursive=True) if "loky" in " ".join(one.cmdline())]
+        max(workers, key=lambda one: one.cpu_times().user).kill()
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    table = run_grid(GRID, tmp_path, jobs=2, progress=False)
+    killer.join()
+    assert "a worker process died (killed, or out of memory): time 1 of 3" in capsys.readouterr().err
+    pd.testing.assert_frame_equal(table, undisturbed, check_exact=True)
 
 
 @pytest.mark.serial
