@@ -295,6 +295,19 @@ def test_catalogue_names_match_the_pid_cases():
     assert datasets.load("pid-synergy").name == "pid-synergy"
 
 
+def test_the_guide_names_every_data_set():
+    guide = (Path(datasets.__file__).parents[2] / "data/README.md").read_text()
+    assert [name for name in datasets.CATALOGUE if not name.startswith("pid-") and f"`{name}`" not in guide] == []
+
+
+def test_handwritten_classes_are_the_digits(data_folder):
+    """The picture of a zero is empty in the middle, that of a one is not."""
+    data = datasets.load("handwritten", data_folder)
+    middle = [data.display["image"][data.targets == label][:, 6:10, 6:9].mean() for label in (0, 1)]
+    assert middle[0] < 1
+    assert middle[1] > 3
+
+
 def test_available_lists_what_is_found_builtin_first(tmp_path, data_folder):
     assert datasets.available(tmp_path) == list(datasets.BUILTIN) == ["pid", "digits"]
     found = ["pid", "digits", "handwritten", "cub10", "utd_mhad", "mosi", "mosi-tfidf"]

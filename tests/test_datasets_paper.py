@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -175,6 +175,7 @@ def test_damaged_affect_files(tmp_path, damage, message):
     assert len(datasets.CATALOGUE["mosi-mult"].check(tmp_path)) == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["train", "valid", "test"])), min_size=1, max_size=12))
 def test_one_row_per_id_and_the_most_protected_one(rows):
     ids, split = [str(i) for i, _ in rows], np.array([part for _, part in rows])
@@ -370,6 +371,7 @@ def test_hateful_memes_broken_line_and_check(tmp_path):
     assert result.exit_code == 1
     assert "missing: 1 of 8 images" in result.output
     assert "no encoder: set ROBULT_ENCODER" in result.output
+    assert f"found: {root / 'train.jsonl'}" in result.output
     with pytest.raises(DataError, match="need a frozen encoder"):
         datasets.load("hateful-memes", tmp_path)
     with open(root / "train.jsonl", "a") as handle:
@@ -474,6 +476,16 @@ def test_imdb_hdf5(tmp_path):
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(DataError, match="cannot be read as the published hdf5 file"):
         datasets.load("mm-imdb", tmp_path)
+
+
+def test_partly_there_is_told_apart(tmp_path):
+    root = hateful(tmp_path)
+    (root / "test_seen.jsonl").unlink()
+    output = CliRunner().invoke(command, ["check", "hateful-memes", "--folder", str(tmp_path)]).output
+    assert f"found: {root / 'dev_seen.jsonl'}" in output
+    assert f"missing: {root / 'test_seen.jsonl'}; put train.jsonl" in output
+    with pytest.raises(DataError, match=r"'hateful-memes' lacks hateful_memes/test_seen.jsonl in"):
+        datasets.load("hateful-memes", tmp_path, encoders=encoders())
 
 
 def test_check_tells_where_to_put_each_of_the_papers_sets(tmp_path):

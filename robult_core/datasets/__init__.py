@@ -57,13 +57,18 @@ class DataSet:
 
     @property
     def remedy(self) -> str:
-        return f"run 'robult data get {self.name}'" if self.builder or self.remotes else self.how
+        extra = f" ({self.how})" if self.how else ""
+        return f"run 'robult data get {self.name}'{extra}" if self.builder or self.remotes else self.how
+
+    def files(self, folder: str | Path | None = None) -> dict[str, bool]:
+        """Pattern -> found, of the alternative that is nearest to complete; nothing is read."""
+        root = data_folder(folder)
+        choices = [{pattern: _found(root, pattern) for pattern in patterns} for patterns in self.needs]
+        return min(choices, key=lambda found: len(found) - sum(found.values()), default={})
 
     def missing(self, folder: str | Path | None = None) -> tuple[str, ...]:
-        """Patterns without a file, of the alternative that is nearest to complete; nothing is read."""
-        root = data_folder(folder)
-        lacks = [tuple(pattern for pattern in patterns if not _found(root, pattern)) for patterns in self.needs]
-        return min(lacks, key=len, default=())
+        """The patterns of `files` that are not found."""
+        return tuple(pattern for pattern, found in self.files(folder).items() if not found)
 
     def load(self, folder: str | Path | None = None, **options: object) -> MultimodalData:
         """Read the set as it is published, not standardised; raises DataError with the remedy when its files are missing or damaged."""

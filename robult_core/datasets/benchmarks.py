@@ -79,9 +79,9 @@ def load_handwritten(folder: Path) -> MultimodalData:
     content = read_mat(folder / "handwritten/handwritten_6views.mat", keys, get_hint("handwritten"))
     whole = [np.concatenate(pair) for pair in zip(*[iter(content.values())] * 2, strict=True)]
     split = np.repeat(["train", "test"], [len(content["gt_train"]), len(content["gt_test"])])
-    return _classified(
-        "handwritten", dict(zip(VIEWS, whole[:6], strict=True)), whole[6] - 1, split, tuple(map(str, range(1, 11)))
-    )
+    views, names = dict(zip(VIEWS, whole[:6], strict=True)), tuple("0123456789")  # label 1 is the digit 0
+    display = {"image": whole[0].reshape(-1, 16, 15)}
+    return _classified("handwritten", views, whole[6] - 1, split, names, display=display)
 
 
 def load_cub10(folder: Path) -> MultimodalData:

@@ -71,8 +71,9 @@ def check(names: tuple[str, ...], folder: Path | None, cards: bool) -> None:
         problems = item.check(folder)
         failed |= bool(problems)
         click.echo(f"{item.name}: {'in order' if not problems else f'{len(problems)} problem(s)'}")
-        for problem in problems:
-            click.echo(f"  {problem}")
+        there = [f"found: {data_folder(folder) / pattern}" for pattern, found in item.files(folder).items() if found]
+        for line in [*there, *problems] if problems else []:
+            click.echo(f"  {line}")
         if cards and not problems:
             click.echo(card(item.load(folder)))
     if failed:
