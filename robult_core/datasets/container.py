@@ -57,9 +57,6 @@ class MultimodalData:
             raise ValueError(f"split of '{self.name}' must hold {n} entries out of {SPLITS}")
         if self.present is not None and tuple(self.present.shape) != (len(self.modalities), n):
             raise ValueError(f"present of '{self.name}' has shape {tuple(self.present.shape)}: expected {(len(self.modalities), n)}")
-        if self.present is not None and not self.present.any(0).all():
-            row = int((~self.present.any(0)).nonzero()[0, 0])
-            raise ValueError(f"row {row} of '{self.name}' has no modality at all: drop it")
         self.task.check_targets(self.targets)
 
     def __len__(self) -> int:
