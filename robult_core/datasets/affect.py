@@ -40,7 +40,8 @@ def load_affect(folder: Path, candidates: Sequence[str], name: str = "affect") -
     for modality, x in arrays.items():
         bad = ~np.isfinite(x)
         notes += count_note(int(bad.sum()), f"{modality} values that were not finite set to 0")
-        x = np.where(bad, 0, x).astype(np.float32)[keep]
+        x[bad] = 0
+        x = x if keep.all() else x[keep]
         modalities[modality] = torch.from_numpy(x)
         present.append(torch.from_numpy(x.any(axis=(1, 2))))
         notes += [f"{modality}: {padding_side(x)}."]
@@ -63,7 +64,10 @@ def _arrays(path: Path, parts: dict[str, dict], label_key: str) -> tuple[dict[st
     """Modalities over all splits in the order train, valid, test, and the labels `(N,)`."""
     try:
         labels = np.concatenate([np.asarray(part[label_key], dtype=np.float32).reshape(-1) for part in parts.values()])
-        arrays = {name: np.concatenate([np.asarray(part[name]) for part in parts.values()]) for name in MODALITIES}
+        arrays = {
+            name: np.concatenate([np.asarray(part[name], dtype=np.float32) for part in parts.values()])
+            for name in MODALITIES
+        }
     except (KeyError, ValueError) as error:
         raise DataError(
             f"pickle '{path}' is not in the published form ({error}): every split needs {', '.join(MODALITIES)} and '{label_key}'"
