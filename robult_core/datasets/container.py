@@ -47,16 +47,24 @@ class MultimodalData:
         n = len(self.targets)
         for name, x in self.modalities.items():
             if x.ndim not in (2, 3):
-                raise ValueError(f"modality '{name}' of '{self.name}' has shape {tuple(x.shape)}: expected (N, F) or (N, T, F)")
+                raise ValueError(
+                    f"modality '{name}' of '{self.name}' has shape {tuple(x.shape)}: expected (N, F) or (N, T, F)"
+                )
             if len(x) != n:
-                raise ValueError(f"modality '{name}' of '{self.name}' has {len(x)} rows but there are {n} targets: give every modality the same rows")
+                raise ValueError(
+                    f"modality '{name}' of '{self.name}' has {len(x)} rows but there are {n} targets: give every modality the same rows"
+                )
             if not torch.isfinite(x).all():
                 row = int((~torch.isfinite(x)).flatten(1).any(1).nonzero()[0, 0])
-                raise ValueError(f"modality '{name}' of '{self.name}' has NaN or infinite values, first in row {row}: repair or drop the row")
+                raise ValueError(
+                    f"modality '{name}' of '{self.name}' has NaN or infinite values, first in row {row}: repair or drop the row"
+                )
         if len(self.split) != n or not set(np.unique(self.split)) <= set(SPLITS):
             raise ValueError(f"split of '{self.name}' must hold {n} entries out of {SPLITS}")
         if self.present is not None and tuple(self.present.shape) != (len(self.modalities), n):
-            raise ValueError(f"present of '{self.name}' has shape {tuple(self.present.shape)}: expected {(len(self.modalities), n)}")
+            raise ValueError(
+                f"present of '{self.name}' has shape {tuple(self.present.shape)}: expected {(len(self.modalities), n)}"
+            )
         self.task.check_targets(self.targets)
 
     def __len__(self) -> int:
