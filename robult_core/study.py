@@ -56,12 +56,11 @@ def run_grid(
     in the store for `robult runs repeat`, listed in `.attrs["failed"]`, and absent from the table. Raises RuntimeError when every run
     failed, StoreError when the store cannot be written, ConnectionError when no scheduler answers.
     """
-    configs, store = list(configs), store if isinstance(store, Store) else Store(store)
-    checksums = {name: datasets.load(name).checksum for name in dict.fromkeys(config.data_set for config in configs)}
-    keyed = [(config.key(checksums[config.data_set]), config) for config in configs]
+    store = store if isinstance(store, Store) else Store(store)
+    checksums, keyed = _keys(configs)
     todo = missing(keyed, store)
     if todo and progress:
-        print("\n".join(forecast(keyed, todo, checksums, store, jobs)), flush=True)
+        print("\n".join(_forecast(keyed, todo, checksums, store, jobs)), flush=True)
     failed = _run_all(todo, checksums, store, jobs, scheduler, _Progress(len(todo), progress)) if todo else {}
     for key, error in failed.items():
         print(f"failed: {todo[key].method} on {todo[key].data_set}, seed {todo[key].seed}: {error}", file=sys.stderr)
@@ -72,6 +71,20 @@ def run_grid(
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     table.attrs["failed"] = [{"key": key, "error": error} for key, error in failed.items()]
     return table
+
+
+def expected(configs: Iterable[RunConfig], store: Store | str | Path, jobs: int = 1) -> str:
+    """How many runs a grid has, how many of them are there, how long the rest will take; one sentence a line."""
+    store = store if isinstance(store, Store) else Store(store)
+    checksums, keyed = _keys(configs)
+    return "\n".join(_forecast(keyed, missing(keyed, store), checksums, store, jobs))
+
+
+def _keys(configs: Iterable[RunConfig]) -> tuple[dict[str, str], list[tuple[str, RunConfig]]]:
+    """Checksums of the data as they are now, and the key of each configuration."""
+    configs = list(configs)
+    checksums = {name: datasets.load(name).checksum for name in dict.fromkeys(one.data_set for one in configs)}
+    return checksums, [(one.key(checksums[one.data_set]), one) for one in configs]
 
 
 def missing(keyed: Iterable[tuple[str, RunConfig]], store: Store) -> dict[str, RunConfig]:
@@ -90,10 +103,10 @@ def missing(keyed: Iterable[tuple[str, RunConfig]], store: Store) -> dict[str, R
     return todo
 
 
-def forecast(
+def _forecast(
     keyed: list, todo: Mapping[str, RunConfig], checksums: Mapping[str, str], store: Store, jobs: int = 1
 ) -> list[str]:
-    """Sentences to print before a grid: runs, how many are there, expected time; data sets that changed since records were made."""
+    """Runs, how many are there, expected time from like records; data sets that changed since records were made."""
     rates: dict[tuple, list[float]] = {}  # seconds per step of older runs
     changed: Counter[str] = Counter()
     for record in store.records():

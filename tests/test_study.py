@@ -22,6 +22,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from joblib.externals.loky import get_reusable_executor
 
 import robult_core
 from robult_core import datasets, run, store, study
@@ -358,15 +359,13 @@ def test_a_full_disk_stops_the_grid_and_loses_nothing(tmp_path, monkeypatch):
     assert len(run_grid(small(), tmp_path, progress=False)) == 2 * len(table)
 
 
-def test_forecast_counts_and_uses_what_records_say(finished):
+def test_the_expected_time_follows_from_records_of_the_same_data_and_method(finished):
     store, _ = finished
-    checksum = datasets.load("digits").checksum
-    keyed = [(config.key(checksum), config) for config in small(seed=range(100))]
-    todo = study.missing(keyed, store)
-    line = study.forecast(keyed, todo, {"digits": checksum}, store)[0]
-    assert line.startswith("100 runs, 2 of them in store/; expected time for the rest: ")
-    mean = np.mean([record.content["timings"]["total_seconds"] for record in store.records()])
-    assert line.endswith(study.clock(98 * mean))
+    seconds = np.mean([record.content["timings"]["total_seconds"] for record in store.records()])
+    line = study.expected(small(seed=range(100)), store, jobs=2)
+    assert line == f"100 runs, 2 of them in store/; expected time for the rest: {study.clock(98 * seconds / 2)}"
+    unknown = study.expected(small(seed=0, method=["unimodal", "gmc"]), store.folder)
+    assert unknown == f"2 runs, 0 of them in store/; expected time for the rest: {study.clock(2 * study.GUESS_SECONDS)}"
 
 
 # --- several processes ------------------------------------------------------------------------------------------------
@@ -502,6 +501,21 @@ def test_a_cluster_that_loses_a_worker_finishes_with_the_same_numbers(tmp_path, 
         for process in [*workers, scheduler]:
             process.kill()
             process.wait()
+
+
+@pytest.mark.serial
+@pytest.mark.skipif("ROBULT_SLOW" not in os.environ, reason="needs two idle cores and three minutes: set ROBULT_SLOW=1")
+def test_two_jobs_take_at_most_0_65_of_the_time_of_one(tmp_path):
+    configs = small(method="robult", seed=range(20), hyper={}, training={"steps": 400})
+    spent = {}
+    for jobs in (1, 2):
+        get_reusable_executor().shutdown()  # workers start anew: their start counts
+        started = time.perf_counter()
+        run_grid(configs, tmp_path / str(jobs), jobs=jobs, progress=False)
+        spent[jobs] = time.perf_counter() - started
+    print(f"jobs=1 {spent[1]:.1f} s, jobs=2 {spent[2]:.1f} s, ratio {spent[2] / spent[1]:.3f}, load {os.getloadavg()}")
+    assert spent[1] >= 60
+    assert spent[2] <= 0.65 * spent[1]
 
 
 def wait_for(condition: object, seconds: float = 60) -> None:
