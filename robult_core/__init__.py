@@ -22,6 +22,11 @@ _CONTENTS = {
     "study": ["grid", "run_grid"],  # many runs: cached, parallel, on a cluster
     "statistics": [],  # intervals over seeds, ranks, critical differences
     "information": [],  # partial information decomposition
+    "latents": [],  # what the representations hold
+    "search": [],  # hyper-parameters, chosen on validation rows
+    "tables": [],  # our numbers beside the paper's
+    "claims": [],  # every claim of the paper, with two verdicts
+    "widgets": [],  # dials that answer at once
     "settings": ["start", "Settings"],  # what every notebook starts from
     "plots": [],  # every figure, one function each
     "environment": [],  # git state, versions, hardware

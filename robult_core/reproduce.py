@@ -35,7 +35,7 @@ MINUTES = {
     "09": 1,
     "10": 0.5,
 }  # quick, 2 cores
-CELL_SECONDS = {"smoke": 300, "quick": 3600, "full": None}  # the longest one cell may take
+CELL_SECONDS = {"smoke": 300.0, "quick": 3600.0, "full": None}  # the longest one cell may take
 START_SECONDS = 60  # for a kernel to start
 
 
@@ -131,9 +131,9 @@ def _announce(notebooks: list[Path], settings: Any, before: dict, say: Callable[
     minutes = sum(known.get(name, expected) for name, expected in guess.items())
     unknown = settings.profile == "full" and not set(guess) <= set(known)
     about = "hours or more, every grid prints its forecast" if unknown else f"about {max(minutes, 1):.0f} min"
-    say(f"{len(notebooks)} notebooks, profile {settings.profile}: {len(settings.seeds)} seeds, {about}")
+    say(f"profile {settings.profile}, {len(settings.seeds)} seeds, {about}: {', '.join(guess)}")
     absent = [name for name in CATALOGUE if downloadable(name) and name not in settings.data_sets]
-    hint = f"; without {', '.join(absent)} ('robult data get' downloads them)" if absent else ""
+    hint = f"; without {', '.join(absent)} ('robult data get' downloads them)" if absent and not settings.smoke else ""
     say(f"data: {', '.join(settings.data_sets)}{hint}")
     say(f"{len(settings.store.keys())} finished runs are there and reused; results go to {_short(settings.output)}")
 
@@ -162,10 +162,10 @@ def run_notebook(path: Path, output: Path, parameters: dict[str, Any], cell_seco
     """Execute one notebook into `output`; what ran before a failure is kept there too."""
     import nbformat
 
-    begun, draft = time.monotonic(), output / f".{path.stem}.ipynb.tmp"
+    begun, draft = time.monotonic(), output / f".{path.stem}.tmp.ipynb"
     error = _execute(path, draft, parameters, cell_seconds)
     notebook = nbformat.read(draft if draft.exists() else path, as_version=4)
-    if error is not None and not _begun(notebook):
+    if error is not None and not _started(notebook):
         error = _execute(path, draft, parameters, cell_seconds)  # kernels now and then fail to start; once more
         notebook = nbformat.read(draft if draft.exists() else path, as_version=4)
     title = _title(notebook) or path.stem
@@ -177,13 +177,10 @@ def run_notebook(path: Path, output: Path, parameters: dict[str, Any], cell_seco
 
 def _execute(path: Path, draft: Path, parameters: dict[str, Any], cell_seconds: float | None) -> Exception | None:
     import papermill
+    from traitlets.config import Config
 
-    options = {
-        "start_timeout": START_SECONDS,
-        "execution_timeout": cell_seconds,
-        "progress_bar": False,
-        "log_output": False,
-    }
+    options = {"start_timeout": START_SECONDS, "execution_timeout": cell_seconds, "progress_bar": False}
+    options["config"] = Config({"KernelManager": {"transport": "ipc"}})  # sockets in files: no port to clash on
     try:
         papermill.execute_notebook(str(path), str(draft), parameters, cwd=str(path.parent), **options)
     except Exception as error:  # a cell's error, a timeout, a dead kernel: all are this notebook's result
@@ -191,24 +188,26 @@ def _execute(path: Path, draft: Path, parameters: dict[str, Any], cell_seconds: 
     return None
 
 
-def _begun(notebook: Any) -> bool:
-    return any(cell.get("execution_count") or cell.get("outputs") for cell in notebook.cells)
+def _started(notebook: Any) -> list[tuple[int, Any]]:
+    """The cells that ran, whole or in part, with their number in the source (papermill adds cells of its own)."""
+    theirs = {"injected-parameters", "papermill-error-cell-tag"}
+    own = [cell for cell in notebook.cells if not theirs & set(cell.metadata.get("tags", []))]
+    return [(n, cell) for n, cell in enumerate(own, 1) if cell.metadata.get("papermill", {}).get("start_time")]
 
 
 def _where(notebook: Any, error: Exception) -> str:
-    """One sentence: which cell failed, how it begins, and the error."""
-    states = ("failed", "running", "pending")
-    cells = [
-        (n, cell) for n, cell in enumerate(notebook.cells) if cell.metadata.get("papermill", {}).get("status") in states
-    ]
+    """One sentence: which cell failed, how it begins, and the error. Cells run in order, so it is the last that started."""
+    import nbformat
+
     kind, text = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
     reason = f"{kind}: {(text.strip().splitlines() or [''])[0]}"
-    if not cells or not _begun(notebook):
+    if not _started(notebook):
         return f"the kernel did not start: {reason}"
-    cells.sort(key=lambda item: states.index(item[1].metadata.papermill.status))
-    number, cell = cells[0]
+    number, cell = _started(notebook)[-1]
+    if cell.cell_type == "code" and not hasattr(error, "ename"):  # a timeout or a dead kernel leaves no trace
+        cell.outputs.append(nbformat.v4.new_output("stream", name="stderr", text=f"stopped here: {reason}\n"))
     first = next((line for line in cell.source.splitlines() if line.strip()), "")
-    return f"cell {number + 1} ({first.strip()[:80]}) raised {reason}"
+    return f"cell {number} ({first.strip()[:80]}) raised {reason}"
 
 
 def _title(notebook: Any) -> str:
@@ -249,10 +248,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def write_index(folder: Path, manifest: dict[str, Any], figures: Path | None = None) -> None:
     """index.html and manifest.json of a folder; `figures` where they lie beside the folder instead of in it."""
     import jinja2
-    from PIL import Image
 
     home = figures or folder / "figures"
-    alts = {path.stem: Image.open(path).info.get("Description", "") for path in sorted(home.glob("*.png"))}
+    alts = {path.stem: _alt(path) for path in sorted(home.glob("*.png"))}
     hashes = hash_files(folder) | (
         {f"figures/{name}": value for name, value in hash_files(home).items()} if figures else {}
     )
@@ -266,6 +264,13 @@ def write_index(folder: Path, manifest: dict[str, Any], figures: Path | None = N
     write(folder / "index.html", page)
     hashes["index.html"] = _sha256(folder / "index.html")
     write(folder / "manifest.json", json.dumps({**manifest, "files": hashes}, indent=1) + "\n")
+
+
+def _alt(path: Path) -> str:
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return picture.info.get("Description", "")
 
 
 def hash_files(folder: Path) -> dict[str, str]:
