@@ -213,9 +213,10 @@ def _trained(config: RunConfig, data: MultimodalData, labeled: np.ndarray, rows:
     started = time.perf_counter()
     history = train(method, data, labeled, settings, seed=config.seed, on_step=keep if config.snapshots else None)
     trained = time.perf_counter() - started
+    wanted = wanted if len(labeled) else []  # without labels there are representations, curves and weights, but no predictions
     if config.keep_weights:
         files[weights_name()] = _weights(method)
-    latency = {pattern_name(one): _latency(method, data, rows, one) for one in paper_patterns(data.names)}
+    latency = {pattern_name(one): _latency(method, data, rows, one) for one in paper_patterns(data.names) if wanted}
     used = LinearHead(method, data, labeled, config.seed) if config.post else method
     metrics, scores = evaluate(used, data, rows, wanted)
     timings = {"train_seconds": trained, "seconds_per_step": trained / settings.steps, "latency_ms": latency}
@@ -271,4 +272,5 @@ def restore(record: Record, data: MultimodalData, step: int | None = None) -> Me
     """The trained method of a record that kept its weights (after `step` steps), in evaluation mode."""
     method = make_method(record.config["method"], data.task, data.shapes, **record.config["hyper"])
     method.load_state_dict(record.weights(step))
+    method.saw_labels = bool(record.label_rows)
     return method.eval()

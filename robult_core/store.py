@@ -81,7 +81,7 @@ class Record:
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """Tidy metrics: pattern, variant, metric, value."""
-        return pd.DataFrame(self.content["metrics"]).astype({"value": float})
+        return pd.DataFrame(self.content["metrics"], columns=["pattern", "variant", "metric", "value"]).astype({"value": float})
 
     @property
     def label_rows(self) -> list[int]:

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from robult_core import datasets
 from robult_core.datasets.container import MultimodalData
 from robult_core.evaluation import predict
 from robult_core.methods import METHODS, make_method
 from robult_core.methods.base import Method
 from robult_core.model import Robult
+from robult_core.run import RunConfig, execute, restore
+from robult_core.store import Store
 from robult_core.tasks import Classification, Regression
 from robult_core.training import TrainingConfig, batches, gradient_routes, make_batch, train
 
@@ -221,3 +224,15 @@ def test_gradient_routes_are_a_table_of_terms_by_parts():
 def test_wrong_settings_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         TrainingConfig(**options)
+
+
+def test_run_without_labels_keeps_weights_and_curves_and_no_predictions(tmp_path):
+    config = RunConfig("digits", "robult", label_fraction=0.0, training={"steps": 3}, keep_weights=True)
+    data, store = datasets.load("digits"), Store(tmp_path)
+    store.put(key := config.key(data.checksum), *execute(config, data))
+    record = store.get(key)
+    assert record.metrics.empty
+    assert record.predictions().empty
+    assert not record.curves().empty
+    with pytest.raises(ValueError, match="trained without labels"):
+        predict(restore(record, data), data.standardized(), data.rows("test"), ("top_left",))
