@@ -293,11 +293,10 @@ def latent_maps(frame: pd.DataFrame, colouring: str, titles: Mapping[int, str]) 
         for ax, (step, title) in zip(line, titles.items(), strict=True):
             draw_map(ax, frame[(frame["kind"] == kind) & (frame["step"] == step)], colouring)
             ax.set_title(f"{title}, {kind}")
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    columns = 10 if colouring == "class" else min(len(names), 5)
-    figure.legend(
-        handles, names, loc="outside upper center", ncols=columns, title=f"coloured by {colouring}", markerscale=1.4
-    )
+    if colouring == "class":
+        figure.supxlabel("a point is drawn as the number of its class", fontsize=9)
+    else:
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
     return figure
 
 
@@ -335,7 +334,7 @@ def draw_weights(
     shown = np.where(pairs[cut], weights[cut], np.nan)
     image = ax.imshow(shown, cmap="cividis_r", vmin=0, vmax=1, interpolation="nearest")
     y, x = np.nonzero(pairs[cut] & ~true[cut])
-    ax.plot(x, y, ".", color=PALETTE["vermillion"], markersize=1.6, label="false pair")
+    ax.plot(x, y, ".", color=PALETTE["vermillion"], markersize=3, label="false pair")
     ax.set(xlabel="partner k", ylabel="anchor j", xticks=[], yticks=[])
     return image
 
@@ -396,7 +395,7 @@ def lines(frame: pd.DataFrame, x: str, group: str, panel: str, row: str) -> Figu
     looks = dict(zip(frame[group].unique(), itertools.product(LINESTYLES, CYCLE[:4]), strict=False))
     for (i, name), (j, measure) in itertools.product(enumerate(rows), enumerate(panels)):
         ax, cell = axes[i, j], frame[(frame[row] == name) & (frame[panel] == measure)]
-        for k, (one, part) in enumerate(cell.groupby(group, sort=False)):
+        for one, part in cell.groupby(group, sort=False):
             index = list(looks).index(one)
             ax.plot(
                 part[x],
