@@ -4,7 +4,7 @@ One prompt set per pattern of present modalities, 2^M - 1 of them. The original 
 Input-type prompts are prepended to the sequence before each of the first blocks and stay in it; attention-type prompts are prepended half to
 the keys, half to the values. A missing modality enters as dummy input.
 
-"Prompt-Trans (small backbone)": stage 1, the first half of the steps, trains a small transformer and the head on labelled complete rows
+"Prompt-Trans (small backbone)": stage 1, the first 30 % of the steps, trains a small transformer and the head on labelled complete rows
 (the original's `finetune_first`); stage 2 freezes it and learns prompts, pooler and head, with simulated missing modalities. With
 `vilt_folder` the frozen backbone is a real ViLT from a local folder (`vilt.py`), and there is no stage 1.
 """
@@ -45,7 +45,7 @@ class PromptTransConfig:
     prompt_type: str = "input"
     prompt_scale: float = 10.0
     simulate_missing: bool = True
-    stage_one: float = 0.5
+    stage_one: float = 0.3
     vilt_folder: str | None = None
 
     def __post_init__(self) -> None:

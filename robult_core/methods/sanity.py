@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import torch
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
-from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.semi_supervised import SelfTrainingClassifier
 from torch import Tensor
 
@@ -75,7 +74,7 @@ def fit_scores(
 ) -> np.ndarray:
     """Scores `(n, C)` of `queries` from a model fitted on `x` (its `known` rows, or all of them when self-training)."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore")  # few rows per class and unfinished solvers are what this row is about
         if task.kind == "regression":
             model = RidgeCV(ALPHAS) if known.sum() > 2 else Ridge(ALPHAS[2])
             return model.fit(x[known], targets[known]).predict(queries)[:, None]
