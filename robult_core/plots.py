@@ -482,3 +482,118 @@ def availability_grid(
         if left is not axes[0, 0]:
             right.set_title("")
     return figure
+
+
+# Notebooks 02 and 03: scenarios, the model, and what training does ----------------------------------------------------
+
+NODE_LOOKS = {  # kind of node: face, box style
+    "data": ("#eeeeee", "square,pad=0.35"),
+    "module": ("#cfe5f3", "round,pad=0.35"),
+    "latent": ("white", "circle,pad=0.25"),
+    "loss": ("#fbe3d5", "round4,pad=0.35"),
+}
+ROBULT_NODES = {  # name: x, y, text, kind
+    "x": (0, 4, "$x^i$", "data"), "f": (1.5, 4, "$f^i$", "module"), "h": (3, 4, "$h^i$", "latent"), "g": (4.7, 5, "$g^i$", "module"),
+    "g0": (4.7, 3, "$g^0$", "module"), "u": (6.2, 5, "$u^i$", "latent"), "z": (6.2, 3, "$z^i$", "latent"), "plus": (7.5, 4, "+", "latent"),
+    "c": (8.8, 4, "$c$", "module"), "y": (10.3, 4, "$\\tilde{y}^i$", "data"), "late": (12.4, 4, "late fusion\nof those present", "module"),
+    "r": (7.5, 6.2, "$r^i$", "module"), "rec": (4.7, 6.5, "$L_{rec}$: $\\tilde{h}^i$ against $h^i$", "loss"),
+    "X": (0, 0, "$x^{1:M}$", "data"), "f0": (1.5, 0, "$f^0$", "module"), "h0": (3, 0, "$h^0$", "latent"), "C": (8.8, 0, "$c$", "module"),
+    "Y": (10.3, 0, "$\\tilde{y}^{1:M}$", "data"), "G": (4.7, 0.9, "$g^0$", "module"), "s": (6.2, 0.9, "$s$", "latent"),
+    "pu": (8.8, 1.9, "$L_{PU}$: $s_j$ with $z_k^i$", "loss"), "sup": (12.4, 2, "$L_{sup}$\nlabelled rows", "loss"),
+}  # fmt: skip
+ROBULT_EDGES = "x-f f-h h-g h-g0 g-u g0-z u-plus z-plus plus-c c-y y-late u-r z-r r-rec h-rec X-f0 f0-h0 h0-C C-Y h0-G G-s s-pu z-pu y-sup Y-sup"
+
+
+def robult_diagram() -> Figure:
+    """Fig. 3: a branch for each modality (top, M of them) and the fused branch (bottom); modules of one name are one module."""
+    figure, ax = plt.subplots(figsize=(10.0, 5.2))
+    drawn = {}
+    for name, (x, y, text, kind) in ROBULT_NODES.items():
+        box = {"facecolor": NODE_LOOKS[kind][0], "boxstyle": NODE_LOOKS[kind][1], "edgecolor": "black"}
+        drawn[name] = ax.text(x, y, text, ha="center", va="center", fontsize=11, bbox=box, zorder=3)
+    for edge in ROBULT_EDGES.split():
+        start, end = edge.split("-")
+        loss = end in ("rec", "pu", "sup")
+        style = {"arrowstyle": "-|>", "color": PALETTE["vermillion"] if loss else "black", "linestyle": "--" if loss else "-"}  # fmt: skip
+        ends = {"patchA": drawn[start].get_bbox_patch(), "patchB": drawn[end].get_bbox_patch()}
+        ax.annotate("", ROBULT_NODES[end][:2], ROBULT_NODES[start][:2], arrowprops=style | ends | {"shrinkA": 2, "shrinkB": 2})  # fmt: skip
+    ax.text(-0.6, 7.3, "(a) one branch per modality: uses what is there", fontweight="bold")
+    ax.text(-0.6, -1.0, "(b) the fused branch: when every modality is there", fontweight="bold")
+    ax.set(xlim=(-0.7, 13.9), ylim=(-1.2, 7.6))
+    ax.axis("off")
+    return figure
+
+
+def scenarios(labeled: np.ndarray, present: np.ndarray, names: tuple[str, ...]) -> Figure:
+    """Fig. 2 from real masks: training samples (rows) with all modalities and few labels, test samples that lack some.
+
+    labeled `(n,)` bool; present `(M, m)` bool.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9.0, 0.9 + 0.3 * max(len(labeled), present.shape[1])))
+    train = np.ones((len(labeled), len(names)), dtype=bool)
+    for ax, there, known, title in ((axes[0], train, labeled, "training"), (axes[1], present.T, None, "evaluation")):
+        for (row, column), shown in np.ndenumerate(there):
+            look = {"facecolor": "#56B4E9"} if shown else {"facecolor": "white", "hatch": "////", "linestyle": ":"}
+            ax.add_patch(mpl.patches.Rectangle((column, row), 0.9, 0.8, edgecolor="#555555", **look))
+        for row in range(len(there)):
+            text = "to predict" if known is None else "label" if known[row] else "no label"
+            face = PALETTE["orange"] if text == "label" else "white"
+            ax.add_patch(mpl.patches.Rectangle((len(names) + 0.2, row), 1.1, 0.8, facecolor=face, edgecolor="#555555"))
+            ax.text(len(names) + 0.75, row + 0.4, text, ha="center", va="center", fontsize=8)
+        ax.set_xticks(np.arange(len(names)) + 0.45, [name.replace("_", "\n") for name in names], fontsize=8)
+        ax.set(xlim=(-0.1, len(names) + 1.4), ylim=(len(there), -0.2), yticks=[], title=title, ylabel="samples")
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+    return figure
+
+
+def label_shares(frame: pd.DataFrame) -> Figure:
+    """Training rows per class (pale) and those whose label a run sees (hatched, with their number); columns data_set, class, rows, labelled."""
+    names = list(frame["data_set"].unique())
+    lines = -(-len(names) // 2)
+    figure, axes = plt.subplots(lines, 2, figsize=(10.0, 0.4 + 2.1 * lines), squeeze=False)
+    for ax, name in zip(axes.flat, names, strict=False):
+        part = frame[frame["data_set"] == name]
+        x = np.arange(len(part))
+        ax.bar(x, part["rows"], color="#cccccc", label="training rows")
+        ax.bar(x, part["labelled"], color=PALETTE["orange"], hatch="//", edgecolor="black", linewidth=0.4, label="with their label")  # fmt: skip
+        for place, count in zip(x, part["labelled"], strict=True):
+            ax.annotate(f"{count}", (place, count), (0, 2), textcoords="offset points", ha="center", fontsize=8)
+        ax.set_xticks(x, part["class"], fontsize=8 if len(part) < 20 else 6)
+        ax.set(title=f"{name}: {part['labelled'].sum()} of {part['rows'].sum()}", ylabel="rows")
+    for ax in axes.flat[len(names) :]:
+        ax.axis("off")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def sample_wall(data: MultimodalData, rows: np.ndarray, present: np.ndarray, titles: list[str], columns: int) -> Figure:
+    """Samples side by side as `draw_sample` shows them, each with what is there: rows `(n,)`, present `(M, n)` bool, titles one each."""
+    lines = -(-len(rows) // columns)
+    figure = Figure(figsize=(1.12 * columns, 1.35 * lines), layout="constrained")  # not pyplot's: widgets draw it too
+    for ax, row, there, title in zip(figure.subplots(lines, columns, squeeze=False).flat, rows, present.T, titles, strict=True):  # fmt: skip
+        draw_sample(ax, data, int(row), tuple(name for name, one in zip(data.names, there, strict=True) if one))
+        ax.set_title(title, fontsize=8, fontweight="normal")
+    return figure
+
+
+def curve_panels(frame: pd.DataFrame, x: str, group: str, panel: str, columns: int = 3, log: bool = False) -> Figure:
+    """A panel per value of `panel`, `columns` to a line: mean over `x` with its interval as a band, one line per `group` (columns mean, half).
+
+    A group named like a method gets that method's look.
+    """
+    names, groups = list(frame[panel].unique()), list(frame[group].unique())
+    rows = -(-len(names) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(3.3 * columns, 0.7 + 2.4 * rows), squeeze=False)
+    for ax, name in zip(axes.flat, names, strict=False):
+        for index, one in enumerate(groups):
+            part = frame[(frame[panel] == name) & (frame[group] == one)]
+            look = {"color": METHOD_COLORS.get(one, CYCLE[index % 7]), "marker": METHOD_MARKERS.get(one, MARKERS[index % 7])}  # fmt: skip
+            look["linestyle"] = METHOD_LINES.get(one, LINESTYLES[index % 7])
+            ax.plot(part[x], part["mean"], label=METHOD_NAMES.get(one, one), markevery=max(1, len(part) // 8), markersize=5, **look)  # fmt: skip
+            ax.fill_between(part[x], part["mean"] - part["half"], part["mean"] + part["half"], color=look["color"], alpha=0.15, linewidth=0)  # fmt: skip
+        ax.set(title=name, xlabel=x, xscale="log" if log else "linear")
+    for ax in axes.flat[len(names) :]:
+        ax.axis("off")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=min(4, len(groups)))
+    return figure
