@@ -6,6 +6,7 @@ Numbers: linear probes, alignment and uniformity (Wang and Isola 2020), linear C
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,7 +67,9 @@ def embed(points: np.ndarray, kind: str, seed: int = 0) -> np.ndarray:
 
             model = TSNE(perplexity=min(30.0, most / 3), init="pca", max_iter=500, random_state=seed)
         else:
-            from umap import UMAP
+            with warnings.catch_warnings():  # umap tells about an optional backend that is not installed
+                warnings.simplefilter("ignore", ImportWarning)
+                from umap import UMAP
 
             # 200 epochs do below 1000 points; a fixed seed implies one job
             model = UMAP(n_neighbors=min(15, most), init="pca", n_epochs=200, random_state=seed, n_jobs=1)
@@ -126,7 +129,8 @@ def explained(train: np.ndarray, train_target: np.ndarray, test: np.ndarray, tes
 
     scale = train.std(axis=0).max() or 1.0
     with threadpool_limits(1):
-        residual = Ridge(alpha=1e-2).fit(train / scale, train_target).predict(test / scale) - test_target
+        predicted = Ridge(alpha=1e-2).fit(train / scale, train_target).predict(test / scale)
+    residual = predicted.reshape(test_target.shape) - test_target
     return float(1 - (residual**2).sum() / ((test_target - train_target.mean(0)) ** 2).sum())
 
 

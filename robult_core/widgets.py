@@ -71,7 +71,7 @@ def embedding_explorer(maps: pd.DataFrame, data: MultimodalData, texts: bool = T
     """
     from ipywidgets import Dropdown, IntSlider, SelectionSlider
 
-    rows = maps["row"].unique()
+    rows, steps = maps["row"].unique(), maps["step"].unique().tolist()
 
     def draw(step: int, kind: str, colouring: str, point: int) -> tuple[Figure, str]:
         figure, (left, right) = _panels(2, 1)
@@ -84,7 +84,7 @@ def embedding_explorer(maps: pd.DataFrame, data: MultimodalData, texts: bool = T
         return figure, f"{kind} of the latents after {step} steps, coloured by {colouring}; sample {rows[point]} ringed"
 
     controls = {
-        "step": SelectionSlider(description="training step", options=list(maps["step"].unique()), value=maps["step"].iloc[-1]),
+        "step": SelectionSlider(description="training step", options=steps, value=steps[-1]),
         "kind": Dropdown(description="map", options=list(maps["kind"].unique())),
         "colouring": Dropdown(description="coloured by", options=["class", "modality"]),
         "point": IntSlider(description="sample shown", min=0, max=len(rows) - 1),
