@@ -14,6 +14,8 @@ from robult_core.run import numerics
 from robult_core.store import Store
 from robult_core.study import frame, repeat
 
+PATH = click.Path(path_type=Path)
+
 
 class _Sentences(click.Group):
     """Errors that carry a sentence for the reader are printed as one line."""
@@ -26,17 +28,13 @@ class _Sentences(click.Group):
 
 
 @click.group(cls=_Sentences)
-@click.option(
-    "--store", "folder", type=click.Path(path_type=Path), help="Folder of the records [default: out/<profile>/store]."
-)
+@click.option("--store", "folder", type=PATH, help="Folder of the records [default: out/<profile>/store].")
 @click.pass_context
 def runs(context: click.Context, folder: Path | None) -> None:
     """Records of finished runs."""
     folder = folder or Path("out") / os.environ.get("ROBULT_PROFILE", "quick") / "store"
     if not folder.is_dir():
-        raise click.ClickException(
-            f"there is no store at {folder}: name one with --store, or run `robult reproduce` first"
-        )
+        raise ValueError(f"there is no store at {folder}: name one with --store, or run `robult reproduce` first")
     context.obj = Store(folder)
 
 
@@ -65,14 +63,12 @@ def show(store: Store, key: str) -> None:
     content = dict(store.failed()[key] if record is None else record.content)
     metrics = content.pop("metrics", None)
     trace = content.pop("traceback", "")
-    click.echo(
-        f"{json.dumps(content, indent=1)}\n{trace}"
-        + ("" if metrics is None else pd.DataFrame(metrics).to_string(index=False))
-    )
+    table = "" if metrics is None else pd.DataFrame(metrics).to_string(index=False)
+    click.echo(f"{json.dumps(content, indent=1)}\n{trace}{table}")
 
 
 @runs.command()
-@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("path", type=PATH)
 @click.pass_obj
 def export(store: Store, path: Path) -> None:
     """Write all metrics of all runs as one tidy table to PATH (.parquet or .csv)."""
@@ -89,11 +85,9 @@ def export(store: Store, path: Path) -> None:
 def verify(store: Store) -> None:
     """Check every byte of every record against its hash; exit status 1 if one is damaged."""
     problems = store.problems()
-    click.echo(
-        "\n".join(
-            [*problems.values(), f"{len(store.keys()) - len(problems)} records are sound, {len(problems)} damaged"]
-        )
-    )
+    for problem in problems.values():
+        click.echo(problem)
+    click.echo(f"{len(store.keys()) - len(problems)} records are sound, {len(problems)} damaged")
     if problems:
         raise SystemExit(1)
 
@@ -103,17 +97,18 @@ def verify(store: Store) -> None:
 @click.pass_obj
 def prune(store: Store, yes: bool) -> None:
     """Remove records made by other code and what killed runs left behind; damaged records are moved to damaged/."""
-    stale = [record for record in store.records() if record.content["numerics"] != numerics()]
+    stale = [record.key for record in store.records() if record.content["numerics"] != numerics()]
     damaged, leftovers = store.problems(), store.leftovers()
     if yes:
-        for path in [*(record.folder for record in stale), *leftovers]:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        for key in stale:
+            store.remove(key)
+        for path in leftovers:
+            shutil.rmtree(path)
         for key in damaged:
             store.set_aside(key)
     verb = "removed" if yes else "would remove (repeat with --yes)"
-    click.echo(
-        f"{verb}: {len(stale)} records of other code, {len(leftovers)} leftovers; set aside: {len(damaged)} damaged records"
-    )
+    counts = f"{len(stale)} records of other code, {len(leftovers)} leftovers"
+    click.echo(f"{verb}: {counts}; set aside: {len(damaged)} damaged records")
 
 
 @runs.command("repeat")

@@ -33,13 +33,8 @@ def summarize(frame: pd.DataFrame, by: Sequence[str] | None = None, level: float
     by: grouping columns (default: those of `BY` that the frame has). Raises ValueError when a group holds one seed twice,
     because then something that differs between runs is missing from `by`.
     """
-    by = [name for name in (BY if by is None else by) if by is not None or name in frame]
-    repeated = frame.duplicated([*by, "seed"])
-    if repeated.any():
-        row = frame[repeated].iloc[0][[*by, "seed"]].to_dict()
-        raise ValueError(
-            f"{row} occurs more than once: add the column that tells these rows apart to by={list(by)}, or select first"
-        )
+    by = _columns(frame, by)
+    _check_seeds(frame, by)
     rows = []
     for group, part in frame.groupby(by, sort=False, dropna=False):
         mean, half, n = t_interval(part["value"], level)
@@ -55,6 +50,19 @@ def summarize(frame: pd.DataFrame, by: Sequence[str] | None = None, level: float
     return pd.DataFrame(rows, columns=[*by, "mean", "half", "low", "high", "sd", "n"])
 
 
+def _columns(frame: pd.DataFrame, by: Sequence[str] | None) -> list[str]:
+    return [name for name in BY if name in frame] if by is None else list(by)
+
+
+def _check_seeds(frame: pd.DataFrame, by: list[str]) -> None:
+    repeated = frame[frame.duplicated([*by, "seed"])]
+    if len(repeated):
+        row = repeated.iloc[0][[*by, "seed"]].to_dict()
+        raise ValueError(
+            f"{row} occurs more than once: add the column that tells these rows apart to by={by}, or select first"
+        )
+
+
 def paired(
     frame: pd.DataFrame, a: str, b: str, by: Sequence[str] | None = None, column: str = "method", level: float = 0.95
 ) -> pd.DataFrame:
@@ -62,30 +70,23 @@ def paired(
 
     a, b: two values of `column`. Seeds that only one side has are left out (n counts pairs). `p_wilcoxon` is NaN under six pairs.
     """
-    chosen = BY if by is None else by
-    by = [name for name in chosen if name != column and (by is not None or name in frame)]
-    missing = [name for name in (a, b) if name not in set(frame[column])]
-    if missing:
-        raise ValueError(
-            f"{column} '{missing[0]}' is not in the table, which has {sorted(set(frame[column].astype(str)))}"
-        )
+    by = [name for name in _columns(frame, by) if name != column]
+    for name in (a, b):
+        if not (frame[column] == name).any():
+            raise ValueError(
+                f"{column} '{name}' is not in the table, which has {sorted(set(frame[column].astype(str)))}"
+            )
+        _check_seeds(frame[frame[column] == name], by)
     sides = [frame.loc[frame[column] == name, [*by, "seed", "value"]] for name in (a, b)]
-    if any(side.duplicated([*by, "seed"]).any() for side in sides):
-        raise ValueError(
-            f"a seed occurs twice within a group of {by}: add the column that tells the rows apart, or select first"
-        )
     both = sides[0].merge(sides[1], on=[*by, "seed"], suffixes=("_a", "_b"))
     both["difference"] = both["value_a"] - both["value_b"]
     rows = []
     for group, part in both.groupby(by, sort=False, dropna=False):
         values = part["difference"].dropna()
         mean, half, n = t_interval(values, level)
-        tests = {"n": n, "p_t": _p_t(values), "p_wilcoxon": _p_wilcoxon(values)}
-        rows.append(
-            dict(zip(by, group, strict=True))
-            | {"difference": mean, "half": half, "low": mean - half, "high": mean + half}
-            | tests
-        )
+        interval = {"difference": mean, "half": half, "low": mean - half, "high": mean + half, "n": n}
+        tests = {"p_t": _p_t(values), "p_wilcoxon": _p_wilcoxon(values)}
+        rows.append(dict(zip(by, group, strict=True)) | interval | tests)
     return pd.DataFrame(rows, columns=[*by, "difference", "half", "low", "high", "n", "p_t", "p_wilcoxon"])
 
 

@@ -81,7 +81,9 @@ class Record:
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """Tidy metrics: pattern, variant, metric, value."""
-        return pd.DataFrame(self.content["metrics"], columns=["pattern", "variant", "metric", "value"]).astype({"value": float})
+        return pd.DataFrame(self.content["metrics"], columns=["pattern", "variant", "metric", "value"]).astype(
+            {"value": float}
+        )
 
     @property
     def label_rows(self) -> list[int]:
@@ -241,6 +243,13 @@ class Store:
             target = Path(tempfile.mkdtemp(dir=self.folder / "damaged", prefix=f"{key}-")) / "record"
             os.rename(self.folder / "records" / key, target)
             return target
+
+    def remove(self, key: str) -> None:
+        """Delete a record; it leaves its place in one step, so that a kill leaves no half of it."""
+        with self.lock(key):
+            going = tempfile.mkdtemp(dir=self.folder / "tmp", prefix=f"{key}-")
+            os.rename(self.folder / "records" / key, Path(going) / "old")
+            shutil.rmtree(going)
 
     def leftovers(self) -> list[Path]:
         """Folders and files in tmp/ whose writer is gone: nobody holds the lock of their key."""
