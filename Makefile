@@ -4,7 +4,6 @@ PYTHON ?= $(shell for version in 3.13 3.12 3.11; do command -v python$$version >
 BIN := .venv/bin
 READY := .venv/ready
 PROFILE ?= quick
-NOTEBOOK_TESTS := $(if $(wildcard notebooks/*.ipynb),notebooks)
 
 .PHONY: reproduce test publish lab lint lock
 
@@ -14,8 +13,7 @@ reproduce: $(READY)
 test: $(READY)
 	@echo "make test: linter, unit tests, and every notebook in the smoke profile; writes to temporary folders only"
 	@$(MAKE) --no-print-directory lint
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --nbmake $(NOTEBOOK_TESTS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --nbmake tests notebooks
 
 publish: $(READY)
 	@$(BIN)/robult publish --profile $(PROFILE)

@@ -19,5 +19,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["ROBULT_OUT"] = str(OUTPUT)  # never a tracked file, never the user's own results
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Kernels run one after another, on one worker: parallel ones clash."""
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.xdist_group("notebooks"))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(OUTPUT, ignore_errors=True)

@@ -15,3 +15,10 @@ def data_folder() -> Path:
     if not os.environ.get("ROBULT_DATA") or not (folder / "mosi/raw").is_dir():
         pytest.skip("ROBULT_DATA does not name a folder with the real data sets")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under `-n 2 --dist loadgroup`, tests marked serial share one worker, so that they do not disturb each other."""
+    for item in items:
+        if item.get_closest_marker("serial"):
+            item.add_marker(pytest.mark.xdist_group("serial"))

@@ -19,6 +19,7 @@ from robult_core import reproduce as running
 from robult_core.cli import main
 from robult_core.settings import SettingsError
 
+pytestmark = pytest.mark.xdist_group("reproduce")  # one worker: the run of the fixture `run` is shared
 PARAMETERS = "profile = None\ndata_sets = None\nseed = 0\nn_seeds = None\noutput = None"
 START = "from robult_core.settings import start\n\nsettings = start(globals())"
 GOOD = [
