@@ -60,18 +60,19 @@ class ViltBackbone(nn.Module):
             raise ValueError(f"ViLT reads the modalities 'text' and 'image', got {list(names)}: rename them or drop vilt_folder")
         model = load_vilt(folder)
         self.names, self.config, self.width = names, model.config, model.config.hidden_size
+        self.pad = model.config.pad_token_id or 0  # BERT's; configurations of published checkpoints may leave it out
         self.embeddings, self.norm = model.embeddings, model.layernorm
         self.blocks = nn.ModuleList(ViltBlock(layer) for layer in model.encoder.layer)
 
     def _text(self, ids: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens `(B, T, D)` and their mask; a missing text is the empty string, its own first and last token."""
         parts = self.embeddings.text_embeddings
-        mask = ids != self.config.pad_token_id
+        mask = ids != self.pad
         last = (mask * torch.arange(1, ids.shape[1] + 1, device=ids.device)).amax(dim=1, keepdim=True).clamp(min=1) - 1
-        empty = torch.full_like(ids, self.config.pad_token_id)
+        empty = torch.full_like(ids, self.pad)
         empty[:, 0], empty[:, 1] = ids[:, 0], ids.gather(1, last)[:, 0]
         ids = torch.where(present[:, None], ids, empty)
-        mask = (ids != self.config.pad_token_id).index_fill(1, torch.tensor([0], device=ids.device), True)
+        mask = (ids != self.pad).index_fill(1, torch.tensor([0], device=ids.device), True)
         positions = resized(parts.position_embeddings.weight, (max(ids.shape[1], self.config.max_position_embeddings),))
         x = parts.word_embeddings(ids) + parts.token_type_embeddings.weight[0] + positions[: ids.shape[1]]
         return parts.dropout(parts.LayerNorm(x)), mask
@@ -91,7 +92,7 @@ class ViltBackbone(nn.Module):
     def _dummy(self, name: str, n: int, device: torch.device) -> Tensor:
         """Stands for a modality that is not given at all: [CLS][SEP] of the BERT vocabulary, or a blank image of the native size."""
         if name == "text":
-            return torch.tensor([[101, 102]], device=device).clamp(max=self.config.vocab_size - 1).repeat(n, 1)
+            return torch.tensor([[101, 102]], device=device).repeat(n, 1)
         return torch.ones(n, self.config.num_channels, self.config.image_size, self.config.image_size, device=device)
 
     def embed(self, inputs: Mapping[str, Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
