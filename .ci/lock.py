@@ -21,7 +21,9 @@ PYTHONS = ("3.11", "3.12", "3.13")
 def wanted(requirement: Requirement, extras: set[str]) -> bool:
     """Whether some supported Python asks for it."""
     marker = requirement.marker
-    environments = [{"python_version": v, "python_full_version": f"{v}.0", "extra": e} for v in PYTHONS for e in extras | {""}]
+    environments = [
+        {"python_version": v, "python_full_version": f"{v}.0", "extra": e} for v in PYTHONS for e in extras | {""}
+    ]
     return marker is None or any(marker.evaluate(environment) for environment in environments)
 
 
@@ -40,9 +42,13 @@ def closure() -> dict[str, str]:
         try:
             installed = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
-            sys.exit(f"'{requirement}' is needed on one of Python {', '.join(PYTHONS)} but not installed: pip install '{name}', then again")
+            sys.exit(
+                f"'{requirement}' is needed on one of Python {', '.join(PYTHONS)} but not installed: pip install '{name}', then again"
+            )
         if requirement.specifier and not requirement.specifier.contains(installed.version, prereleases=True):
-            sys.exit(f"'{requirement}' is asked for but {installed.version} is installed: install a fitting version, then again")
+            sys.exit(
+                f"'{requirement}' is asked for but {installed.version} is installed: install a fitting version, then again"
+            )
         found[name] = installed.version.split("+")[0]
         queue += [r for r in map(Requirement, installed.requires or []) if wanted(r, extras)]
     return dict(sorted(found.items()))
@@ -52,8 +58,18 @@ def main() -> None:
     pins = [f"{name}=={version}" for name, version in closure().items()]
     head = "# Exact versions of everything, for Python 3.11 to 3.13; written by 'make lock', do not edit.\n"
     (ROOT / "requirements.lock").write_text(head + "\n".join(pins) + "\n", encoding="utf-8")
-    conda = ["name: robult", "channels:", "  - conda-forge", "dependencies:", "  - python>=3.11,<3.14", "  - pip", "  - pip:"]
-    (ROOT / "environment.yml").write_text(head + "\n".join([*conda, *(f"      - {pin}" for pin in pins)]) + "\n", encoding="utf-8")
+    conda = [
+        "name: robult",
+        "channels:",
+        "  - conda-forge",
+        "dependencies:",
+        "  - python>=3.11,<3.14",
+        "  - pip",
+        "  - pip:",
+    ]
+    (ROOT / "environment.yml").write_text(
+        head + "\n".join([*conda, *(f"      - {pin}" for pin in pins)]) + "\n", encoding="utf-8"
+    )
     print(f"{len(pins)} packages in requirements.lock and environment.yml")
 
 

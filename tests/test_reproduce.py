@@ -281,3 +281,10 @@ def test_publish_without_a_run_says_what_to_do(tmp_path):
     write_notebook(tmp_path / "notebooks/01_a.ipynb")
     with pytest.raises(SettingsError, match="run 'make reproduce' first"):
         publishing.publish("quick", root=tmp_path)
+
+
+def test_scrub_replaces_whole_paths_only(monkeypatch, tmp_path):
+    monkeypatch.setenv("ROBULT_DATA", "/data/sets")
+    text = 'File "/a/repo/x.py", /a/repo2/y, /b/a/repo/z, /data/sets/mosi and /tmp/ipykernel_12/345.py'
+    expected = 'File "./x.py", /a/repo2/y, /b/a/repo/z, $ROBULT_DATA/mosi and <cell>'
+    assert publishing.scrub(text, Path("/a/repo")) == expected

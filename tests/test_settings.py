@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from robult_core.datasets import BUILTIN, available
-from robult_core.settings import PARAMETERS, PROFILES, SettingsError, start
+from robult_core.settings import PARAMETERS, PROFILES, SettingsError, _picture, start
 
 NONE = dict.fromkeys(PARAMETERS) | {"seed": 0}
 
@@ -187,3 +187,24 @@ def test_finish_prints_the_watermark(smoke, capsys):
     assert f"torch {torch.__version__.split('+')[0]}" in printed
     assert "profile smoke, seeds 0, 1" in printed
     assert str(smoke.output) not in printed
+
+
+def test_a_front_end_gets_an_image_with_alt_text_and_a_saved_copy_a_png():
+    live, saved = (_picture(b"png", 'a < "b"', headless) for headless in (False, True))
+    assert live["text/html"] == '<img src="data:image/png;base64,cG5n" alt="a &lt; &quot;b&quot;">'
+    assert saved == {"image/png": "cG5n", "text/plain": 'a < "b"'}
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"ROBULT_HEADLESS": "1", "JPY_SESSION_NAME": "x"}, True),
+        ({"ROBULT_HEADLESS": "0"}, False),
+        ({"JPY_SESSION_NAME": "x"}, False),
+    ],
+)
+def test_headless_is_decided_by_the_front_end_or_by_the_user(monkeypatch, environment, expected):
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert start(NONE | {"profile": "smoke"}).headless == expected
