@@ -3,7 +3,7 @@
     configs = grid(data_set=["digits", "pid"], method=["robult", "unimodal"], seed=range(3))
     table = run_grid(configs, "out/quick/store", jobs=2)
 
-One code path through joblib: this process, processes on one machine, or the workers of a dask scheduler (`pip install 'robult-core[cluster]'`; with
+One code path through joblib: this process, processes on one machine, or the workers of a dask scheduler (`pip install 'robult[dask]'`; with
 dask-jobqueue that is Slurm; start workers with one thread each). A finished run is a record in the store, so a grid that is interrupted
 goes on where it stopped.
 """
@@ -186,7 +186,7 @@ def _engine(jobs: int, scheduler: str | None) -> Iterator[None]:
     try:
         from distributed import Client
     except ImportError:
-        raise ImportError("a scheduler needs dask: pip install 'robult-core[cluster]'") from None
+        raise ImportError("a scheduler needs dask: pip install 'robult[dask]'") from None
     try:
         client = Client(scheduler, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as error:

@@ -49,7 +49,7 @@ def reading(path: Path, kind: str, remedy: str, first: str = "delete it, then ")
     except DataError:
         raise
     except ImportError as error:
-        extras = "pip install 'robult-core[images,paper]'"
+        extras = "pip install 'robult[images,paper]'"
         raise DataError(f"file '{path}' needs a package that is not installed ({error}): {extras}") from error
     except Exception as error:  # scipy, zip, csv, json and hdf5 readers raise a dozen kinds
         raise DataError(f"file '{path}' cannot be read as {kind} ({error}): {first}{remedy}") from error
