@@ -1,0 +1,124 @@
+"""Named variants of Robult (Table 3, and every switch of the readings), and what a variant or a sweep changes, paired by seed.
+
+Notebooks 06 and 07 run these. `scores` turns `run_grid`'s table into one number per run and *view*: the mean over the single modalities, the full
+set (fused branch), and the full set by late fusion; always the task's first metric, errors negated, so that higher is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from robult_core import tables
+from robult_core.model import RobultConfig
+from robult_core.run import RunConfig
+from robult_core.statistics import paired
+
+VIEWS = ("one modality (mean)", "all, fused branch", "all, late fusion")
+_SWITCHES = (  # group, setting, values other than the default: readings 11-13, 16; 8, 14; 5-7, 10; 16; 22
+    ("architecture", "combine", ("concat",)), ("architecture", "full_input", ("s",)), ("architecture", "fusion", ("latents",)),
+    ("architecture", "width", (64, 256)), ("gradients", "reconstruction_updates", ("f",)), ("gradients", "weight_gradient", (True,)),
+    ("weights", "weighting", ("none", "hard", "cosine")), ("weights", "bandwidth", (1.0,)), ("weights", "reference", ("class",)),
+    ("weights", "normalizer", ("weights",)), ("contrast", "temperature", (0.1, 0.2, 0.5, 1.0)), ("batches", "sampling", ("shuffle",)),
+)  # fmt: skip
+LATE_FUSION = ("logits", "confidence")  # reading 17; acts after training, so that no run is needed
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A name and what differs from Robult's defaults; `name` becomes the runs' tag."""
+
+    group: str
+    name: str
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    post: str = ""
+
+
+DEFAULT = Variant("", "robult")
+TERMS = tuple(
+    Variant("loss terms", name, {weight: 0.0}, post="logistic" if name == "no_supervised" else "")
+    for name, weight in tables.ABLATIONS.items()
+)
+
+
+def switches() -> list[Variant]:
+    """One variant per switch and value; a value that is the default is left out."""
+    found = []
+    for group, setting, values in _SWITCHES:
+        place = "hyper" if setting in RobultConfig.__dataclass_fields__ else "training"
+        for value in values:
+            if place == "training" or getattr(RobultConfig(), setting) != value:
+                found.append(Variant(group, f"{setting} {value}", **{place: {setting: value}}))
+    return found
+
+
+def configs(variants: Iterable[Variant], data_sets: Sequence[str], seeds: Sequence[int], steps: int) -> list[RunConfig]:
+    """The runs of `variants`; that of `DEFAULT` is Robult's own run in notebook 04, so its record is shared."""
+    return [
+        RunConfig(name, "robult", seed, hyper=one.hyper, training={"steps": steps, **one.training}, post=one.post, tag=one.name)
+        for one in variants for name in data_sets for seed in seeds
+    ]  # fmt: skip
+
+
+def primary(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each data set's first metric (`tables.METRICS`), errors negated."""
+    first = [tables.METRICS[kind][0][0] for kind in tables.kinds(results)]
+    return tables.oriented(results[results["metric"] == first])
+
+
+def scores(results: pd.DataFrame) -> pd.DataFrame:
+    """One `value` per data_set, method, tag, label_fraction, seed and view."""
+    rows = primary(results)
+    size = rows["pattern"].str.count(r"\+")
+    full = size == size.groupby(rows["data_set"]).transform("max")
+    late = rows["variant"] == "late_fusion"
+    rows = rows.assign(
+        view=np.select([full & late, full & ~late, (size == 0) & ~late], [VIEWS[2], VIEWS[1], VIEWS[0]], "")
+    )
+    by = ["data_set", "method", "tag", "label_fraction", "seed", "view"]
+    return rows[rows["view"] != ""].groupby(by, sort=False)["value"].mean().reset_index()
+
+
+def changes(
+    rows: pd.DataFrame, base: str = "robult", by: Sequence[str] = ("data_set", "view"), column: str = "tag"
+) -> pd.DataFrame:
+    """Every other value of `column` minus `base`, paired by seed: `by`, column, difference, half, low, high, n, verdict."""
+    parts = [
+        paired(rows, name, base, by, column).assign(**{column: name}) for name in rows[column].unique() if name != base
+    ]
+    table = pd.concat(parts, ignore_index=True).drop(columns=["p_t", "p_wilcoxon"])
+    return table.assign(verdict=np.select([table["low"] > 0, table["high"] < 0], ["better", "worse"], "undecided"))
+
+
+def late_fusion(single: np.ndarray, rule: str, kind: str) -> np.ndarray:
+    """Scores `(n, C)` from those of the single modalities `(M, n, C)` by a rule of reading 17, without the model.
+
+    The mean of logits is the normalised geometric mean of probabilities. Every rule is the plain mean for regression.
+    """
+    if rule == "probabilities" or kind == "regression":
+        return single.mean(0)
+    if rule == "confidence":
+        weight = np.abs(single - 1 / 2 if kind == "multilabel" else single).max(-1, keepdims=True)
+        return (single * weight).sum(0) / weight.sum(0).clip(1e-12)
+    yes, no = (np.exp(np.log(p.clip(1e-12)).mean(0)) for p in (single, 1 - single))
+    return yes / (yes + no if kind == "multilabel" else yes.sum(-1, keepdims=True))
+
+
+def crossings(
+    rows: pd.DataFrame, x: str, base: str = "robult", by: Sequence[str] = ("data_set", "view")
+) -> pd.DataFrame:
+    """Where the mean of `base` and of another method change places along `x`, linearly between neighbours; `clear` when intervals agree."""
+    table, found = changes(rows, base, [*by, x], "method").sort_values(x), []
+    for group, part in table.groupby([*by, "method"], sort=False):
+        for (_, one), (_, two) in zip(part[:-1].iterrows(), part[1:].iterrows(), strict=True):
+            if one["difference"] * two["difference"] < 0:
+                share = one["difference"] / (one["difference"] - two["difference"])
+                ahead = group[-1] if two["difference"] > 0 else base
+                clear = {one["verdict"], two["verdict"]} == {"better", "worse"}
+                found.append((*group, one[x] + share * (two[x] - one[x]), one[x], two[x], ahead, clear))
+    return pd.DataFrame(found, columns=[*by, "against", "crossing", "after", "before", "ahead_then", "clear"])

@@ -1,0 +1,122 @@
+"""Variants are named as the tables expect, differences are paired, and late fusion without the model equals late fusion with it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from robult_core import ablations, tables
+from robult_core.model import Robult, RobultConfig
+from robult_core.run import RunConfig
+from robult_core.tasks import Classification, Multilabel, Regression
+
+TASKS = {"classification": Classification(4), "multilabel": Multilabel(4), "regression": Regression()}
+
+
+def run_rows(differences=(0.0, 0.0), method="robult", tag="robult", seeds=3, **more):
+    """Accuracy of two modalities and both, seed by seed; `differences` shift the singles and the full set."""
+    rows = [
+        {"data_set": "a", "method": method, "tag": tag, "label_fraction": 0.05, "seed": seed, "pattern": pattern,
+         "variant": variant, "metric": "accuracy", "value": 0.5 + 0.1 * seed + shift, "post": "", "rows": "test", **more}
+        for seed in range(seeds)
+        for pattern, variant, shift in (
+            ("x", "", differences[0]), ("y", "", differences[0] + 0.02), ("x+y", "", differences[1]), ("x+y", "late_fusion", 0.3))
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_terms_are_the_ablations_of_the_tables():
+    rows = [pd.DataFrame([one.columns()]) for one in ablations.configs(ablations.TERMS, ["digits"], [0], 10)]
+    assert list(tables.named(pd.concat(rows, ignore_index=True))) == list(tables.ABLATIONS)
+
+
+def test_default_shares_its_record_with_a_plain_run():
+    mine = ablations.configs([ablations.DEFAULT], ["digits"], [1], 400)[0]
+    assert mine.key("data") == RunConfig("digits", "robult", 1, training={"steps": 400}).key("data")
+
+
+def test_every_variant_differs_from_the_default_in_one_setting():
+    variants = [*ablations.TERMS, *ablations.switches()]
+    plain = ablations.configs([ablations.DEFAULT], ["digits"], [0], 10)[0].complete()
+    keys = {one.key("data") for one in ablations.configs([ablations.DEFAULT, *variants], ["digits"], [0], 10)}
+    assert len(keys) == len(variants) + 1
+    for run in ablations.configs(variants, ["digits"], [0], 10):
+        complete = run.complete()
+        moved = [
+            name for part in ("hyper", "training") for name in plain[part] if complete[part][name] != plain[part][name]
+        ]
+        assert len(moved) == 1, (run.tag, moved)
+
+
+def test_every_choice_of_the_configuration_is_tried():
+    tried = {(name, value) for one in ablations.switches() for name, value in one.hyper.items()}
+    with pytest.raises(ValueError, match="weighting"):  # the message lists the choices, so a new one shows here
+        RobultConfig(weighting="?")
+    from robult_core.losses import NORMALIZERS, REFERENCES, WEIGHTINGS
+
+    for name, values in {"weighting": WEIGHTINGS, "reference": REFERENCES, "normalizer": NORMALIZERS}.items():
+        assert {(name, value) for value in values} - tried == {(name, getattr(RobultConfig(), name))}
+
+
+def test_scores_average_single_modalities_and_tell_the_branches_apart():
+    table = ablations.scores(run_rows((0.0, 0.2))).set_index(["seed", "view"])["value"]
+    assert table[0, ablations.VIEWS[0]] == pytest.approx(0.51)
+    assert table[2, ablations.VIEWS[1]] == pytest.approx(0.9)
+    assert table[2, ablations.VIEWS[2]] == pytest.approx(1.0)
+
+
+def test_errors_are_negated():
+    rows = pd.concat([run_rows().assign(metric="mae"), run_rows().assign(metric="corr")])
+    assert (ablations.scores(rows)["value"] < 0).all()
+
+
+def test_changes_pair_by_seed():
+    rows = ablations.scores(pd.concat([run_rows(), run_rows((-0.1, 0.0), tag="v")]))
+    table = ablations.changes(rows).set_index("view")
+    assert table.loc[ablations.VIEWS[0], "difference"] == pytest.approx(-0.1)
+    assert table.loc[ablations.VIEWS[0], "half"] == pytest.approx(0, abs=1e-9)  # seeds differ, their differences do not
+    assert list(table.loc[list(ablations.VIEWS[:2]), "verdict"]) == ["worse", "undecided"]
+
+
+@pytest.mark.parametrize("kind", TASKS)
+@pytest.mark.parametrize("rule", ["probabilities", *ablations.LATE_FUSION])
+def test_late_fusion_equals_the_model(kind, rule):
+    torch.manual_seed(0)
+    model = Robult(TASKS[kind], {"a": 3, "b": 5, "c": 2}, RobultConfig(width=8, late_fusion=rule)).eval()
+    inputs = {"a": torch.randn(7, 3), "b": torch.randn(7, 5), "c": torch.randn(7, 2)}
+    with torch.no_grad():
+        single = np.stack([model.predict({name: x}).numpy() for name, x in inputs.items()])
+        expected = model.predict_variants(inputs)["late_fusion"].numpy()
+    np.testing.assert_allclose(ablations.late_fusion(single, rule, kind), expected, atol=1e-5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(["probabilities", *ablations.LATE_FUSION]))
+def test_late_fusion_of_equal_opinions_keeps_them(seed, rule):
+    one = np.random.default_rng(seed).dirichlet(np.ones(4), size=3)
+    np.testing.assert_allclose(ablations.late_fusion(np.stack([one, one]), rule, "classification"), one, atol=1e-9)
+
+
+def sweep(robult, other):
+    """Both views of both methods over x = 1, 2, 3, with a little spread over seeds."""
+    rows = [
+        ("a", method, "v", x, seed, value + 0.01 * seed + 0.001 * (seed == 2) * (method == "gmc"))
+        for method, values in (("robult", robult), ("gmc", other))
+        for x, value in enumerate(values, 1)
+        for seed in range(3)
+    ]
+    return pd.DataFrame(rows, columns=["data_set", "method", "view", "x", "seed", "value"])
+
+
+def test_crossing_is_found_between_neighbours():
+    found = ablations.crossings(sweep((0.0, 0.4, 0.8), (0.4, 0.5, 0.6)), "x").iloc[0]
+    assert (found["after"], found["before"], found["ahead_then"], bool(found["clear"])) == (2, 3, "robult", True)
+    assert found["crossing"] == pytest.approx(2 + 0.1 / 0.3, abs=0.01)
+
+
+def test_parallel_curves_do_not_cross():
+    assert ablations.crossings(sweep((0.5, 0.6, 0.7), (0.4, 0.5, 0.6)), "x").empty
