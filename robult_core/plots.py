@@ -597,3 +597,121 @@ def curve_panels(frame: pd.DataFrame, x: str, group: str, panel: str, columns: i
         ax.axis("off")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=min(4, len(groups)))
     return figure
+
+
+# Notebooks 06 and 07: ablations and sweeps ----------------------------------------------------------------------------
+
+
+def draw_changes(ax: plt.Axes, frame: pd.DataFrame, y: str, group: str, section: str | None = None) -> None:
+    """Differences with intervals (columns difference, half), one line per value of `y`, a marker per `group`; 0 is the default.
+
+    A line is drawn where the value of `section` changes; a hollow marker: the interval contains 0, or there is none.
+    """
+    names, groups = list(frame[y].unique()), list(frame[group].unique())
+    for k, one in enumerate(groups):
+        part = frame[frame[group] == one].set_index(y).reindex(names)
+        place = np.arange(len(names)) + (k - (len(groups) - 1) / 2) * 0.75 / len(groups)
+        look = {"color": CYCLE[k % 7], "marker": MARKERS[k % 7], "linestyle": "none"}
+        ax.errorbar(
+            part["difference"],
+            place,
+            xerr=part["half"].fillna(0),
+            elinewidth=1,
+            capsize=2,
+            markersize=5,
+            label=one,
+            **look,
+        )
+        open_ones = ~(part["difference"].abs() > part["half"])
+        ax.plot(part["difference"][open_ones], place[open_ones], markersize=5, markerfacecolor="white", **look)
+    if section:
+        order = frame.drop_duplicates(y).set_index(y)[section]
+        for edge in np.flatnonzero((order != order.shift()).to_numpy())[1:]:
+            ax.axhline(edge - 0.5, color="#888888", linewidth=0.8, marker="", linestyle="-")
+    ax.axvline(0, color="black", linewidth=0.8, marker="", linestyle="-", zorder=0)
+    ax.grid(axis="x", color="#e5e5e5", linewidth=0.6, linestyle="-", marker="")
+    ax.set_axisbelow(True)
+    ax.set_yticks(range(len(names)), names)
+    ax.set(ylim=(len(names) - 0.5, -0.5), xlabel="change, above 0 is better")
+
+
+def changes_panels(
+    frame: pd.DataFrame, y: str, panel: str, group: str, section: str | None = None, columns: int = 3
+) -> Figure:
+    """A panel per value of `panel`, each drawn by `draw_changes`; panels that share their lines share the labels."""
+    panels = list(frame[panel].unique())
+    alike = frame.groupby(panel)[y].unique().map(tuple).nunique() == 1
+    columns = min(columns, len(panels))
+    rows, lines_ = -(-len(panels) // columns), frame.groupby(panel)[y].nunique().max()
+    height = rows * (0.9 + lines_ * max(0.24, 0.13 * frame[group].nunique())) + 0.5
+    figure, axes = plt.subplots(rows, columns, figsize=(1.4 + 3.0 * columns, height), squeeze=False, sharey=alike)
+    for ax, name in zip(axes.flat, panels, strict=False):
+        draw_changes(ax, frame[frame[panel] == name], y, group, section)
+        ax.set_title(name)
+    for ax in axes.flat[len(panels) :]:
+        ax.axis("off")
+    if frame[group].nunique() > 1:
+        handles = {label: one for ax in axes.flat for one, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+        figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4)
+    return figure
+
+
+def _method_line(ax: plt.Axes, part: pd.DataFrame, x: np.ndarray, name: str) -> None:
+    look = {"color": METHOD_COLORS[name], "marker": METHOD_MARKERS[name], "linestyle": METHOD_LINES[name]}
+    ax.errorbar(
+        x, part["mean"], yerr=part["half"].fillna(0), label=METHOD_NAMES[name], markersize=5, elinewidth=1, **look
+    )
+
+
+def method_sweep(frame: pd.DataFrame, x: str, row: str, column: str, label: str, log: bool = False) -> Figure:
+    """Mean and interval over `x`, one line per method, side by side at equal x; a panel per `row` and `column` (columns mean, half)."""
+    rows, columns = list(frame[row].unique()), list(frame[column].unique())
+    figure, axes = plt.subplots(
+        len(rows), len(columns), figsize=(1.0 + 3.9 * len(columns), 0.7 + 2.7 * len(rows)), squeeze=False
+    )
+    for (i, one), (j, two) in itertools.product(enumerate(rows), enumerate(columns)):
+        ax, cell = axes[i, j], frame[(frame[row] == one) & (frame[column] == two)]
+        step = (cell[x].max() - cell[x].min()) / 250
+        for k, (name, part) in enumerate((name, cell[cell["method"] == name]) for name in METHOD_COLORS):
+            if len(part):
+                part = part.sort_values(x)
+                _method_line(ax, part, part[x] * 1.025 ** (k - 2) if log else part[x] + (k - 2) * step, name)
+        if log:
+            ax.set_xscale("log")
+            ax.set_xticks(ticks := sorted(cell[x].unique()), [f"{tick:g}" for tick in ticks])
+            ax.minorticks_off()
+        ax.set(
+            title=f"{one}: {two}",
+            xlabel=label if i == len(rows) - 1 else "",
+            ylabel=cell["metric"].iloc[0] if j == 0 else "",
+        )
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=6)
+    return figure
+
+
+def pattern_matrix(frame: pd.DataFrame, names: tuple[str, ...]) -> Figure:
+    """Every pattern as a column, sorted by the mean over methods: the methods' means above, the modalities present (dark) below."""
+    order = frame.groupby("pattern")["mean"].mean().sort_values().index
+    figure, (top, bottom) = plt.subplots(
+        2,
+        1,
+        figsize=(max(6.0, 1.6 + 0.13 * len(order)), 3.6 + 0.22 * len(names)),
+        height_ratios=(3.4, 0.25 * len(names)),
+        sharex=True,
+    )
+    for name in (name for name in METHOD_COLORS if name in set(frame["method"])):
+        part = frame[frame["method"] == name].set_index("pattern").reindex(order)
+        look = {"color": METHOD_COLORS[name], "marker": METHOD_MARKERS[name], "linestyle": "none"}
+        top.plot(range(len(order)), part["mean"], markersize=4, label=METHOD_NAMES[name], **look)
+    there = np.array([[name in pattern.split("+") for pattern in order] for name in names])
+    bottom.imshow(np.where(there, 0.2, 0.95), cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    bottom.set_yticks(range(len(names)), names)
+    bottom.set_xticks(np.arange(-0.5, len(order)), minor=True)
+    bottom.set_yticks(np.arange(-0.5, len(names)), minor=True)
+    bottom.grid(which="minor", color="white", linewidth=1, linestyle="-", marker="")
+    bottom.tick_params(which="both", length=0)
+    bottom.set(xticks=[], xlabel=f"{len(order)} patterns, worst to best (dark: modality present)")
+    top.set(ylabel=frame["metric"].iloc[0])
+    top.grid(axis="y", color="#e5e5e5", linewidth=0.6, linestyle="-", marker="")
+    figure.legend(*top.get_legend_handles_labels(), loc="outside upper center", ncols=6)
+    return figure
