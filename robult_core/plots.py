@@ -322,7 +322,9 @@ def dots(frame: pd.DataFrame, row: str, column: str, panel: str, group: str, lab
                 xlabel=label if i == len(rows) - 1 else "",
             )
         axes[i, 0].set_ylabel(name)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=min(len(groups), 4))
+    wide = 0.1 * sum(len(one) + 7 for one in groups) > figure.get_figwidth()
+    columns = 2 if wide else len(groups)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=columns)
     return figure
 
 
@@ -334,7 +336,7 @@ def draw_weights(
     shown = np.where(pairs[cut], weights[cut], np.nan)
     image = ax.imshow(shown, cmap="cividis_r", vmin=0, vmax=1, interpolation="nearest")
     y, x = np.nonzero(pairs[cut] & ~true[cut])
-    ax.plot(x, y, ".", color=PALETTE["vermillion"], markersize=3, label="false pair")
+    ax.plot(x, y, "o", color=PALETTE["vermillion"], markersize=1.2, markeredgewidth=0, label="false pair")
     ax.set(xlabel="partner k", ylabel="anchor j", xticks=[], yticks=[])
     return image
 
@@ -349,7 +351,7 @@ def weight_matrices(
         image = draw_weights(ax, weights, pairs, true, order)
         ax.set_title(title)
     figure.colorbar(image, ax=axes, label="weight", shrink=0.7)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", markerscale=5)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", markerscale=6)
     return figure
 
 
@@ -577,25 +579,33 @@ def sample_wall(data: MultimodalData, rows: np.ndarray, present: np.ndarray, tit
     return figure
 
 
-def curve_panels(frame: pd.DataFrame, x: str, group: str, panel: str, columns: int = 3, log: bool = False) -> Figure:
+def curve_panels(
+    frame: pd.DataFrame, x: str, group: str, panel: str, columns: int = 3, label: str = "", log: bool = False
+) -> Figure:
     """A panel per value of `panel`, `columns` to a line: mean over `x` with its interval as a band, one line per `group` (columns mean, half).
 
     A group named like a method gets that method's look.
     """
     names, groups = list(frame[panel].unique()), list(frame[group].unique())
     rows = -(-len(names) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(3.3 * columns, 0.7 + 2.4 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(3.3 * columns, 1.0 + 2.3 * rows), squeeze=False)
     for ax, name in zip(axes.flat, names, strict=False):
         for index, one in enumerate(groups):
             part = frame[(frame[panel] == name) & (frame[group] == one)]
-            look = {"color": METHOD_COLORS.get(one, CYCLE[index % 7]), "marker": METHOD_MARKERS.get(one, MARKERS[index % 7])}  # fmt: skip
-            look["linestyle"] = METHOD_LINES.get(one, LINESTYLES[index % 7])
-            ax.plot(part[x], part["mean"], label=METHOD_NAMES.get(one, one), markevery=max(1, len(part) // 8), markersize=5, **look)  # fmt: skip
-            ax.fill_between(part[x], part["mean"] - part["half"], part["mean"] + part["half"], color=look["color"], alpha=0.15, linewidth=0)  # fmt: skip
+            looks = (METHOD_COLORS, CYCLE), (METHOD_MARKERS, MARKERS), (METHOD_LINES, LINESTYLES)
+            color, marker, line = (known.get(one, others[index % 7]) for known, others in looks)
+            style = {"color": color, "marker": marker, "linestyle": line, "markersize": 5}
+            ax.plot(part[x], part["mean"], label=METHOD_NAMES.get(one, one), markevery=max(1, len(part) // 8), **style)
+            low, high = part["mean"] - part["half"], part["mean"] + part["half"]
+            ax.fill_between(part[x], low, high, color=color, alpha=0.15, linewidth=0)
         ax.set(title=name, xlabel=x, xscale="log" if log else "linear")
+        if not log:
+            ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, nbins=6))
     for ax in axes.flat[len(names) :]:
         ax.axis("off")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=min(4, len(groups)))
+    for ax in axes[:, 0]:
+        ax.set_ylabel(label)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=min(columns, len(groups)))
     return figure
 
 
