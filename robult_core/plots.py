@@ -639,7 +639,7 @@ def draw_changes(ax: plt.Axes, frame: pd.DataFrame, y: str, group: str, section:
         for edge in np.flatnonzero((order != order.shift()).to_numpy())[1:]:
             ax.axhline(edge - 0.5, color="#888888", linewidth=0.8, marker="", linestyle="-")
     ax.axvline(0, color="black", linewidth=0.8, marker="", linestyle="-", zorder=0)
-    ax.grid(axis="x", color="#e5e5e5", linewidth=0.6, linestyle="-", marker="")
+    ax.grid(axis="x", color="#e5e5e5", linewidth=0.6, linestyle="-")
     ax.set_axisbelow(True)
     ax.set_yticks(range(len(names)), names)
     ax.set(ylim=(len(names) - 0.5, -0.5), xlabel="change, above 0 is better")
@@ -718,10 +718,10 @@ def pattern_matrix(frame: pd.DataFrame, names: tuple[str, ...]) -> Figure:
     bottom.set_yticks(range(len(names)), names)
     bottom.set_xticks(np.arange(-0.5, len(order)), minor=True)
     bottom.set_yticks(np.arange(-0.5, len(names)), minor=True)
-    bottom.grid(which="minor", color="white", linewidth=1, linestyle="-", marker="")
+    bottom.grid(which="minor", color="white", linewidth=1, linestyle="-")
     bottom.tick_params(which="both", length=0)
     bottom.set(xticks=[], xlabel=f"{len(order)} patterns, worst to best (dark: modality present)")
     top.set(ylabel=frame["metric"].iloc[0])
-    top.grid(axis="y", color="#e5e5e5", linewidth=0.6, linestyle="-", marker="")
+    top.grid(axis="y", color="#e5e5e5", linewidth=0.6, linestyle="-")
     figure.legend(*top.get_legend_handles_labels(), loc="outside upper center", ncols=6)
     return figure
