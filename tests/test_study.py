@@ -407,7 +407,7 @@ def undisturbed(tmp_path_factory) -> pd.DataFrame:
 
 @pytest.mark.serial
 def test_kill_9_at_random_moments_changes_nothing(tmp_path, processes, undisturbed):
-    """The whole process group dies, workers included (every fifth time with two of them); `ROBULT_KILLS` sets how often."""
+    """The whole process group dies, workers included (every fifth time with two of them); `ROBULT_KILLS` sets how often (50: `kills_50.json`)."""
     dice, store, seen = random.Random(1), Store(tmp_path), [0]
     for kill in range(KILLS):
         process, _ = start(processes, tmp_path, jobs=2 if kill % 5 == 4 else 1)
@@ -504,9 +504,10 @@ def test_a_cluster_that_loses_a_worker_finishes_with_the_same_numbers(tmp_path, 
 
 
 @pytest.mark.serial
+@pytest.mark.timeout(900)
 @pytest.mark.skipif("ROBULT_SLOW" not in os.environ, reason="needs two idle cores and three minutes: set ROBULT_SLOW=1")
 def test_two_jobs_take_at_most_0_65_of_the_time_of_one(tmp_path):
-    configs = small(method="robult", seed=range(20), hyper={}, training={"steps": 400})
+    configs = small(method="robult", seed=range(30), hyper={}, training={"steps": 400})
     spent = {}
     for jobs in (1, 2):
         get_reusable_executor().shutdown()  # workers start anew: their start counts
