@@ -291,7 +291,7 @@ def _sha256(path: Path) -> str:
 
 
 def downloadable(name: str) -> bool:
-    from robult_core.datasets import CATALOGUE
+    from robult_core.datasets import CATALOGUE, STAND_INS
 
     entry = CATALOGUE[name]
-    return not entry.variant and bool(entry.builtin or entry.remotes or entry.builder)
+    return not entry.variant and not name.endswith(STAND_INS) and bool(entry.builtin or entry.remotes or entry.builder)

@@ -39,7 +39,7 @@ class Profile(NamedTuple):
     builtin: bool
 
 
-PROFILES = {"smoke": Profile(2, 30, True), "quick": Profile(3, 400, False), "full": Profile(10, 1000, False)}
+PROFILES = {"smoke": Profile(2, 30, True), "quick": Profile(3, 400, False), "full": Profile(10, 400, False)}
 
 
 class SettingsError(ValueError):

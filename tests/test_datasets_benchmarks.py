@@ -310,7 +310,7 @@ def test_handwritten_classes_are_the_digits(data_folder):
 
 def test_available_lists_what_is_found_builtin_first(tmp_path, data_folder):
     assert datasets.available(tmp_path) == list(datasets.BUILTIN) == ["pid", "digits"]
-    found = ["pid", "digits", "handwritten", "cub10", "utd_mhad", "mosi", "mosi-tfidf"]
+    found = ["pid", "digits", "handwritten", "cub10", "utd_mhad", "mosi"]
     assert datasets.available(data_folder) == found
 
 

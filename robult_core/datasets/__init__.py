@@ -137,17 +137,19 @@ def _frozen(value: object) -> object:
 
 _LINES = json.loads(Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8"))
 CATALOGUE: Mapping[str, DataSet] = {name: _entry(name, **fields) for name, fields in _LINES.items()}
+STAND_INS = ("-unaligned", "-tfidf")
 BUILTIN = tuple(name for name, entry in CATALOGUE.items() if entry.builtin and not entry.variant)
 
 
 def available(folder: str | Path | None = None) -> list[str]:
     """Names that can be loaded now, built-in ones first; looks for files only, reads none.
 
-    Unaligned files count where the aligned ones are missing; raw images and texts where `ROBULT_ENCODER` names an encoder.
+    Stand-ins (unaligned files, `mosi-tfidf`) count where what they stand for is missing; raw images and texts where `ROBULT_ENCODER`
+    names an encoder.
     """
     ready = [item for item in CATALOGUE.values() if not item.variant and not item.missing(folder)]
     names = [item.name for item in ready if not item.encoder or os.environ.get("ROBULT_ENCODER")]
-    return [name for name in names if not name.endswith("-unaligned") or name.removesuffix("-unaligned") not in names]
+    return [name for name in names if not name.endswith(STAND_INS) or name.rpartition("-")[0] not in names]
 
 
 def load(name: str, folder: str | Path | None = None, **options: object) -> MultimodalData:
