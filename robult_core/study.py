@@ -200,6 +200,10 @@ def _work(key: str, config: RunConfig, checksum: str, folder: Path, wait: bool) 
     """One run in whatever process it lands: its key and its error, if any. Only a store that cannot be written stops the grid."""
     store = Store(folder)
     try:
+        if config.key(checksum) != key:
+            raise ValueError(
+                "the code or a library differs on this worker: bring it to the same version and start again"
+            )
         with store.lock(key, wait):
             if store.get(key, config.files) is None:
                 data = _data(config.data_set, checksum)

@@ -343,6 +343,15 @@ def test_data_that_changes_while_the_grid_runs_is_a_failure(tmp_path, monkeypatc
         run_grid(small(seed=0), tmp_path, progress=False)
 
 
+def test_a_worker_with_other_code_computes_nothing(tmp_path, monkeypatch):
+    config = small(seed=0)[0]
+    checksum = datasets.load("digits").checksum
+    key = config.key(checksum)
+    monkeypatch.setattr(run, "numerics", lambda: "another version")
+    assert "code or a library differs on this worker" in study._work(key, config, checksum, tmp_path, True)[1]
+    assert Store(tmp_path).keys() == []
+
+
 def test_a_full_disk_stops_the_grid_and_loses_nothing(tmp_path, monkeypatch):
     table = run_grid(small(seed=0), tmp_path, progress=False)
 
