@@ -633,7 +633,9 @@ def draw_changes(ax: plt.Axes, frame: pd.DataFrame, y: str, group: str, section:
             **look,
         )
         open_ones = ~(part["difference"].abs() > part["half"])
-        ax.plot(part["difference"][open_ones], place[open_ones], markersize=5, markerfacecolor="white", **look)
+        ax.plot(
+            part["difference"][open_ones], place[open_ones], markersize=5, markerfacecolor="white", zorder=3, **look
+        )
     if section:
         order = frame.drop_duplicates(y).set_index(y)[section]
         for edge in np.flatnonzero((order != order.shift()).to_numpy())[1:]:
@@ -662,7 +664,7 @@ def changes_panels(
         ax.axis("off")
     if frame[group].nunique() > 1:
         handles = {label: one for ax in axes.flat for one, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-        figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4)
+        figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 * columns)
     return figure
 
 
