@@ -10,7 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robult_core.methods.action_mae import ActionMAE, ActionMAEConfig, masked_reconstruction_loss, random_keep, sine_positions
+from robult_core.methods.action_mae import (
+    ActionMAE,
+    ActionMAEConfig,
+    masked_reconstruction_loss,
+    random_keep,
+    sine_positions,
+)
 from robult_core.methods.base import Batch
 from robult_core.tasks import Classification
 
@@ -32,8 +38,12 @@ def test_reconstruction_loss_of_the_released_code():
     case = CASES["mask_loss"]
     output, target = torch.tensor(case["output"]), torch.tensor(case["target_N2_L3_D4"])
     dropped = torch.tensor(case["mask_1_is_dropped"]).bool()
-    assert masked_reconstruction_loss(output, target, dropped).item() == pytest.approx(case["loss_norm_target"], abs=1e-6)
-    assert masked_reconstruction_loss(output, target, dropped, normalize=False).item() == pytest.approx(case["loss_plain_mse"], abs=1e-6)
+    assert masked_reconstruction_loss(output, target, dropped).item() == pytest.approx(
+        case["loss_norm_target"], abs=1e-6
+    )
+    assert masked_reconstruction_loss(output, target, dropped, normalize=False).item() == pytest.approx(
+        case["loss_plain_mse"], abs=1e-6
+    )
     assert masked_reconstruction_loss(output, target, torch.zeros_like(dropped)).item() == 0.0
 
 
@@ -63,7 +73,8 @@ def test_random_keep(n, m, seed, whole):
     present = torch.ones(n, m).bool() if whole else torch.rand(n, m) > 0.5
     present[~present.any(1), 0] = True
     keep = random_keep(present)
-    assert keep.any(1).all() and not (keep & ~present).any()
+    assert keep.any(1).all()
+    assert not (keep & ~present).any()
     if whole:
         assert len(keep.sum(1).unique()) == 1  # one size for the batch
 
@@ -72,7 +83,8 @@ def test_sizes_are_uniform_and_subsets_differ():
     torch.manual_seed(0)
     drawn = [random_keep(torch.ones(8, 3).bool()) for _ in range(600)]
     sizes = torch.stack([keep[0].sum() for keep in drawn]).bincount(minlength=4)
-    assert sizes[0] == 0 and (sizes[1:] > 150).all()
+    assert sizes[0] == 0
+    assert (sizes[1:] > 150).all()
     assert any(len(keep.unique(dim=0)) > 1 for keep in drawn)
 
 
@@ -99,7 +111,9 @@ def test_released_variant_does_not():
     torch.testing.assert_close(swapped, method._autoencode(tokens, keep), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("variant", "memory", "direct"), [("fixed", 1, [1, 1, 1]), ("released", 4, [0, 0, 0]), ("released", 1, [1, 1, 0])])
+@pytest.mark.parametrize(
+    ("variant", "memory", "direct"), [("fixed", 1, [1, 1, 1]), ("released", 4, [0, 0, 0]), ("released", 1, [1, 1, 0])]
+)
 def test_which_modalities_the_full_prediction_reads(variant, memory, direct):
     """Released, nothing missing: the slots are the first M of [memory | tokens], so a linear read-out misses tokens beyond them.
 

@@ -50,9 +50,13 @@ def test_numbers_and_gradients_of_the_released_code(case):
     assert loss.item() == pytest.approx(case["contrastive_loss"], abs=2e-6)
     if "contrastive_rows_2B_joint_rows_first" in case:
         rows = gmc_rows(joint, z, case["temperature"]).sum(0)
-        torch.testing.assert_close(rows, torch.tensor(case["contrastive_rows_2B_joint_rows_first"], dtype=torch.float64), atol=2e-6, rtol=0)
+        torch.testing.assert_close(
+            rows, torch.tensor(case["contrastive_rows_2B_joint_rows_first"], dtype=torch.float64), atol=2e-6, rtol=0
+        )
         loss.backward()
-        wanted = {name: torch.tensor(value, dtype=torch.float64) for name, value in case["grad_wrt_normalised_reps"].items()}
+        wanted = {
+            name: torch.tensor(value, dtype=torch.float64) for name, value in case["grad_wrt_normalised_reps"].items()
+        }
         torch.testing.assert_close(joint.grad, wanted["zj"], atol=2e-6, rtol=0)
         for index, name in enumerate(case["modalities"]):
             torch.testing.assert_close(z.grad[index], wanted[name], atol=2e-6, rtol=0)
@@ -76,7 +80,11 @@ def test_one_sample_costs_nothing_and_a_repeated_modality_doubles():
 
 
 def test_slow_reference():
-    joint, z, temperature = F.normalize(torch.randn(4, 3, dtype=torch.float64), dim=-1), F.normalize(torch.randn(2, 4, 3, dtype=torch.float64), dim=-1), 0.3
+    joint, z, temperature = (
+        F.normalize(torch.randn(4, 3, dtype=torch.float64), dim=-1),
+        F.normalize(torch.randn(2, 4, 3, dtype=torch.float64), dim=-1),
+        0.3,
+    )
     total = 0.0
     for m in range(2):
         rows = torch.cat([joint, z[m]])
@@ -94,7 +102,9 @@ def _parameters(module):
 @pytest.mark.parametrize(("name", "widths"), [("mosi", (300, 5, 20)), ("mosei", (300, 74, 35))])
 def test_parameter_counts_of_the_released_models(name, widths):
     wanted = SHAPE["parameter_counts"][name]
-    method = GMC(Regression(), {key: (50, width) for key, width in zip(("text", "audio", "vision"), widths, strict=True)})
+    method = GMC(
+        Regression(), {key: (50, width) for key, width in zip(("text", "audio", "vision"), widths, strict=True)}
+    )
     assert _parameters(method) == wanted["total"]
     keys = ("language_processor", "audio_processor", "vision_processor")
     assert [_parameters(encoder) for encoder in method.encoders] == [wanted[key] for key in keys]
@@ -122,7 +132,9 @@ def test_last_step_reads_left_and_right_padding_alike():
     torch.testing.assert_close(last_step(x, torch.zeros(2, 3, 1)), x[:, 2])
 
 
-@pytest.mark.parametrize("specs", [{"text": (7, 4), "audio": (5, 3)}, {"a": (6, 2)}, {"text": (4,), "audio": (3,), "video": (2,)}])
+@pytest.mark.parametrize(
+    "specs", [{"text": (7, 4), "audio": (5, 3)}, {"a": (6, 2)}, {"text": (4,), "audio": (3,), "video": (2,)}]
+)
 def test_prediction_rules(specs):
     torch.manual_seed(0)
     method = GMC(Classification(3), specs, GMCConfig(width=16)).eval()

@@ -33,9 +33,15 @@ def test_attention_prompts_of_the_released_code():
     x = torch.tensor(case["x"])
     prompt = torch.tensor(case["prompts_P4_first_half_keys_second_half_values"])
     mask = torch.tensor([[True, True, True, False]])
-    for key, arguments in (("output", (prompt,)), ("output_without_prompts", ()), ("output_last_token_masked_mask_1110", (prompt, mask))):
+    for key, arguments in (
+        ("output", (prompt,)),
+        ("output_without_prompts", ()),
+        ("output_last_token_masked_mask_1110", (prompt, mask)),
+    ):
         wanted = torch.tensor(case[key])
-        torch.testing.assert_close(attend(x, x, x, case["heads"], *arguments).reshape(wanted.shape), wanted, atol=2e-6, rtol=0)
+        torch.testing.assert_close(
+            attend(x, x, x, case["heads"], *arguments).reshape(wanted.shape), wanted, atol=2e-6, rtol=0
+        )
 
 
 class _Recorder(torch.nn.Module):
@@ -61,7 +67,8 @@ def test_sequence_lengths_and_readout_of_the_released_code():
     assert [block.seen[0] for block in blocks] == case["seq_len_after_each_of_12_blocks"]
     assert readout == case["pooled_index_of_text_CLS_input_type"]
     _, readout = run_blocks(blocks, tokens, prompts, "attention", mask)
-    assert readout == 0 and all(block.seen[1] == tokens.shape[1] for block in blocks)
+    assert readout == 0
+    assert all(block.seen[1] == tokens.shape[1] for block in blocks)
 
 
 @pytest.mark.parametrize("kind", ["input", "attention"])
@@ -71,7 +78,9 @@ def test_initial_prompts_and_their_number(kind):
     present = {"complete": [True, True], "missing_image": [True, False], "missing_text": [False, True]}  # (text, image)
     for name, pattern in present.items():
         drawn = prompts(torch.tensor([pattern]))[0]
-        ones = CASES["prompt_init"][name]["rows_all_ones"] + (CASES["prompt_init"][name]["rows_extra_for_attention_type"] if kind == "attention" else [])
+        ones = CASES["prompt_init"][name]["rows_all_ones"] + (
+            CASES["prompt_init"][name]["rows_extra_for_attention_type"] if kind == "attention" else []
+        )
         wanted = torch.zeros_like(drawn)
         wanted[:, ones] = 1.0
         torch.testing.assert_close(drawn.detach(), wanted)
@@ -80,20 +89,28 @@ def test_initial_prompts_and_their_number(kind):
 def test_one_prompt_set_for_every_pattern():
     for m in (2, 3, 6):
         patterns = prompt_patterns(m)
-        assert len(patterns) == 2**m - 1 == len(patterns.unique(dim=0)) and patterns.any(1).all() and patterns[0].all()
+        assert len(patterns) == 2**m - 1 == len(patterns.unique(dim=0))
+        assert patterns.any(1).all()
+        assert patterns[0].all()
 
 
 def test_simulated_patterns_are_uniform():
     torch.manual_seed(0)
     prompts = Prompts(2, PromptTransConfig(), 16)
     counts = torch.unique(prompts.draw(3000), dim=0, return_counts=True)[1]
-    assert len(counts) == 3 and (counts > 900).all()
+    assert len(counts) == 3
+    assert (counts > 900).all()
+    six = Prompts(6, PromptTransConfig(), 16).draw(3500)
+    assert six.any(1).all()
+    assert abs(int(six.all(1).sum()) - 500) < 100
+    assert all(abs(int((six.sum(1) == size).sum()) - 600) < 120 for size in range(1, 6))
 
 
 def test_stage_two_freezes_the_backbone_and_reads_prompts():
     method, batch = _method(), _batch()
     method.loss_terms(batch)["supervised"].backward()
-    assert method.prompts.table.grad is None and any(p.grad is not None for p in method.backbone.parameters())
+    assert method.prompts.table.grad is None
+    assert any(p.grad is not None for p in method.backbone.parameters())
     method.progress = 0.9
     method.loss_terms(batch)["supervised"].backward()
     assert all(p.grad is None and not p.requires_grad for p in method.backbone.parameters())
@@ -107,7 +124,8 @@ def test_without_simulation_the_prompts_of_missing_modalities_stay_untrained(kin
     method.freeze()
     method.loss_terms(_batch())["supervised"].backward()
     gradient = method.prompts.table.grad.abs().sum((1, 2, 3))
-    assert gradient[0] > 0 and (gradient[1:] == 0).all()
+    assert gradient[0] > 0
+    assert (gradient[1:] == 0).all()
 
 
 def test_samples_that_really_lack_a_modality_train_their_own_prompts():
@@ -116,7 +134,9 @@ def test_samples_that_really_lack_a_modality_train_their_own_prompts():
     present = torch.tensor([[True, True], [True, False]])  # sample 1 lacks the image
     method.loss_terms(Batch(batch.inputs, batch.targets, batch.labeled, present))["supervised"].backward()
     gradient = method.prompts.table.grad.abs().sum((1, 2, 3))
-    assert gradient[0] > 0 and gradient[1] > 0 and gradient[2] == 0
+    assert gradient[0] > 0
+    assert gradient[1] > 0
+    assert gradient[2] == 0
 
 
 def test_a_block_without_prompts_is_attention_as_in_torch():
@@ -156,13 +176,19 @@ def _vilt_inputs(length=10, side=32):
 def test_vilt_backbone_equals_transformers(vilt_folder):
     import transformers
 
-    method = make_method("prompt_trans", Classification(3), {"text": (10,), "image": (3, 1024)}, vilt_folder=vilt_folder).eval()
+    method = make_method(
+        "prompt_trans", Classification(3), {"text": (10,), "image": (3, 1024)}, vilt_folder=vilt_folder
+    ).eval()
     inputs = _vilt_inputs()
     reference = transformers.ViltModel.from_pretrained(vilt_folder).eval()
-    wanted = reference(input_ids=inputs["text"], attention_mask=(inputs["text"] != 0).long(), pixel_values=inputs["image"])
+    wanted = reference(
+        input_ids=inputs["text"], attention_mask=(inputs["text"] != 0).long(), pixel_values=inputs["image"]
+    )
     x, mask = method.backbone.embed(inputs, torch.ones(2, 2).bool())
     x, readout = run_blocks(method.backbone.blocks, x, None, "input", mask)
-    torch.testing.assert_close(method.backbone.norm(x[:, readout]), wanted.last_hidden_state[:, 0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        method.backbone.norm(x[:, readout]), wanted.last_hidden_state[:, 0], atol=1e-5, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("kind", ["input", "attention"])
@@ -171,18 +197,27 @@ def test_vilt_trains_prompts_only_and_predicts_every_pattern(vilt_folder, kind):
     method = make_method("prompt_trans", Classification(3), specs, vilt_folder=vilt_folder, prompt_type=kind)
     inputs = _vilt_inputs()
     method.loss_terms(Batch(inputs, torch.tensor([0, 1]), torch.ones(2).bool()))["supervised"].backward()
-    assert all(p.grad is None for p in method.backbone.parameters()) and method.prompts.table.grad is not None
+    assert all(p.grad is None for p in method.backbone.parameters())
+    assert method.prompts.table.grad is not None
     method.eval()
     alone = method.predict({"text": inputs["text"]})
-    assert alone.shape == (2, 3) and method.predict({"image": inputs["image"]}).shape == (2, 3)
-    flat = {"text": inputs["text"].float(), "image": inputs["image"].flatten(2)}  # as a container of arrays carries them
+    assert alone.shape == (2, 3)
+    assert method.predict({"image": inputs["image"]}).shape == (2, 3)
+    flat = {
+        "text": inputs["text"].float(),
+        "image": inputs["image"].flatten(2),
+    }  # as a container of arrays carries them
     torch.testing.assert_close(method.predict(flat), method.predict(inputs))
     longer = _vilt_inputs(length=16, side=64)
     assert torch.isfinite(method.predict(longer)).all()
 
 
 def test_vilt_missing_inputs_are_the_empty_string_and_a_white_image(vilt_folder):
-    backbone = make_method("prompt_trans", Classification(3), {"text": (10,), "image": (3, 1024)}, vilt_folder=vilt_folder).eval().backbone
+    backbone = (
+        make_method("prompt_trans", Classification(3), {"text": (10,), "image": (3, 1024)}, vilt_folder=vilt_folder)
+        .eval()
+        .backbone
+    )
     inputs = _vilt_inputs()
     gone = torch.zeros(2, 2).bool()
     empty = torch.tensor([[101, 102] + [0] * 8] * 2)

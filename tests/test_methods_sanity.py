@@ -18,7 +18,10 @@ from robult_core.tasks import Classification, Multilabel, Regression
 def _data(task, n=120):
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=(n, 3))
-    views = {name: torch.tensor(hidden @ rng.normal(size=(3, 5)) + rng.normal(size=(n, 5)) / 4).float() for name in ("a", "b")}
+    views = {
+        name: torch.tensor(hidden @ rng.normal(size=(3, 5)) + rng.normal(size=(n, 5)) / 4).float()
+        for name in ("a", "b")
+    }
     targets = {
         "classification": lambda: torch.tensor((hidden[:, 0] > 0).astype(np.int64) + (hidden[:, 1] > 0)),
         "regression": lambda: torch.tensor(hidden[:, 0]).float(),
@@ -38,25 +41,35 @@ def test_scores_learn_and_ignore_unknown_targets(name, task):
     data = _data(task)
     rows = data.rows("test")
     scores = sanity_predictions(name, data, LABELED, rows, patterns(data.names), 0)
-    wanted = [] if name == "self_training" and task.kind == "regression" else [("a", "b")] if name == "self_training" else patterns(data.names)
+    wanted = (
+        []
+        if name == "self_training" and task.kind == "regression"
+        else [("a", "b")]
+        if name == "self_training"
+        else patterns(data.names)
+    )
     assert list(scores) == wanted
     garbage = data.targets.clone()
     hidden = np.setdiff1d(np.arange(len(data)), LABELED)
     garbage[hidden] = 1 - garbage[hidden].clamp(0, 1)
     again = sanity_predictions(name, replace(data, targets=garbage), LABELED, rows, patterns(data.names), 0)
     for pattern, values in scores.items():
-        assert values.shape == (len(rows), task.n_outputs) and np.isfinite(values).all()
+        assert values.shape == (len(rows), task.n_outputs)
+        assert np.isfinite(values).all()
         np.testing.assert_array_equal(values, again[pattern])
     if ("a", "b") in scores:
         metrics = task.metrics(scores["a", "b"], data.targets[torch.from_numpy(rows)].numpy())
-        assert metrics["mae"] < 0.4 if task.kind == "regression" else metrics[task.primary] > 0.62  # the most frequent answer reaches .5
+        assert (
+            metrics["mae"] < 0.4 if task.kind == "regression" else metrics[task.primary] > 0.62
+        )  # the most frequent answer reaches .5
 
 
 def test_absent_class_and_single_class_get_probability_zero():
     data = _data(Classification(3))
     known = data.rows("train")[data.targets[:80].numpy() != 2]
     scores = sanity_predictions("linear", data, known, data.rows("test"), [("a",)], 0)[("a",)]
-    assert (scores[:, 2] == 0).all() and np.allclose(scores.sum(1), 1)
+    assert (scores[:, 2] == 0).all()
+    assert np.allclose(scores.sum(1), 1)
     ones = data.rows("train")[data.targets[:80].numpy() == 1]
     scores = sanity_predictions("self_training", data, ones, data.rows("test"), [("a", "b")], 0)[("a", "b")]
     assert (scores.argmax(1) == 1).all()
@@ -84,4 +97,5 @@ def test_linear_head_reads_what_the_classifier_would_see(task):
     inputs = {name: x[:7] for name, x in data.modalities.items()}
     assert head.predict(inputs).shape == (7, task.n_outputs)
     single = head.predict({"a": inputs["a"]})
-    assert single.shape == (7, task.n_outputs) and not torch.allclose(single, head.predict(inputs))
+    assert single.shape == (7, task.n_outputs)
+    assert not torch.allclose(single, head.predict(inputs))

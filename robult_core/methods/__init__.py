@@ -37,7 +37,9 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
 
-def make_method(name: str, task: Task, specs: Mapping[str, Spec], joint: nn.Module | None = None, **hyper: Any) -> Method:
+def make_method(
+    name: str, task: Task, specs: Mapping[str, Spec], joint: nn.Module | None = None, **hyper: Any
+) -> Method:
     """A fresh method; `specs` as in `encoders`, `joint` replaces the built-in f_0, `hyper` are fields of the method's configuration.
 
     Raises ValueError for an unknown method or setting, naming the allowed ones.

@@ -98,14 +98,20 @@ class ActionMAE(Method):
         for module in (self.encoder, self.decoder, self.reconstruct, self.fusion):
             module.apply(xavier)
         positions = sine_positions(count, width, config.memory_tokens)
-        self.register_buffer("positions", positions if config.variant == "fixed" else torch.zeros_like(positions), persistent=False)
+        self.register_buffer(
+            "positions", positions if config.variant == "fixed" else torch.zeros_like(positions), persistent=False
+        )
 
     def _blocks(self) -> nn.ModuleList:
         return nn.ModuleList(Block(self.config.token_width, self.config.heads) for _ in range(self.config.blocks))
 
     def _tokens(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """`(B, M, D)` tokens; zeros for modalities that are not given (they are never read)."""
-        given = {name: self.to_token[i](self.encoders[i](inputs[name])) for i, name in enumerate(self.names) if name in inputs}
+        given = {
+            name: self.to_token[i](self.encoders[i](inputs[name]))
+            for i, name in enumerate(self.names)
+            if name in inputs
+        }
         blank = torch.zeros_like(next(iter(given.values())))
         return torch.stack([given.get(name, blank) for name in self.names], dim=1)
 

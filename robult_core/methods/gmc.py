@@ -75,18 +75,18 @@ class GMC(Method):
     """Contrastive loss on all complete samples, supervised loss on labelled ones, weights 1 : 1 (`baselines.md` 1.3)."""
 
     def __init__(
-        self,
-        task: Task,
-        specs: Mapping[str, Spec],
-        config: GMCConfig | None = None,
-        joint: nn.Module | None = None,
+        self, task: Task, specs: Mapping[str, Spec], config: GMCConfig | None = None, joint: nn.Module | None = None
     ) -> None:
         super().__init__()
         self.task, self.names, self.config = task, tuple(specs), config or GMCConfig()
         config = self.config
-        sequences = all(not isinstance(spec, nn.Module) and not isinstance(spec, int) and len(spec) == 2 for spec in specs.values())
+        sequences = all(
+            not isinstance(spec, nn.Module) and not isinstance(spec, int) and len(spec) == 2 for spec in specs.values()
+        )
         if config.architecture == "mosi" and not sequences:
-            raise ValueError(f"architecture 'mosi' needs sequences (T, F), got {dict(specs)}: choose 'common' or 'auto'")
+            raise ValueError(
+                f"architecture 'mosi' needs sequences (T, F), got {dict(specs)}: choose 'common' or 'auto'"
+            )
         if sequences and config.architecture != "common":
             width = config.sequence_width
             self.encoders = nn.ModuleList(FlatGRU(*spec, config.gru_width, width) for spec in specs.values())

@@ -15,7 +15,10 @@ from torch import Tensor, nn
 from robult_core.methods.vit import xavier
 
 STREAM, HEADS, LAYERS = 30, 5, 5  # width of one cross-modal stream, attention heads, layers of every transformer
-LANGUAGE = ("text", "language")  # MulT treats language apart: dropout on its input, attention dropout where it is the source
+LANGUAGE = (
+    "text",
+    "language",
+)  # MulT treats language apart: dropout on its input, attention dropout where it is the source
 
 
 class FlatGRU(nn.Module):
@@ -121,7 +124,9 @@ class MulT(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         streams = self._streams(inputs)
-        crossed = {pair: net(streams[pair[0]], streams[pair[1]]) for pair, net in zip(self.pairs, self.cross, strict=True)}
+        crossed = {
+            pair: net(streams[pair[0]], streams[pair[1]]) for pair, net in zip(self.pairs, self.cross, strict=True)
+        }
         parts = []
         for target, (name, memory) in enumerate(zip(self.names, self.memory, strict=True)):
             joined = [crossed[pair] for pair in self.pairs if pair[0] == target] or [streams[target]]

@@ -28,7 +28,7 @@ from robult_core.tasks import Task
 class PromptTransConfig:
     """Sizes of the small backbone are our choice (the original is ViLT-B/32: 12 blocks of width 768, prompts of 16 rows in 6 blocks).
 
-    `simulate_missing`: redraw the pattern of every complete training row at every access, uniformly. Off, as in the original's default,
+    `simulate_missing`: redraw the pattern of every complete training row at every access. Off, as in the original's default,
     the prompts of missing modalities are never trained. `prompt_scale`: prompts are stored divided by it, so that one common learning
     rate moves them that much faster; the original trains at 1e-2 where the common rate is 1e-3.
     """
@@ -51,7 +51,9 @@ class PromptTransConfig:
     def __post_init__(self) -> None:
         check_choice(self.prompt_type, "prompt_type", ("input", "attention"))
         if self.prompt_length % 2:
-            raise ValueError(f"prompt_length is {self.prompt_length}: it must be even, attention-type prompts are split in halves")
+            raise ValueError(
+                f"prompt_length is {self.prompt_length}: it must be even, attention-type prompts are split in halves"
+            )
 
 
 def prompt_patterns(n_modalities: int) -> Tensor:
@@ -88,8 +90,14 @@ class Prompts(nn.Module):
         return self.table[self.set_of[(present * self.bits).sum(dim=1)]] * self.scale
 
     def draw(self, n: int) -> Tensor:
-        """n patterns `(n, M)`, uniform over all sets."""
-        return self.patterns[torch.randint(len(self.patterns), (n,), device=self.patterns.device)]
+        """n patterns `(n, M)`: complete with probability 1 / (M + 1), else a size uniform on 1..M-1 and a random subset of it.
+
+        For M = 2 that is the original's one third each; beyond, single modalities come up more often than among 2^M - 1 equal patterns.
+        """
+        count, device = self.patterns.shape[1], self.patterns.device
+        size = torch.randint(1, count, (n, 1), device=device)
+        size[torch.rand(n, 1, device=device) < 1 / (count + 1)] = count
+        return torch.rand(n, count, device=device).argsort(dim=1).argsort(dim=1) < size
 
 
 class SmallBackbone(nn.Module):
@@ -102,7 +110,9 @@ class SmallBackbone(nn.Module):
         self.to_tokens = nn.ModuleList(nn.Linear(config.width, config.tokens * config.token_width) for _ in self.names)
         self.cls = nn.Parameter(torch.randn(1, config.token_width) * 0.02)
         self.kinds = nn.Parameter(torch.randn(len(self.names), config.tokens, config.token_width) * 0.02)
-        self.blocks = nn.ModuleList(Block(config.token_width, config.heads, config.block_dropout) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(
+            Block(config.token_width, config.heads, config.block_dropout) for _ in range(config.blocks)
+        )
         self.norm = nn.LayerNorm(config.token_width)
         self.blocks.apply(xavier)
 
@@ -118,7 +128,9 @@ class SmallBackbone(nn.Module):
         return torch.cat(parts, dim=1), None
 
 
-def run_blocks(blocks: nn.ModuleList, x: Tensor, prompts: Tensor | None, kind: str, mask: Tensor | None = None) -> tuple[Tensor, int]:
+def run_blocks(
+    blocks: nn.ModuleList, x: Tensor, prompts: Tensor | None, kind: str, mask: Tensor | None = None
+) -> tuple[Tensor, int]:
     """Blocks with prompts `(B, prompted blocks, P, D)` -> the sequence and the index of its readout token.
 
     Input type: the sequence grows by P before each prompted block, the readout moves on with it; one mask for the longest sequence is built
@@ -150,7 +162,9 @@ class PromptTrans(Method):
         super().__init__()
         self.task, self.names, self.config = task, tuple(specs), config or PromptTransConfig()
         if len(self.names) < 2:
-            raise ValueError(f"prompt_trans needs at least two modalities, got {list(self.names)}: its prompts tell which one is missing")
+            raise ValueError(
+                f"prompt_trans needs at least two modalities, got {list(self.names)}: its prompts tell which one is missing"
+            )
         if self.config.vilt_folder is None:
             self.backbone, width = SmallBackbone(specs, self.config), self.config.token_width
         else:

@@ -70,7 +70,13 @@ def _probabilities(model, x: np.ndarray, n_classes: int) -> np.ndarray:
 
 
 def fit_scores(
-    task: Task, x: np.ndarray, targets: np.ndarray, known: np.ndarray, queries: np.ndarray, seed: int, self_training: bool = False
+    task: Task,
+    x: np.ndarray,
+    targets: np.ndarray,
+    known: np.ndarray,
+    queries: np.ndarray,
+    seed: int,
+    self_training: bool = False,
 ) -> np.ndarray:
     """Scores `(n, C)` of `queries` from a model fitted on `x` (its `known` rows, or all of them when self-training)."""
     with warnings.catch_warnings():
@@ -85,7 +91,12 @@ def fit_scores(
 
 
 def sanity_predictions(
-    name: str, data: MultimodalData, labeled_rows: np.ndarray, rows: np.ndarray, patterns: Iterable[tuple[str, ...]], seed: int
+    name: str,
+    data: MultimodalData,
+    labeled_rows: np.ndarray,
+    rows: np.ndarray,
+    patterns: Iterable[tuple[str, ...]],
+    seed: int,
 ) -> dict[tuple[str, ...], np.ndarray]:
     """Scores `(n, C)` of `rows` for each pattern the row is defined for: all of them for "linear", the full set for "self_training"
     (nothing for regression). Only targets of `labeled_rows` are read; ValueError when there is none. `data`: standardised.
@@ -125,7 +136,9 @@ class LinearHead(Method):
 
     def _scores(self, name: str, queries: np.ndarray) -> Tensor:
         known = np.ones(len(self.targets), dtype=bool)
-        return torch.from_numpy(fit_scores(self.task, self.vectors[name], self.targets, known, queries, self.seed)).float()
+        return torch.from_numpy(
+            fit_scores(self.task, self.vectors[name], self.targets, known, queries, self.seed)
+        ).float()
 
     def predict(self, inputs: Mapping[str, Tensor]) -> Tensor:
         found = self._vectors(inputs)

@@ -14,7 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from robult_core.encoders import JointEncoder, Spec
-from robult_core.methods.base import Batch, Method, check_choice, make_classifier, make_encoders, present_mask, rows_or_first, take
+from robult_core.methods.base import (
+    Batch,
+    Method,
+    check_choice,
+    make_classifier,
+    make_encoders,
+    present_mask,
+    rows_or_first,
+    take,
+)
 from robult_core.tasks import Task
 
 

@@ -57,7 +57,9 @@ class ViltBackbone(nn.Module):
     def __init__(self, folder: str, names: tuple[str, ...]) -> None:
         super().__init__()
         if set(names) != {"text", "image"}:
-            raise ValueError(f"ViLT reads the modalities 'text' and 'image', got {list(names)}: rename them or drop vilt_folder")
+            raise ValueError(
+                f"ViLT reads the modalities 'text' and 'image', got {list(names)}: rename them or drop vilt_folder"
+            )
         model = load_vilt(folder)
         self.names, self.config, self.width = names, model.config, model.config.hidden_size
         self.pad = model.config.pad_token_id or 0  # BERT's; configurations of published checkpoints may leave it out

@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, prompt: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, heads: int, prompt: Tensor | None = None, mask: Tensor | None = None
+) -> Tensor:
     """Multi-head attention of projected `(B, N, D)` streams, scale head_dim^-0.5.
 
     prompt `(B, P, D)`: its first half is prepended to the keys, its second half to the values, head by head (attention-type prompts);
@@ -19,7 +21,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, prompt: Tensor
     if prompt is not None:
         keys, values = prompt.chunk(2, dim=1)
         key, value = torch.cat([keys, key], dim=1), torch.cat([values, value], dim=1)
-    query, key, value = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, key, value))  # (B, heads, N, D / heads)
+    query, key, value = (
+        t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, key, value)
+    )  # (B, heads, N, D / heads)
     allowed = None if mask is None else mask[:, None, None, :]
     return F.scaled_dot_product_attention(query, key, value, attn_mask=allowed).transpose(1, 2).flatten(2)
 
