@@ -276,12 +276,17 @@ def on_runs(claim, rows: pd.DataFrame, costs: pd.DataFrame | None, paper: bool) 
     own = rows["data_set"].map(PAPER_SETS)
     chosen = rows[own.isin(sets) if paper else own.isna() & ~rows["data_set"].str.startswith("pid")]
     if paper and chosen.empty:
-        return Finding(
-            MISSING, f"file missing: {', '.join(f'{name} ({key})' for key, name in PAPER_SETS.items() if name in sets)}"
-        )
+        lacking = [f"{name} ({_file(key)})" for key, name in PAPER_SETS.items() if name in sets]
+        return Finding(MISSING, f"file missing: {', '.join(lacking)}")
     chosen = chosen[chosen["metric"] == claim.metric] if claim.metric else tables.measured(chosen)
     some = costs if costs is None else costs[costs["data_set"].isin(chosen["data_set"])]
     return judge(claim, Table(tables.wide(tables.oriented(chosen)), tables.oriented(chosen), some))
+
+
+def _file(key: str) -> str:
+    from robult_core.datasets import CATALOGUE
+
+    return ", ".join(CATALOGUE[key].missing()) or "there, but not run"
 
 
 def claims_table(results: pd.DataFrame, costs: pd.DataFrame | None = None) -> pd.DataFrame:

@@ -234,7 +234,7 @@ def _dots(ax: plt.Axes, frame: pd.DataFrame) -> None:
 def critical_difference_pair(
     ranks: pd.Series, p_values: dict[str, pd.DataFrame], cd: float, n_blocks: int, title: str
 ) -> tuple[Figure, pd.DataFrame]:
-    """Fig. 5 twice: mean ranks of the methods, a bar over those that a procedure (`p_values` by its name) cannot separate."""
+    """Fig. 5 twice: mean ranks of the methods, a bar whose dots a procedure (`p_values` by its name) cannot separate."""
     from scikit_posthocs import critical_difference_diagram  # slow to import
 
     figure, axes = plt.subplots(len(p_values), 1, figsize=(8.0, 2.6 * len(p_values)), squeeze=False)
@@ -243,7 +243,7 @@ def critical_difference_pair(
         ax.set_prop_cycle(color=["black"])  # the library draws lines: no markers or dashes of ours on them
         critical_difference_diagram(
             names, p.rename(METHOD_NAMES).rename(columns=METHOD_NAMES), ax=ax, label_fmt_left="{label}  {rank:.2f}  ",
-            label_fmt_right="  {rank:.2f}  {label}", crossbar_props={"linewidth": 4}, elbow_props={"linestyle": "-"},
+            label_fmt_right="  {rank:.2f}  {label}", crossbar_props={"linewidth": 3, "marker": "o", "markersize": 8}, elbow_props={"linestyle": "-"},
             marker_props={"marker": "o"}, color_palette={METHOD_NAMES[name]: METHOD_COLORS[name] for name in ranks.index},
         )  # fmt: skip
         difference = f", critical difference {cd:.2f}" if procedure == "Nemenyi" else ""

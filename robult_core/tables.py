@@ -22,7 +22,8 @@ COLUMNS = {
 BASELINES, SANITY = ("unimodal", "prompt_trans", "gmc", "action_mae"), ("linear", "self_training")
 OTHER = "other features"
 PAPER_SETS = {
-    "mosi-mult": "CMU-MOSI", "mosei-mult": "CMU-MOSEI", "mmimdb": "MM-IMDb", "food101": "UPMC Food-101", "hateful": "Hateful Memes",
+    "mosi-mult": "CMU-MOSI", "mosei-mult": "CMU-MOSEI", "mm-imdb": "MM-IMDb", "food101": "UPMC Food-101",
+    "hateful-memes": "Hateful Memes",
 }  # fmt: skip
 METRICS = {  # kind of task: the paper's metrics, and those shown beside them
     "regression": (("mae", "corr", "f1_gmc", "accuracy"), ("f1",)), "multilabel": (("f1_macro",), ()),
