@@ -52,9 +52,10 @@ class RobultConfig:
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(values)}")
-        for name in ("width", "temperature"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be positive")
+        for name in ("width", "temperature", "bandwidth"):
+            value = getattr(self, name)
+            if not (value is None and name == "bandwidth" or value > 0):
+                raise ValueError(f"{name} is {value}: it must be positive")
 
 
 class Robult(Method):

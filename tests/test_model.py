@@ -270,6 +270,7 @@ def test_confident_modality_counts_more():
         ({"weighting": "gauss"}, "weighting is 'gauss'"),
         ({"width": 0}, "width is 0"),
         ({"temperature": -1.0}, "temperature is -1.0"),
+        ({"bandwidth": 0.0}, "bandwidth is 0.0"),
     ],
 )
 def test_wrong_configuration_is_named(options, message):
