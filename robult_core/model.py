@@ -54,7 +54,7 @@ class RobultConfig:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(values)}")
         for name in ("width", "temperature", "bandwidth"):
             value = getattr(self, name)
-            if not (value is None and name == "bandwidth" or value > 0):
+            if not ((value is None and name == "bandwidth") or value > 0):
                 raise ValueError(f"{name} is {value}: it must be positive")
 
 
