@@ -690,14 +690,16 @@ def method_sweep(frame: pd.DataFrame, x: str, row: str, column: str, label: str,
                 _method_line(ax, part, part[x] * 1.025 ** (k - 2) if log else part[x] + (k - 2) * step, name)
         if log:
             ax.set_xscale("log")
-            ax.set_xticks(ticks := sorted(cell[x].unique()), [f"{tick:g}" for tick in ticks])
             ax.minorticks_off()
+        ax.set_xticks(ticks := sorted(cell[x].unique()), [f"{tick:g}" for tick in ticks])
+        low, high = ax.get_ylim()  # an interval of few seeds may leave the range of the metric
+        ax.set_ylim(max(low, min(0, cell["mean"].min() - 0.1)), min(high, max(1, cell["mean"].max() + 0.1)))
         ax.set(
             title=f"{one}: {two}",
             xlabel=label if i == len(rows) - 1 else "",
             ylabel=cell["metric"].iloc[0] if j == 0 else "",
         )
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=6)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=min(6, 3 * len(columns)))
     return figure
 
 
@@ -707,7 +709,7 @@ def pattern_matrix(frame: pd.DataFrame, names: tuple[str, ...]) -> Figure:
     figure, (top, bottom) = plt.subplots(
         2,
         1,
-        figsize=(max(6.0, 1.6 + 0.13 * len(order)), 3.6 + 0.22 * len(names)),
+        figsize=(max(8.0, 1.6 + 0.13 * len(order)), 3.6 + 0.22 * len(names)),
         height_ratios=(3.4, 0.25 * len(names)),
         sharex=True,
     )
@@ -724,6 +726,7 @@ def pattern_matrix(frame: pd.DataFrame, names: tuple[str, ...]) -> Figure:
     bottom.tick_params(which="both", length=0)
     bottom.set(xticks=[], xlabel=f"{len(order)} patterns, worst to best (dark: modality present)")
     top.set(ylabel=frame["metric"].iloc[0])
+    top.tick_params(axis="x", which="both", length=0)
     top.grid(axis="y", color="#e5e5e5", linewidth=0.6, linestyle="-")
     figure.legend(*top.get_legend_handles_labels(), loc="outside upper center", ncols=6)
     return figure
