@@ -33,7 +33,7 @@ class ResidualMLP(nn.Module):
 class SequenceEncoder(nn.Module):
     """`(B, T, F) -> (B, width)`: a GRU read out at the last step that is not padding, then a linear layer.
 
-    A step is padding when all its features are zero; works for left- and right-padded data alike (`baselines.md` 7.2).
+    A step is padding when all its features are zero; works for left- and right-padded data alike, for public files pad on either side.
     """
 
     def __init__(self, in_features: int, width: int, dropout: float) -> None:
@@ -58,7 +58,9 @@ def make_encoder(spec: Spec, width: int, dropout: float = 0.3) -> nn.Module:
         return ResidualMLP(shape[0], width, dropout)
     if len(shape) == 2:
         return SequenceEncoder(shape[1], width, dropout)
-    raise ValueError(f"no built-in encoder for samples of shape {shape}: pass an nn.Module that maps a batch to (B, {width})")
+    raise ValueError(
+        f"no built-in encoder for samples of shape {shape}: pass an nn.Module that maps a batch to (B, {width})"
+    )
 
 
 class JointEncoder(nn.Module):

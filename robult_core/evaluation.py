@@ -27,13 +27,17 @@ def predict(method: Method, data: MultimodalData, rows: np.ndarray, pattern: tup
 
 
 @torch.no_grad()
-def predict_all(method: Method, data: MultimodalData, rows: np.ndarray, pattern: tuple[str, ...]) -> dict[str, np.ndarray]:
+def predict_all(
+    method: Method, data: MultimodalData, rows: np.ndarray, pattern: tuple[str, ...]
+) -> dict[str, np.ndarray]:
     """Scores of `predict` under the name "" and those of the method's variants under theirs.
 
     Raises ValueError for a method that was trained without labels.
     """
     if not method.saw_labels:
-        raise ValueError("this method was trained without labels: it has representations (`latents`), but its classifier learnt nothing; give some labels")
+        raise ValueError(
+            "this method was trained without labels: it has representations (`latents`), but its classifier learnt nothing; give some labels"
+        )
     method.eval()
     device = next(method.parameters()).device
     parts: list[dict[str, torch.Tensor]] = []

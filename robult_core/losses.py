@@ -64,7 +64,7 @@ def _weights(proximity, reference, columns, bandwidth: float | None, unit: Tenso
     if bandwidth is None:
         mean = _masked_mean(proximity, columns)[..., None]
         variance = _masked_mean((proximity - mean) ** 2, columns)[..., None]
-        width = variance.clamp(min=torch.finfo(variance.dtype).tiny).sqrt()  # the root of 0 has no gradient (weight_gradient)
+        width = variance.clamp(min=torch.finfo(variance.dtype).tiny).sqrt()  # the root of 0 has no gradient
     else:
         width = bandwidth * unit
     # all proximities equal: nothing to weigh, weight 1 (reading 7)
@@ -74,7 +74,7 @@ def _weights(proximity, reference, columns, bandwidth: float | None, unit: Tenso
     return (ratio <= 1).to(proximity.dtype) if hard else torch.exp(-0.5 * ratio**2)
 
 
-def _pair_terms(s, z, classes, labeled, present, rows: slice, temperature, bandwidth, weighting, reference, weight_gradient):
+def _pair_terms(s, z, classes, labeled, present, rows: slice, temperature, bandwidth, weighting, reference, weight_gradient):  # fmt: skip
     """log v, both masks and the weights for the anchors in `rows`, each `(M, b, B)`; `s` and `z` are unit vectors."""
     columns = present[:, None, :]  # (M, 1, B) candidates
     logits = torch.einsum("jd,mkd->mjk", s[rows], z) / temperature
@@ -84,7 +84,7 @@ def _pair_terms(s, z, classes, labeled, present, rows: slice, temperature, bandw
     both, pseudo = (mask & columns for mask in positive_masks(classes, labeled, rows))
     if weighting == "none":
         return log_v, both, pseudo, pseudo.to(log_v.dtype)
-    with torch.set_grad_enabled(weight_gradient and torch.is_grad_enabled()):  # weights are constants by default (reading 8)
+    with torch.set_grad_enabled(weight_gradient and torch.is_grad_enabled()):  # constants by default (reading 8)
         # v in place of phi: the row's factor cancels in the adaptive kernel, and phi itself leaves float32 at small temperatures
         shift = log_sum.detach().clamp(min=torch.finfo(logits.dtype).min)
         if weighting == "cosine":
@@ -98,14 +98,14 @@ def _pair_terms(s, z, classes, labeled, present, rows: slice, temperature, bandw
     return log_v, both, pseudo, weights
 
 
-def _anchor_terms(s, z, classes, labeled, present, rows, temperature, bandwidth, weighting, reference, weight_gradient, normalizer):
+def _anchor_terms(s, z, classes, labeled, present, rows, temperature, bandwidth, weighting, reference, weight_gradient, normalizer):  # fmt: skip
     """Eq. 4 and Eq. 6 before any reduction: loss of each modality and anchor, two `(M, b)`."""
     log_v, both, pseudo, weights = _pair_terms(
         s, z, classes, labeled, present, rows, temperature, bandwidth, weighting, reference, weight_gradient
     )
     norm = pseudo.sum(-1).clamp(min=1) if normalizer == "count" else weights.sum(-1).clamp(min=1e-12)  # reading 10
     # where() keeps the masked entries out of the gradient as well: absent candidates have log v = finite garbage
-    return -_masked_mean(torch.where(both, log_v, 0.0), both), -(torch.where(pseudo, log_v, 0.0) * weights).sum(-1) / norm
+    return -_masked_mean(torch.where(both, log_v, 0.0), both), -(torch.where(pseudo, log_v, 0.0) * weights).sum(-1) / norm  # fmt: skip
 
 
 def _prepare(s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor, present: Tensor | None, temperature: float):
@@ -120,7 +120,7 @@ def _prepare(s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor, present: Te
     if present is None:
         present = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device)
     elif present.shape != z.shape[:2]:
-        raise ValueError(f"present has shape {tuple(present.shape)}: expected {tuple(z.shape[:2])}, modalities by samples")
+        raise ValueError(f"present has shape {tuple(present.shape)}: expected {tuple(z.shape[:2])}, modalities by samples")  # fmt: skip
     anchors = present.all(0)
     s = F.normalize(torch.where(anchors[:, None], s, 0.0), dim=-1)
     z = F.normalize(torch.where(present[..., None], z, 0.0), dim=-1)
@@ -188,7 +188,7 @@ def rbf_weights(
     """Weights of Eq. 5, `(M, B, B)`, anchors by partners, zero outside B_{1,0}; arguments as `soft_pu_loss`."""
     _check_options(bandwidth, weighting, reference, "count")
     s, z, labeled, present, anchors = _prepare(s, z, classes, labeled, present, temperature)
-    weights = _pair_terms(s, z, classes, labeled, present, slice(0, len(s)), temperature, bandwidth, weighting, reference, False)[3]
+    weights = _pair_terms(s, z, classes, labeled, present, slice(0, len(s)), temperature, bandwidth, weighting, reference, False)[3]  # fmt: skip
     return weights * anchors[None, :, None]
 
 
@@ -198,6 +198,6 @@ def latent_reconstruction_loss(reconstructed: Tensor, latent: Tensor) -> Tensor:
     The square makes the sign free: r_i may return -h_i. Raises ValueError when the shapes differ; an empty batch gives 0.
     """
     if reconstructed.shape != latent.shape:
-        raise ValueError(f"reconstruction has shape {tuple(reconstructed.shape)}, the latent {tuple(latent.shape)}: they must agree")
+        raise ValueError(f"reconstruction has shape {tuple(reconstructed.shape)}, the latent {tuple(latent.shape)}: they must agree")  # fmt: skip
     loss = 1 - F.cosine_similarity(reconstructed, latent, dim=-1) ** 2
     return loss.mean() if loss.numel() else reconstructed.sum()

@@ -91,7 +91,7 @@ class Robult(Method):
 
     def fuse(self, inputs: Mapping[str, Tensor], h: Mapping[str, Tensor]) -> Tensor:
         """h_0 `(B, d)`; needs every modality."""
-        return self.f0(torch.cat([h[name] for name in self.names], dim=-1) if self.config.fusion == "latents" else inputs)
+        return self.f0(torch.cat([h[name] for name in self.names], dim=-1) if self.config.fusion == "latents" else inputs)  # fmt: skip
 
     def unimodal_input(self, name: str, h: Tensor, z: Tensor) -> Tensor:
         """What c sees of one modality, `(B, d)`: u_i + z_i, or a linear map of both (reading 11)."""
@@ -123,7 +123,8 @@ class Robult(Method):
         full_logits = self.c(self.fused_input(h0))
         single = torch.stack([self.c(self.unimodal_input(name, h[name], z[name])) for name in self.names])  # (M, B, C)
         unimodal = [
-            task.supervised_loss(logits, batch.targets, batch.labeled & row) for logits, row in zip(single, present, strict=True)
+            task.supervised_loss(logits, batch.targets, batch.labeled & row)
+            for logits, row in zip(single, present, strict=True)
         ]
         terms = {
             "supervised_full": config.supervised_weight * task.supervised_loss(full_logits, batch.targets, batch.labeled & full),
@@ -131,12 +132,12 @@ class Robult(Method):
         }  # fmt: skip
         # a sample that lacks a modality has no full prediction: its pseudo-label comes from the modalities it has (reading 9)
         mean = (single * present[..., None]).sum(0) / present.sum(0)[:, None].clamp(min=1)
-        classes = task.contrastive_classes(batch.targets, batch.labeled, torch.where(full[:, None], full_logits, mean).detach())
+        classes = task.contrastive_classes(batch.targets, batch.labeled, torch.where(full[:, None], full_logits, mean).detach())  # fmt: skip
         pu = self.soft_pu(self.g0(h0), torch.stack([z[name] for name in self.names]), classes, batch.labeled, present)
         terms["labeled_contrastive"] = config.labeled_weight * pu.labeled
         terms["unlabeled_contrastive"] = config.unlabeled_weight * pu.unlabeled
         rebuilt, target = self.reconstruct(h, z)
-        terms["reconstruction"] = config.reconstruction_weight * latent_reconstruction_loss(rebuilt[present], target[present])
+        terms["reconstruction"] = config.reconstruction_weight * latent_reconstruction_loss(rebuilt[present], target[present])  # fmt: skip
         return terms
 
     def soft_pu(self, s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor, present: Tensor):
@@ -188,7 +189,7 @@ class Robult(Method):
         h = self.encode(inputs)
         found = {}
         for name, latent in h.items():
-            found |= {f"h/{name}": latent, f"z/{name}": self.g0(latent), f"u/{name}": self.g[self.names.index(name)](latent)}
+            found |= {f"h/{name}": latent, f"z/{name}": self.g0(latent), f"u/{name}": self.g[self.names.index(name)](latent)}  # fmt: skip
         if len(h) == len(self.names):
             found["h0"] = self.fuse(inputs, h)
             found["s"] = self.g0(found["h0"])

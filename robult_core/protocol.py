@@ -41,7 +41,9 @@ def _class_share(classes: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     extra = round(len(classes) * fraction) - quota.sum()
     quota[np.argsort(quota - exact, kind="stable")[: max(extra, 0)]] += 1
     quota = np.minimum(np.maximum(quota, MIN_PER_CLASS), counts)
-    return np.sort(np.concatenate([rng.permutation(np.flatnonzero(classes == v))[:q] for v, q in zip(values, quota, strict=True)]))
+    return np.sort(
+        np.concatenate([rng.permutation(np.flatnonzero(classes == v))[:q] for v, q in zip(values, quota, strict=True)])
+    )
 
 
 def _multilabel_share(targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:
@@ -50,7 +52,9 @@ def _multilabel_share(targets: np.ndarray, fraction: float, seed: int) -> np.nda
 
     rng = np.random.default_rng(seed)
     size = min(max(1, round(len(targets) * fraction)), len(targets) - 1)  # neither side may be empty
-    splitter = MultilabelStratifiedShuffleSplit(n_splits=1, train_size=size, test_size=len(targets) - size, random_state=seed)
+    splitter = MultilabelStratifiedShuffleSplit(
+        n_splits=1, train_size=size, test_size=len(targets) - size, random_state=seed
+    )
     chosen = set(next(splitter.split(np.zeros(len(targets)), targets))[0].tolist())
     for label in np.argsort(targets.sum(0), kind="stable"):
         rows = np.flatnonzero(targets[:, label])

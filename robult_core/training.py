@@ -24,13 +24,14 @@ SAMPLINGS = ("extra_labeled", "shuffle")
 class TrainingConfig:
     """The budget, alike for all methods."""
 
-    steps: int = 400  # gradient steps, not epochs: epochs over 5 % of the rows would be 20 times shorter (`baselines.md` 4)
+    # gradient steps, not epochs: epochs over 5 % of the rows would be 20 times shorter
+    steps: int = 400
     batch_size: int = 64
     sampling: str = "extra_labeled"  # max(4, B/8) labelled rows beyond the shuffle, or plain "shuffle" (reading 22)
     learning_rate: float = 1e-3  # searched, notebook 04
     weight_decay: float = 0.05  # reading 23
-    warmup: float = 0.1  # share of the steps over which the rate rises linearly; then it falls to 0 by a cosine. Our choice
-    gradient_clip: float = 1.0  # norm; GMC clips at 0.8 (`baselines.md` 1.2)
+    warmup: float = 0.1  # share of the steps in which the rate rises; then it falls to 0 as a cosine. Our choice
+    gradient_clip: float = 1.0  # norm; the released code of GMC clips at 0.8
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "learning_rate", "gradient_clip"):
@@ -63,7 +64,8 @@ def batches(train: np.ndarray, labeled: np.ndarray, config: TrainingConfig, seed
     for _ in range(config.steps):
         if len(queue) < size:
             shuffled = rng.permutation(train)
-            again = np.isin(shuffled, queue)  # rows left from the last epoch come late in the next, so that no batch holds one twice
+            # rows left from the last epoch come late in the next, so that no batch holds one twice
+            again = np.isin(shuffled, queue)
             queue = np.concatenate([queue, shuffled[~again], shuffled[again]])
         batch, queue = queue[:size], queue[size:]
         spare = np.setdiff1d(labeled, batch)
@@ -129,7 +131,9 @@ def train(
     method.saw_labels = len(labeled_rows) > 0
     known = np.zeros(len(data), dtype=bool)
     known[labeled_rows] = True
-    optimizer = torch.optim.AdamW(method.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(
+        method.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
     schedule = _schedule(optimizer, config)
     wrapped, optimizer = fabric.setup(method, optimizer)
     wrapped.mark_forward_method("loss_terms")
@@ -142,7 +146,9 @@ def train(
         terms = wrapped.loss_terms(_on_device(make_batch(data, rows, known), fabric.device))
         total = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(total):
-            raise FloatingPointError(f"the loss is {total.item()} at step {step}: lower learning_rate (now {config.learning_rate})")
+            raise FloatingPointError(
+                f"the loss is {total.item()} at step {step}: lower learning_rate (now {config.learning_rate})"
+            )
         optimizer.zero_grad()
         if total.requires_grad:  # a method without labels or unlabelled terms has nothing to learn from this batch
             fabric.backward(total)
@@ -150,7 +156,9 @@ def train(
             optimizer.step()
         schedule.step()
         if step % log_every == 0 or step in (1, config.steps):
-            history.rows += [(step, name, value.item()) for name, value in terms.items()] + [(step, "total", total.item())]
+            history.rows += [(step, name, value.item()) for name, value in terms.items()] + [
+                (step, "total", total.item())
+            ]
         if on_step:
             on_step(step, method)
     method.progress = 1.0
