@@ -114,8 +114,9 @@ def best(table: Table, option: str) -> Finding:
 
 def correlation_gain(table: Table) -> Finding:
     """The largest relative gain of Corr over the second best is at least 19.8 % and on text."""
+    rivals = _rivals(table)
     corr = table.wide[table.wide.index.get_level_values("metric") == "corr"].droplevel("metric")
-    second = corr[_rivals(table)].max(axis=1)
+    second = corr[rivals].max(axis=1)
     gain = (corr["robult"] / second - 1)[second > 0.1].dropna()  # a ratio to less says nothing
     if gain.empty:
         raise Missing("no data set and pattern on which a baseline reaches a Corr of 0.1")

@@ -64,7 +64,8 @@ def kinds(rows: pd.DataFrame) -> pd.Series:
 def measured(rows: pd.DataFrame, also: bool = False) -> pd.DataFrame:
     """Rows of the metrics the paper reports for their kind of task; `also`: and of those shown beside them."""
     wanted = {kind: names + extra * also for kind, (names, extra) in METRICS.items()}
-    return rows[[metric in wanted[kind] for kind, metric in zip(kinds(rows), rows["metric"], strict=True)]]
+    fits = [metric in wanted[kind] for kind, metric in zip(kinds(rows), rows["metric"], strict=True)]
+    return rows[np.array(fits, dtype=bool)]
 
 
 def paper_rows(results: pd.DataFrame, label_fraction: float = 0.05, variant: str = "") -> pd.DataFrame:
