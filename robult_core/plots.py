@@ -668,7 +668,7 @@ def changes_panels(
     return figure
 
 
-def _method_line(ax: plt.Axes, part: pd.DataFrame, x: np.ndarray, name: str) -> None:
+def _method_line(ax: plt.Axes, part: pd.DataFrame, x: pd.Series, name: str) -> None:
     look = {"color": METHOD_COLORS[name], "marker": METHOD_MARKERS[name], "linestyle": METHOD_LINES[name]}
     ax.errorbar(
         x, part["mean"], yerr=part["half"].fillna(0), label=METHOD_NAMES[name], markersize=5, elinewidth=1, **look
