@@ -15,8 +15,10 @@ import pandas as pd
 
 from robult_core import tables
 from robult_core.model import RobultConfig
+from robult_core.protocol import pattern_name
 from robult_core.run import RunConfig
 from robult_core.statistics import paired
+from robult_core.store import Record
 
 VIEWS = ("one modality (mean)", "all, fused branch", "all, late fusion")
 _SWITCHES = (  # group, setting, values other than the default: readings 11-13, 16; 8, 14; 5-7, 10; 16; 22
@@ -107,6 +109,14 @@ def late_fusion(single: np.ndarray, rule: str, kind: str) -> np.ndarray:
         return (single * weight).sum(0) / weight.sum(0).clip(1e-12)
     yes, no = (np.exp(np.log(p.clip(1e-12)).mean(0)) for p in (single, 1 - single))
     return yes / (yes + no if kind == "multilabel" else yes.sum(-1, keepdims=True))
+
+
+def stored_scores(record: Record, wanted: Sequence[tuple[str, ...]]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the data set that have every pattern of `wanted`, and their scores `(patterns, n, C)`, from a record's predictions."""
+    stored = record.predictions()
+    parts = [stored[stored["pattern"] == pattern_name(one)].drop(columns="pattern").set_index("row") for one in wanted]
+    common = sorted(set.intersection(*(set(part.index) for part in parts)))
+    return np.array(common), np.stack([part.loc[common].to_numpy(float) for part in parts])
 
 
 def crossings(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from robult_core import ablations, plots, tables
 from robult_core.model import Robult, RobultConfig
 from robult_core.run import RunConfig
+from robult_core.store import Record, sha256, to_parquet
 from robult_core.tasks import Classification, Multilabel, Regression
 
 TASKS = {"classification": Classification(4), "multilabel": Multilabel(4), "regression": Regression()}
@@ -99,6 +100,18 @@ def test_late_fusion_equals_the_model(kind, rule):
 def test_late_fusion_of_equal_opinions_keeps_them(seed, rule):
     one = np.random.default_rng(seed).dirichlet(np.ones(4), size=3)
     np.testing.assert_allclose(ablations.late_fusion(np.stack([one, one]), rule, "classification"), one, atol=1e-9)
+
+
+def test_stored_scores_keep_the_rows_that_have_every_pattern(tmp_path):
+    table = pd.DataFrame(
+        {"row": [3, 4, 3, 4, 5], "pattern": ["x", "x", "y", "y", "y"], "score_0": [0.1, 0.2, 0.3, 0.4, 0.5]}
+    )
+    content = to_parquet(table)
+    (tmp_path / "predictions.parquet").write_bytes(content)
+    record = Record(tmp_path, {"files": {"predictions.parquet": {"sha256": sha256(content)}}})
+    rows, found = ablations.stored_scores(record, [("x",), ("y",)])
+    assert rows.tolist() == [3, 4]
+    np.testing.assert_allclose(found[..., 0], [[0.1, 0.2], [0.3, 0.4]])
 
 
 def sweep(robult, other):
