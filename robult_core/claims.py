@@ -7,6 +7,7 @@ Grades: a statement about many cells is "reproduced" where all agree, "partly" w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -14,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from robult_core import tables
+from robult_core import ablations, study, tables
 from robult_core.statistics import mean_ranks, nemenyi, paired, smallest_p, wilcoxon_holm
+from robult_core.store import Store
 from robult_core.tables import ABLATIONS, BASELINES, BLOCK, PAPER_SETS
 
 REPRODUCED, PARTLY, NOT, MISSING = "reproduced", "partly", "not", "missing"
@@ -288,6 +290,15 @@ def _file(key: str) -> str:
     from robult_core.datasets import CATALOGUE
 
     return ", ".join(CATALOGUE[key].missing()) or "there, but not run"
+
+
+def at_hand(store: Store, data_sets: Sequence[str], seeds: Sequence[int], steps: int) -> pd.DataFrame:
+    """`run_grid`'s table of the runs of notebooks 04 (all methods) and 06 (the four ablations) that the store already has."""
+    wanted = tables.configs(data_sets, seeds, steps) + ablations.configs(ablations.TERMS, data_sets, seeds, steps)
+    _, keyed = study.keys(wanted)
+    absent = study.missing(keyed, store)
+    found = [study.frame(store.get(key), config) for key, config in keyed if key not in absent]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
 def claims_table(results: pd.DataFrame, costs: pd.DataFrame | None = None) -> pd.DataFrame:

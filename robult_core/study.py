@@ -57,7 +57,7 @@ def run_grid(
     failed, StoreError when the store cannot be written, ConnectionError when no scheduler answers.
     """
     store = store if isinstance(store, Store) else Store(store)
-    checksums, keyed = _keys(configs)
+    checksums, keyed = keys(configs)
     todo = missing(keyed, store)
     if todo and progress:
         print("\n".join(_forecast(keyed, todo, checksums, store, jobs)), flush=True)
@@ -76,11 +76,11 @@ def run_grid(
 def expected(configs: Iterable[RunConfig], store: Store | str | Path, jobs: int = 1) -> str:
     """How many runs a grid has, how many of them are there, how long the rest will take; one sentence a line."""
     store = store if isinstance(store, Store) else Store(store)
-    checksums, keyed = _keys(configs)
+    checksums, keyed = keys(configs)
     return "\n".join(_forecast(keyed, missing(keyed, store), checksums, store, jobs))
 
 
-def _keys(configs: Iterable[RunConfig]) -> tuple[dict[str, str], list[tuple[str, RunConfig]]]:
+def keys(configs: Iterable[RunConfig]) -> tuple[dict[str, str], list[tuple[str, RunConfig]]]:
     """Checksums of the data as they are now, and the key of each configuration."""
     configs = list(configs)
     checksums = {name: datasets.load(name).checksum for name in dict.fromkeys(one.data_set for one in configs)}

@@ -6,11 +6,14 @@ a block headed "other features". **Best** and <u>second</u> are marked; the two 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 
 import numpy as np
 import pandas as pd
 
+from robult_core.datasets import CATALOGUE
+from robult_core.run import RunConfig
 from robult_core.statistics import paired, summarize
 from robult_core.store import Store
 
@@ -35,6 +38,15 @@ ABLATIONS = {  # names in Table 3's CSV, and the weight that is zero; the first 
     "no_labeled": "labeled_weight", "no_unlabeled": "unlabeled_weight",
 }  # fmt: skip
 BUDGET = ("training.steps", "training.learning_rate")  # what a method's default run may carry
+
+
+def configs(data_sets: Sequence[str], seeds: Sequence[int], steps: int) -> list[RunConfig]:
+    """The runs of notebook 04: every method and sanity row on every set (self-training is not defined for regression)."""
+    return [
+        RunConfig(name, method, seed, training={"steps": steps} if method not in SANITY else {}, tag=method)
+        for name in data_sets for method in COLUMNS for seed in seeds
+        if (method, CATALOGUE[name].task) != ("self_training", "regression")
+    ]  # fmt: skip
 
 
 def paper_table(n: int) -> pd.DataFrame:

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from robult_core import claims
+from robult_core import claims, tables
 from robult_core.claims import MISSING, NOT, PARTLY, REPRODUCED, Table
+from robult_core.store import Store
+from robult_core.study import run_grid
 
 CLAIMS = {claim.id: claim for claim in claims.claims().itertuples()}
 PRINTED = {
@@ -223,3 +225,13 @@ def test_write_claims(tmp_path):
 
 def test_judge_knows_only_what_a_table_holds():
     assert claims.judge(CLAIMS["tied"], Table(pd.DataFrame({"robult": [1.0]}))).grade == MISSING
+
+
+def test_at_hand_reads_what_the_store_has(tmp_path):
+    store = Store(tmp_path)
+    assert claims.at_hand(store, ["digits"], [0], 2).empty
+    configs = [one for one in tables.configs(["digits"], [0], 2) if one.method in ("unimodal", "linear")]
+    made = run_grid(configs, store, progress=False)
+    found = claims.at_hand(store, ["digits"], [0], 2)
+    assert found["value"].tolist() == made["value"].tolist()
+    assert set(found["method"]) == {"unimodal", "linear"}

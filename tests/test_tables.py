@@ -171,3 +171,10 @@ def test_costs_are_medians_over_seeds(tmp_path):
     assert table.loc["robult"].drop("data_set").to_dict() == pytest.approx(
         {"parameters": 20, "seconds_per_step": 0.02, "latency_one_ms": 2.0, "latency_full_ms": 5.0}
     )
+
+
+def test_configs_cover_every_method_and_leave_out_self_training_of_regression():
+    configs = tables.configs(["digits", "mosi"], [0, 1], 10)
+    assert len(configs) == 2 * (7 + 6)
+    assert {one.training.get("steps") for one in configs if one.method == "gmc"} == {10}
+    assert not [one for one in configs if one.method == "self_training" and one.data_set == "mosi"]
