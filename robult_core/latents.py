@@ -34,6 +34,7 @@ WEIGHTS = {  # ways to weigh a pseudo-positive pair: options of `losses.rbf_weig
     "no weights": {"weighting": "none"},
 }
 THRESHOLDS = (0.7, 0.9, 0.95)
+SAME_SHARE = "confidence, same share"
 
 
 def stages(steps: int) -> tuple[int, ...]:
@@ -239,7 +240,8 @@ def judge(pairs: pd.DataFrame) -> pd.DataFrame:
     """How well each weight finds the false pairs: rows of weight, measure, value.
 
     AUROC and average precision of 1 - weight as a detector of false pairs (knowing nothing gives 0.5 and the share of false pairs); NaN where
-    all pairs are of one kind. precision: share of true pairs by weight; kept: mean weight. Confidence counts as it is, and cut at `THRESHOLDS`.
+    all pairs are of one kind. precision: share of true pairs by weight; kept: mean weight. Confidence counts as it is, cut at `THRESHOLDS`, and
+    cut where it keeps as large a share as the RBF weight does.
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -248,7 +250,10 @@ def judge(pairs: pd.DataFrame) -> pd.DataFrame:
     for name, weight in weights.items():
         for measure, score in (("AUROC", roc_auc_score), ("average precision", average_precision_score)):
             rows.append((name, measure, score(false, -weight) if 0 < false.mean() < 1 else np.nan))
-    cuts = {f"confidence > {cut}": (weights["confidence"] > cut).astype(float) for cut in THRESHOLDS}
+    sure, share = weights["confidence"], weights[RBF].mean() if len(pairs) else 0.0
+    cuts = {f"confidence > {cut}": (sure > cut).astype(float) for cut in THRESHOLDS}
+    if len(pairs):
+        cuts[SAME_SHARE] = (sure >= np.quantile(sure, 1 - share)).astype(float)
     for name, weight in ({name: weights[name] for name in WEIGHTS} | cuts).items():
         precision = weight[~false].sum() / weight.sum() if weight.sum() else np.nan
         rows += [(name, "precision", precision), (name, "kept", weight.mean() if len(weight) else np.nan)]
