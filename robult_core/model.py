@@ -28,11 +28,11 @@ class RobultConfig:
 
     width: int = 128  # d; 256 was no better in a trial and twice as slow
     dropout: float = 0.3  # reading 23
-    temperature: float = 0.5  # tau of Eq. 2; searched, notebook 04
+    temperature: float = 0.3  # tau of Eq. 2; searched, notebook 04
     bandwidth: float | None = None  # RBF of Eq. 5; None: adaptive (reading 7)
     supervised_weight: float = 1.0  # weights of L_sup, L_lb, L_ulb, L_rec: unstated in the paper (reading 16)
     labeled_weight: float = 1.0
-    unlabeled_weight: float = 1.0
+    unlabeled_weight: float = 2.0  # searched, notebook 04
     reconstruction_weight: float = 1.0
     combine: str = "sum"  # u and z before c: "sum" or "concat" (reading 11)
     full_input: str = "h"  # what c sees of the fused branch: "h" or "s" (reading 12)

@@ -29,7 +29,9 @@ def grid_points(method: str) -> list[dict[str, Any]]:
     return [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
 
 
-def search_configs(data_sets: tuple[str, ...], seeds: tuple[int, ...], steps: int, label_fraction: float = 0.05) -> list[RunConfig]:
+def search_configs(
+    data_sets: tuple[str, ...], seeds: tuple[int, ...], steps: int, label_fraction: float = 0.05
+) -> list[RunConfig]:
     """All runs of the search; the label share is scaled so that as many labels are seen as in the study proper."""
     return [
         RunConfig(
@@ -43,7 +45,9 @@ def search_configs(data_sets: tuple[str, ...], seeds: tuple[int, ...], steps: in
     ]  # fmt: skip
 
 
-def run_search(data_sets: tuple[str, ...], seeds: tuple[int, ...], store: Store, steps: int = 400, jobs: int = 1) -> pd.DataFrame:
+def run_search(
+    data_sets: tuple[str, ...], seeds: tuple[int, ...], store: Store, steps: int = 400, jobs: int = 1
+) -> pd.DataFrame:
     """Run the search; one row per method, point, data set and seed: `score`, the task's primary metric, mean over single and full patterns."""
     from robult_core import datasets
 

@@ -28,14 +28,14 @@ class TrainingConfig:
     steps: int = 400
     batch_size: int = 64
     sampling: str = "extra_labeled"  # max(4, B/8) labelled rows beyond the shuffle, or plain "shuffle" (reading 22)
-    learning_rate: float = 1e-3  # searched, notebook 04
+    learning_rate: float | None = None  # None: the method's own, searched (notebook 04)
     weight_decay: float = 0.05  # reading 23
     warmup: float = 0.1  # share of the steps in which the rate rises; then it falls to 0 as a cosine. Our choice
     gradient_clip: float = 1.0  # norm; the released code of GMC clips at 0.8
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "learning_rate", "gradient_clip"):
-            if not getattr(self, name) > 0:
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be positive")
         if self.sampling not in SAMPLINGS:
             raise ValueError(f"sampling is {self.sampling!r}: choose one of {', '.join(SAMPLINGS)}")
@@ -131,9 +131,8 @@ def train(
     method.saw_labels = len(labeled_rows) > 0
     known = np.zeros(len(data), dtype=bool)
     known[labeled_rows] = True
-    optimizer = torch.optim.AdamW(
-        method.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
+    rate = method.learning_rate if config.learning_rate is None else config.learning_rate
+    optimizer = torch.optim.AdamW(method.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True)
     schedule = _schedule(optimizer, config)
     wrapped, optimizer = fabric.setup(method, optimizer)
     wrapped.mark_forward_method("loss_terms")
@@ -146,9 +145,7 @@ def train(
         terms = wrapped.loss_terms(_on_device(make_batch(data, rows, known), fabric.device))
         total = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(total):
-            raise FloatingPointError(
-                f"the loss is {total.item()} at step {step}: lower learning_rate (now {config.learning_rate})"
-            )
+            raise FloatingPointError(f"the loss is {total.item()} at step {step}: lower learning_rate (now {rate})")
         optimizer.zero_grad()
         if total.requires_grad:  # a method without labels or unlabelled terms has nothing to learn from this batch
             fabric.backward(total)

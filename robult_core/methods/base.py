@@ -38,6 +38,7 @@ class Method(nn.Module):
     task: Task
     names: tuple[str, ...]
     progress: float = 0.0
+    learning_rate: float = 1e-3  # of AdamW; a method whose search (notebook 04) preferred another one says so
     saw_labels: bool = True  # False after training without any label: representations only
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:

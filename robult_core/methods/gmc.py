@@ -47,8 +47,8 @@ class GMCConfig:
 
     width: int = 128
     dropout: float = 0.3
-    temperature: float = 0.3
-    contrastive_weight: float = 1.0
+    temperature: float = 1.0  # searched, notebook 04; the released code has 0.3 and 1
+    contrastive_weight: float = 0.1
     architecture: str = "auto"
     sequence_width: int = 60
     gru_width: int = 30
@@ -72,7 +72,7 @@ class Head(nn.Module):
 
 
 class GMC(Method):
-    """Contrastive loss on all complete samples, supervised loss on labelled ones, weights 1 : 1 (`baselines.md` 1.3)."""
+    """Contrastive loss on all complete samples, supervised loss on labelled ones, weights 1 : 1; GMC itself knows no unlabelled rows, this is our reading."""
 
     def __init__(
         self, task: Task, specs: Mapping[str, Spec], config: GMCConfig | None = None, joint: nn.Module | None = None

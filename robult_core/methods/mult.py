@@ -1,6 +1,6 @@
 """GMC's architecture for sequences: a flattened GRU per modality and a cross-modal transformer (MulT, Tsai et al. 2019) as joint encoder.
 
-Layers, widths and rates as in the released MOSI model (`baselines.md` 1.1); the number of steps and of modalities come from the data.
+Layers, widths and rates as in the released MOSI model (read from its public code); the number of steps and of modalities come from the data.
 """
 
 from __future__ import annotations

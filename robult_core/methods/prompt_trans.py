@@ -34,7 +34,7 @@ class PromptTransConfig:
     """
 
     width: int = 128
-    dropout: float = 0.3
+    dropout: float = 0.0  # this and stage_one: searched, notebook 04
     token_width: int = 64
     tokens: int = 4
     heads: int = 8
