@@ -50,7 +50,7 @@ def explorer(draw: Draw, controls: Mapping[str, Widget]) -> VBox:
 
     for control in controls.values():
         control.style = {"description_width": "initial"}
-        control.layout = Layout(width="30em")
+        control.layout = Layout(width="34em")
         control.observe(refresh, "value")
     refresh()
     return VBox([*controls.values(), image])
@@ -122,9 +122,7 @@ def weights_explorer(
         "temperature": FloatLogSlider(
             description="temperature", value=temperature, base=10, min=-1.3, max=0.7, step=0.05
         ),
-        "width": FloatLogSlider(
-            description="width of the RBF, in deviations of the row", value=1.0, base=10, min=-1, max=1, step=0.05
-        ),
+        "width": FloatLogSlider(description="RBF width (row deviations)", value=1.0, base=10, min=-1, max=1, step=0.05),
         "modality": Dropdown(description="modality", options=list(names)),
     }
     return explorer(draw, controls)

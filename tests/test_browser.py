@@ -51,9 +51,13 @@ def answers(url: str) -> bool:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory) -> Iterator[str]:
     """Address of a JupyterLab on loopback that sees a copy of the notebooks, with settings and workspaces of its own."""
+    find_browser()  # without one there is nothing to serve
     pytest.importorskip("jupyterlab")
     home = tmp_path_factory.mktemp("lab")
     (home / "work").mkdir()
+    news = home / "user/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    news.parent.mkdir(parents=True)
+    news.write_text('{"fetchNews": "false"}')  # or JupyterLab asks, in front of the page
     for name in NOTEBOOKS:
         shutil.copy(ROOT / f"notebooks/{name}.ipynb", home / "work")
     with socket.socket() as free:
@@ -75,7 +79,6 @@ def lab(tmp_path_factory) -> Iterator[str]:
     command = [
         sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0", "--allow-root",
         f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={home / 'work'}", "--ContentsManager.allow_hidden=True",
-        "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]  # fmt: skip
     with open(home / "lab.log", "w") as log:
         server = subprocess.Popen(command, env={**os.environ, **folders, **ours}, stdout=log, stderr=log)

@@ -64,7 +64,7 @@ MOVES = {  # control, values to visit
     ],
     "weights": [
         ("temperature", [0.1, 2.0]),
-        ("width of the RBF, in deviations of the row", [0.2, 5.0]),
+        ("RBF width (row deviations)", [0.2, 5.0]),
         ("modality", ["top_right", "top_left"]),
     ],
     "availability": [("sample", [3, 8]), ("top left", [False, True]), ("bottom right", [False, True])],
