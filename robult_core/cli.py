@@ -26,6 +26,7 @@ main.add_command(runs)
 @click.option("--profile", type=PROFILE, help="How much to run [default: ROBULT_PROFILE, else quick].")
 @click.option("--only", multiple=True, metavar="NN", help="Only the notebooks whose names start so; may be repeated.")
 @click.option("--data-sets", metavar="A,B", help="Only these data sets [default: all that are found].")
+@click.option("--n-seeds", type=click.IntRange(1), help="Seeds per configuration [default: by profile].")
 @click.option(
     "--jobs", type=click.IntRange(1), help="Processes for the grids [default: ROBULT_JOBS, else one per core]."
 )

@@ -72,6 +72,7 @@ def reproduce(
     only: Sequence[str] = (),
     data_sets: str | None = None,
     output: str | None = None,
+    n_seeds: int | None = None,
     jobs: int | None = None,
     scheduler: str | None = None,
     cell_seconds: float | None = None,
@@ -84,8 +85,9 @@ def reproduce(
     """
     begun = time.monotonic()
     notebooks = select(folder or repository() / "notebooks", only)
-    settings = start({"profile": profile, "data_sets": data_sets, "output": output})
-    parameters = {"profile": settings.profile, **({"data_sets": data_sets} if data_sets else {})}
+    given = {name: value for name, value in (("data_sets", data_sets), ("n_seeds", n_seeds)) if value}
+    settings = start({"profile": profile, "output": output, **given})
+    parameters = {"profile": settings.profile, **given}
     report = _new_report(settings, parameters)
     _announce(notebooks, settings, report["notebooks"], say)
     outcomes = []
