@@ -193,7 +193,7 @@ def curves(frame: pd.DataFrame, x: str, y: str, group: str, panel: str, truth: s
 # Notebooks 04 and 05: comparison of the methods -----------------------------------------------------------------------
 
 
-def method_comparison(cells: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def method_comparison(cells: pd.DataFrame) -> Figure:
     """One panel per data set: the paper's first metric by pattern, one marker per method, bars the 95 % interval over seeds.
 
     `cells` is `tables.cells`; a higher place is better everywhere (the axis of an error runs downwards).
@@ -644,6 +644,7 @@ def draw_changes(ax: plt.Axes, frame: pd.DataFrame, y: str, group: str, section:
     ax.grid(axis="x", color="#e5e5e5", linewidth=0.6, linestyle="-")
     ax.set_axisbelow(True)
     ax.set_yticks(range(len(names)), names)
+    ax.locator_params(axis="x", nbins=5)
     ax.set(ylim=(len(names) - 0.5, -0.5), xlabel="change, above 0 is better")
 
 
