@@ -229,6 +229,9 @@ def _dots(ax: plt.Axes, frame: pd.DataFrame) -> None:
     ax.set_xticks(range(len(patterns)), [name.replace("_", "\n") for name in patterns])
     if metric == "mae":
         ax.invert_yaxis()
+    else:  # intervals are cut at the range of the metric
+        low, high = ax.get_ylim()
+        ax.set_ylim(max(low, -0.02), min(high, 1.02))
 
 
 def critical_difference_pair(

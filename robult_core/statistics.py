@@ -91,7 +91,9 @@ def paired(
 
 
 def _p_t(values: pd.Series) -> float:
-    return np.nan if len(values) < 2 or np.ptp(values) == 0 else float(stats.ttest_1samp(values, 0).pvalue)
+    return (
+        np.nan if len(values) < 2 or np.allclose(values, values.iloc[0]) else float(stats.ttest_1samp(values, 0).pvalue)
+    )
 
 
 def _p_wilcoxon(values: pd.Series) -> float:
