@@ -47,6 +47,8 @@ TERMS = tuple(
     for name, weight in tables.ABLATIONS.items()
 )
 
+NO_CONTRAST = Variant("loss terms", "no L_lb, no L_ulb", {"labeled_weight": 0.0, "unlabeled_weight": 0.0})
+
 
 def switches() -> list[Variant]:
     """One variant per switch and value; a value that is the default is left out."""

@@ -53,6 +53,11 @@ def test_every_variant_differs_from_the_default_in_one_setting():
         assert len(moved) == 1, (run.tag, moved)
 
 
+def test_no_contrast_is_no_row_of_table_3():
+    run = ablations.configs([ablations.NO_CONTRAST], ["digits"], [0], 10)[0]
+    assert tables.named(pd.DataFrame([run.columns()])).isna().all()
+
+
 def test_every_choice_of_the_configuration_is_tried():
     tried = {(name, value) for one in ablations.switches() for name, value in one.hyper.items()}
     with pytest.raises(ValueError, match="weighting"):  # the message lists the choices, so a new one shows here
