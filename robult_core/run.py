@@ -213,7 +213,9 @@ def _trained(config: RunConfig, data: MultimodalData, labeled: np.ndarray, rows:
     started = time.perf_counter()
     history = train(method, data, labeled, settings, seed=config.seed, on_step=keep if config.snapshots else None)
     trained = time.perf_counter() - started
-    wanted = wanted if len(labeled) else []  # without labels there are representations, curves and weights, but no predictions
+    wanted = (
+        wanted if len(labeled) else []
+    )  # without labels there are representations, curves and weights, but no predictions
     if config.keep_weights:
         files[weights_name()] = _weights(method)
     latency = {pattern_name(one): _latency(method, data, rows, one) for one in paper_patterns(data.names) if wanted}

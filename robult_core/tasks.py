@@ -22,7 +22,9 @@ from torch import Tensor
 def round_half_away(values: Tensor) -> Tensor:
     """Round to the nearest integer, halves away from zero (reading 19); torch and numpy round halves to even."""
     whole = values.abs().floor()
-    return torch.sign(values) * (whole + (values.abs() - whole >= 0.5))  # floor(x + 1/2) takes the number below 1/2 to 1
+    return torch.sign(values) * (
+        whole + (values.abs() - whole >= 0.5)
+    )  # floor(x + 1/2) takes the number below 1/2 to 1
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,14 @@ class Classification(Task):
 
     def check_targets(self, targets: Tensor) -> None:
         if targets.ndim != 1 or targets.is_floating_point():
-            raise ValueError(f"labels have shape {tuple(targets.shape)} and type {targets.dtype}: expected (N,) integers")
+            raise ValueError(
+                f"labels have shape {tuple(targets.shape)} and type {targets.dtype}: expected (N,) integers"
+            )
         bad = targets[(targets < 0) | (targets >= self.n_outputs)]
         if len(bad):
-            raise ValueError(f"label {bad[0].item()} is outside the task's classes 0..{self.n_outputs - 1}: re-encode the labels from 0")
+            raise ValueError(
+                f"label {bad[0].item()} is outside the task's classes 0..{self.n_outputs - 1}: re-encode the labels from 0"
+            )
 
     def scores(self, logits: Tensor) -> Tensor:
         return logits.softmax(dim=-1)
@@ -157,8 +163,12 @@ class Regression(Task):
             "corr": corr,
             "accuracy": float((sign == true_sign).mean()) if keep.any() else math.nan,
             "f1": float(sk.f1_score(true_sign, sign, average="weighted", zero_division=0)) if keep.any() else math.nan,
-            "f1_gmc": float(sk.f1_score(sign, true_sign, average="weighted", zero_division=0)) if keep.any() else math.nan,
-            "f1_macro": float(sk.f1_score(true_sign, sign, average="macro", zero_division=0)) if keep.any() else math.nan,
+            "f1_gmc": float(sk.f1_score(sign, true_sign, average="weighted", zero_division=0))
+            if keep.any()
+            else math.nan,
+            "f1_macro": float(sk.f1_score(true_sign, sign, average="macro", zero_division=0))
+            if keep.any()
+            else math.nan,
             "accuracy_7": float((bins[0] == bins[1]).mean()),
         }
 
@@ -180,10 +190,14 @@ class Multilabel(Task):
 
     def check_targets(self, targets: Tensor) -> None:
         if targets.ndim != 2 or targets.shape[1] != self.n_outputs:
-            raise ValueError(f"multilabel targets have shape {tuple(targets.shape)}: pass a (N, {self.n_outputs}) indicator matrix")
+            raise ValueError(
+                f"multilabel targets have shape {tuple(targets.shape)}: pass a (N, {self.n_outputs}) indicator matrix"
+            )
         bad = targets[(targets != 0) & (targets != 1)]
         if len(bad):
-            raise ValueError(f"multilabel target {bad[0].item()} is neither 0 nor 1: pass a (N, {self.n_outputs}) indicator matrix")
+            raise ValueError(
+                f"multilabel target {bad[0].item()} is neither 0 nor 1: pass a (N, {self.n_outputs}) indicator matrix"
+            )
 
     def label_classes(self, targets: Tensor) -> Tensor:
         """Identical label sets get identical numbers; different ones collide with probability 2^-63 (random sums in int64)."""
@@ -199,5 +213,7 @@ class Multilabel(Task):
 
     def metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         decoded = np.asarray(scores) > 0.5
-        return {f"f1_{average}": float(sk.f1_score(targets, decoded, average=average, zero_division=0))
-                for average in ("macro", "micro", "weighted", "samples")}
+        return {
+            f"f1_{average}": float(sk.f1_score(targets, decoded, average=average, zero_division=0))
+            for average in ("macro", "micro", "weighted", "samples")
+        }

@@ -263,5 +263,7 @@ def get_mosi(folder: Path, base_url: str, progress: bool, encoder: object = None
     """Build mosi.npz and mosi.csv below `folder` from the raw csv files just downloaded there."""
     encoder = encoder or sentence_encoder()
     build_mosi(folder / "mosi/raw", folder / "mosi/mosi.npz", encoder)
-    lacking = "only 'mosi-tfidf' is ready: 'mosi' needs its sentence encoder, pip install 'robult[text]' and get it again"
+    lacking = (
+        "only 'mosi-tfidf' is ready: 'mosi' needs its sentence encoder, pip install 'robult[text]' and get it again"
+    )
     return [] if encoder else [lacking]
