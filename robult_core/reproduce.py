@@ -37,6 +37,7 @@ MINUTES = {
 }  # quick, 2 cores
 CELL_SECONDS = {"smoke": 300.0, "quick": 3600.0, "full": None}  # the longest one cell may take
 START_SECONDS = 60  # for a kernel to start
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)  # of labels, notebook 07 in the full profile
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def reproduce(
     settings = start({"profile": profile, "output": output, **given})
     parameters = {"profile": settings.profile, **given}
     report = _new_report(settings, parameters)
-    _announce(notebooks, settings, report["notebooks"], say)
+    _announce(notebooks, settings, report["notebooks"], say, jobs)
     outcomes = []
     with _environment(settings, jobs, scheduler):
         for number, path in enumerate(notebooks, 1):
@@ -124,7 +125,9 @@ def _new_report(settings: Any, parameters: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _announce(notebooks: list[Path], settings: Any, before: dict, say: Callable[[str], None]) -> None:
+def _announce(
+    notebooks: list[Path], settings: Any, before: dict, say: Callable[[str], None], jobs: int | None = None
+) -> None:
     """What will run, how long that takes, what is there already, where results go."""
     from robult_core.datasets import CATALOGUE
 
@@ -132,12 +135,43 @@ def _announce(notebooks: list[Path], settings: Any, before: dict, say: Callable[
     guess = {path.stem: 0.3 if settings.smoke else MINUTES.get(path.name[:2], 1) for path in notebooks}
     minutes = sum(known.get(name, expected) for name, expected in guess.items())
     unknown = settings.profile == "full" and not set(guess) <= set(known)
-    about = "hours or more, every grid prints its forecast" if unknown else f"about {max(minutes, 1):.0f} min"
+    about = "hours or more" if unknown else f"about {max(minutes, 1):.0f} min"
     say(f"profile {settings.profile}, {len(settings.seeds)} seeds, {about}: {', '.join(guess)}")
     absent = [name for name in CATALOGUE if downloadable(name) and name not in settings.data_sets]
     hint = f"; without {', '.join(absent)} ('robult data get' downloads them)" if absent and not settings.smoke else ""
     say(f"data: {', '.join(settings.data_sets)}{hint}")
     say(f"{len(settings.store.keys())} finished runs are there and reused; results go to {_short(settings.output)}")
+    if settings.profile == "full":
+        _forecast({path.name[:2] for path in notebooks}, settings, say, jobs or settings.jobs)
+
+
+def _forecast(numbers: set[str], settings: Any, say: Callable[[str], None], jobs: int) -> None:
+    """Runs and time of the large grids among these notebooks, each run counted once however many notebooks ask for it."""
+    from robult_core.study import expected
+
+    grids = {number: configs for number, configs in full_grids(settings).items() if number in numbers}
+    if grids:
+        found = expected([one for configs in grids.values() for one in configs], settings.store, jobs)
+        say(f"grids of notebooks {', '.join(grids)} with {jobs} jobs, an upper bound: {found}")
+
+
+def full_grids(settings: Any) -> dict[str, list[Any]]:
+    """The runs of the full profile by notebook: methods x sets x seeds, ablations and switches, label shares.
+
+    Notebook 07 leaves out shares that add hardly any label to the one before, so this may be more than will run.
+    """
+    from robult_core import ablations, tables
+    from robult_core.methods import METHODS
+    from robult_core.study import grid
+
+    budget = (settings.data_sets, settings.seeds, settings.steps)
+    variants = [ablations.DEFAULT, *ablations.TERMS, ablations.NO_CONTRAST, *ablations.switches()]
+    common = {"data_set": settings.data_sets, "seed": settings.seeds, "training": {"steps": settings.steps}}
+    return {
+        "04": tables.configs(*budget),
+        "06": [*ablations.configs(variants, *budget), *grid(method="gmc", **common)],
+        "07": grid(method=[*METHODS, "linear"], label_fraction=SHARES, **common),
+    }
 
 
 @contextmanager

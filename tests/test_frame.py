@@ -12,6 +12,7 @@ import tomllib
 from itertools import chain
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -161,3 +162,43 @@ def test_a_notebook_has_the_form_that_all_share(path):
     prose = "\n".join("".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "markdown")
     assert len(re.findall(r"^# ", prose, re.MULTILINE)) == 1
     assert not re.search(r"(?:^|[\s\"'(=])(?:/(?:home|root|work|tmp|Users)/|\.\./)", prose + "\n".join(text))
+
+
+def shown(source: str) -> list[ast.Call]:
+    """Calls of `settings.show` in a code cell."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [call for call in calls if ast.unparse(call.func) == "settings.show"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_keeps_the_checklist_as_far_as_a_machine_can_tell(path):
+    book = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(book)  # cell ids included
+    assert len({cell["id"] for cell in book.cells}) == len(book.cells) <= 40
+    assert book.cells[0].cell_type == "markdown"
+    assert book.cells[0].source.startswith("# ")
+    code = [cell.source for cell in book.cells if cell.cell_type == "code"]
+    prose = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
+    assert "**Question.**" in prose
+    assert re.search(r"(Run time|Expected time).*([Ss]econd|minute| s\b)", prose)
+    assert "## What was learned" in prose
+    assert re.search(r"does not show|Not shown", prose)
+    for call in [call for source in code for call in shown(source)]:
+        assert len(call.args) > 2 or "alt" in {keyword.arg for keyword in call.keywords}, ast.unparse(call)
+
+
+WITH_WIDGETS = {"01", "03", "08", "09"}  # the others may have some
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_widget_has_a_static_twin_and_says_how_to_use_it(path):
+    book = nbformat.read(path, as_version=4)
+    code = [cell.source for cell in book.cells if cell.cell_type == "code"]
+    explorers = [i for i, source in enumerate(code) if re.search(r"(explorer|Slider)\(", source)]
+    assert explorers or path.name[:2] not in WITH_WIDGETS
+    prose = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
+    for i in explorers:
+        near = code[max(0, i - 6) : i + 4]
+        assert any(shown(source) for source in near), code[i]
+        assert re.search(r"(?i)static|saved copies", prose)
+        assert path.name[:2] not in WITH_WIDGETS or re.search(r"(?i)arrow keys|tab (and|moves)", prose)

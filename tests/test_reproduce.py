@@ -14,10 +14,12 @@ from bs4 import BeautifulSoup
 from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from robult_core import ablations
 from robult_core import publish as publishing
 from robult_core import reproduce as running
 from robult_core.cli import main
-from robult_core.settings import SettingsError
+from robult_core.settings import SettingsError, start
+from robult_core.study import GUESS_SECONDS, clock
 
 pytestmark = pytest.mark.xdist_group("reproduce")  # one worker: the run of the fixture `run` is shared
 PARAMETERS = "profile = None\ndata_sets = None\nseed = 0\nn_seeds = None\noutput = None"
@@ -84,6 +86,25 @@ def test_the_start_says_what_runs_how_long_and_where_results_go(run):
     assert re.match(r"profile quick, 3 seeds, about \d+ min: 01_bad, 02_good", lines[0])
     assert lines[1].startswith("data: pid; without digits")
     assert re.match(r"0 finished runs are there and reused; results go to .*quick", lines[2])
+
+
+def test_a_full_profile_says_how_many_runs_and_how_long(tmp_path):
+    settings = start({"profile": "full", "data_sets": "pid", "n_seeds": 2, "output": str(tmp_path)})
+    said: list[str] = []
+    books = [Path("05_critical_difference.ipynb"), Path("06_ablations.ipynb"), Path("07_sweeps.ipynb")]
+    running._announce(books, settings, {}, said.append, jobs=2)
+    variants = len(ablations.TERMS) + 1 + len(ablations.switches())
+    runs = 2 * (variants + 6 * len(running.SHARES))  # Robult's and GMC's plain runs are among those of the label shares
+    words = f"grids of notebooks 06, 07 with 2 jobs, an upper bound: {runs} runs, 0 of them in store/; expected time"
+    assert said[-1].startswith(words)
+    assert said[-1].endswith(clock(runs * GUESS_SECONDS / 2))
+    running._announce([Path("01_pid_motivation.ipynb")], settings, {}, said.append)
+    assert "grids" not in said[-1]
+
+
+def test_the_forecast_knows_the_shares_of_notebook_07():
+    text = (Path(running.__file__).parents[1] / "notebooks/07_sweeps.ipynb").read_text()
+    assert str(running.SHARES) in text
 
 
 def test_partial_output_is_kept(run):
