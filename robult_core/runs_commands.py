@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pandas as pd
 
+from robult_core.environment import repository
 from robult_core.run import numerics
 from robult_core.store import Store
 from robult_core.study import frame, repeat
@@ -28,11 +29,14 @@ class _Sentences(click.Group):
 
 
 @click.group(cls=_Sentences)
-@click.option("--store", "folder", type=PATH, help="Folder of the records [default: out/<profile>/store].")
+@click.option(
+    "--store", "folder", type=PATH, help="Folder of the records [default: ROBULT_OUT or out/<profile>, there store]."
+)
 @click.pass_context
 def runs(context: click.Context, folder: Path | None) -> None:
     """Records of finished runs."""
-    folder = folder or Path("out") / os.environ.get("ROBULT_PROFILE", "quick") / "store"
+    written = os.environ.get("ROBULT_OUT") or f"out/{os.environ.get('ROBULT_PROFILE') or 'quick'}"  # as in `settings`
+    folder = folder or repository() / written / "store"
     if not folder.is_dir():
         raise ValueError(f"there is no store at {folder}: name one with --store, or run `robult reproduce` first")
     context.obj = Store(folder)

@@ -25,6 +25,7 @@ from typing import Any
 
 import joblib
 import pandas as pd
+import torch
 from filelock import Timeout
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
@@ -135,7 +136,12 @@ def clock(seconds: float) -> str:
 
 def frame(record: Record, config: RunConfig | None = None) -> pd.DataFrame:
     """One row per pattern, variant and metric, with the columns of `config` (the record's own, complete, if None)."""
-    columns = (config or RunConfig.from_dict(record.config)).columns()
+    if config is None:  # not through RunConfig: a record of older code may hold settings that are gone
+        groups = {name: record.config[name] for name in ("hyper", "training")}
+        columns = {name: value for name, value in record.config.items() if name not in groups} | {"tag": ""}
+        columns |= {f"{group}.{name}": value for group, found in groups.items() for name, value in found.items()}
+    else:
+        columns = config.columns()
     return pd.DataFrame({"key": record.key, **columns}, index=range(len(record.metrics))).join(record.metrics)
 
 
@@ -147,7 +153,7 @@ def repeat(key: str, store: Store) -> Record:
     key = config.key(data.checksum)
     with store.lock(key):
         if store.get(key) is None:
-            store.put(key, *execute(config, data))
+            store.put(key, *_executed(config, data))
     return store.get(key)
 
 
@@ -174,7 +180,10 @@ def _run_all(
             except BrokenProcessPool:
                 deaths += 1
                 print(f"a worker process died (killed, or out of memory): time {deaths} of {ATTEMPTS}", file=sys.stderr)
-    return failed | dict.fromkeys(left, "its worker process died each time: it may need more memory, try jobs=1")
+    for key, one in left.items():
+        failed[key] = "its worker process died each time: it may need more memory, try jobs=1"
+        store.put_failed(key, {"config": one.complete(), "error": failed[key], "traceback": ""})
+    return failed
 
 
 @contextmanager
@@ -206,10 +215,7 @@ def _work(key: str, config: RunConfig, checksum: str, folder: Path, wait: bool) 
             )
         with store.lock(key, wait):
             if store.get(key, config.files) is None:
-                data = _data(config.data_set, checksum)
-                with _RNG:
-                    content, files = execute(config, data)
-                store.put(key, content, files)
+                store.put(key, *_executed(config, _data(config.data_set, checksum)))
     except Timeout:
         return key, BUSY
     except StoreError:
@@ -219,6 +225,12 @@ def _work(key: str, config: RunConfig, checksum: str, folder: Path, wait: bool) 
         store.put_failed(key, {"config": config.complete(), "error": message, "traceback": traceback.format_exc()})
         return key, message
     return key, ""
+
+
+def _executed(config: RunConfig, data: MultimodalData) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """`execute` that leaves the caller's random state alone: what follows a grid must not depend on what was cached."""
+    with _RNG, torch.random.fork_rng(devices=[]):
+        return execute(config, data)
 
 
 @lru_cache(maxsize=4)

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from robult_core import datasets
+from robult_core.environment import repository
 from robult_core.run import RunConfig, numerics
 from robult_core.runs_commands import runs
 from robult_core.store import Store, canonical, sha256
@@ -24,6 +25,7 @@ def store(tmp_path) -> Store:
     run_grid([GOOD, BAD], store, progress=False)
     record = next(store.records())
     stale = {name: value for name, value in record.content.items() if name != "files"} | {"numerics": "old"}
+    stale["config"] = stale["config"] | {"hyper": {"gone": 1}}  # a setting that this code does not know any more
     store.put(sha256(b"stale"), stale, {"curves.parquet": record.read("curves.parquet")})
     (store.folder / "tmp" / "gone-1").mkdir()
     return store
@@ -67,7 +69,17 @@ def test_export_is_one_tidy_table(store, tmp_path, suffix):
     record = store.get(keys(store)[0])
     assert part["value"].tolist() == pytest.approx(record.metrics["value"].tolist())
     assert set(part["training.steps"]) == {5}
-    assert {"data_set", "method", "seed", "label_fraction", "hyper.width", "pattern", "variant", "metric"} <= set(table)
+    assert {
+        "data_set",
+        "method",
+        "seed",
+        "label_fraction",
+        "hyper.width",
+        "hyper.gone",
+        "pattern",
+        "variant",
+        "metric",
+    } <= set(table)
 
 
 def test_export_knows_two_formats(store, tmp_path):
@@ -114,12 +126,14 @@ def test_repeat_runs_a_failed_run_with_its_whole_error(store):
     assert "accuracy" in call(store.folder, "repeat", good[:9]).output
 
 
-def test_the_store_of_the_profile_is_the_default(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("variable", "value"), [("ROBULT_PROFILE", "nowhere"), ("ROBULT_OUT", "out/nowhere")])
+def test_the_store_of_the_profile_is_the_default_from_any_folder(tmp_path, monkeypatch, variable, value):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ROBULT_PROFILE", "smoke")
+    monkeypatch.delenv("ROBULT_OUT", raising=False)
+    monkeypatch.setenv(variable, value)
     result = CliRunner().invoke(runs, ["list"])
     assert result.exit_code == 1
-    assert f"there is no store at {Path('out') / 'smoke' / 'store'}: name one with --store" in result.output
+    assert f"there is no store at {repository() / 'out' / 'nowhere' / 'store'}: name one with --store" in result.output
 
 
 def test_a_store_from_the_future_is_one_sentence(store):

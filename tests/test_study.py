@@ -450,6 +450,30 @@ def test_two_processes_share_a_store_and_the_work(tmp_path, processes, undisturb
     assert Store(tmp_path).problems() == {}
 
 
+def test_runs_whose_workers_always_die_can_be_repeated_alone(tmp_path, monkeypatch, capsys):
+    def die(*given: object, **options: object) -> None:
+        raise study.BrokenProcessPool
+
+    monkeypatch.setattr(study.joblib, "Parallel", die)
+    with pytest.raises(RuntimeError, match="its worker process died each time"):
+        run_grid(small(), tmp_path, progress=False)
+    assert capsys.readouterr().err.count("a worker process died") == study.ATTEMPTS
+    store = Store(tmp_path)
+    assert len(store.failed()) == 2
+    assert study.repeat(store.find(next(iter(store.failed()))[:12]), store).config["data_set"] == "digits"
+
+
+def test_a_grid_leaves_the_random_state_of_its_caller_alone(tmp_path):
+    drawn = []
+    for _ in range(2):  # computed, then read from the store
+        torch.manual_seed(5)
+        run_grid(small(seed=3), tmp_path, progress=False)
+        drawn.append(torch.rand(3))
+    torch.manual_seed(5)
+    assert torch.equal(drawn[0], torch.rand(3))
+    assert torch.equal(*drawn)
+
+
 @pytest.mark.serial
 def test_a_worker_process_that_is_killed_is_replaced(tmp_path, undisturbed, capsys):
     def kill_one() -> None:
