@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from dataclasses import asdict, astuple
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,11 +34,25 @@ EXACT = {
     "noisy_and": (0.9 * AND + 0.05 * AND.sum(2, keepdims=True), (0.20535, 0, 0, 0.356802)),
 }
 
+FIXTURE = json.loads((Path(__file__).parent / "fixtures/pid_exact.json").read_text())["cases"]
+
 
 @pytest.mark.parametrize("name", EXACT)
 def test_exact_parts_of_known_tables(name):
     table, bits = EXACT[name]
     assert astuple(info.decompose(table)) == pytest.approx(bits, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", FIXTURE)
+def test_the_fixture_is_met_in_bits_nats_and_mutual_information(name):
+    case = FIXTURE[name]
+    table = np.array(case["P"])
+    parts = info.decompose(table)
+    assert asdict(parts) == pytest.approx(case["bits"], abs=2e-6)
+    assert parts.nats == pytest.approx(case["nats"], abs=2e-6)
+    sides = {"I_x1_y": table.sum(1), "I_x2_y": table.sum(0), "I_x1x2_y": table.reshape(-1, table.shape[2])}
+    found = {side: info.mutual_information(joint) * math.log(2) for side, joint in sides.items()}
+    assert found == pytest.approx(case["mutual_information_nats"], abs=2e-6)
 
 
 def test_nats_of_and():

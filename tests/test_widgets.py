@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -147,3 +149,24 @@ def test_hidden_quadrants_are_covered(digits):
     figure = plots.availability_grid(digits, 0, {("top_left",): np.full(10, 0.1)})
     covered = {patch.get_xy() for patch in figure.axes[0].patches}
     assert covered == {(4.0, 0.0), (0.0, 4.0), (4.0, 4.0)}
+
+
+def test_the_dials_of_notebook_01_redraw_within_200_ms():
+    book = json.loads((Path(plots.__file__).parents[1] / "notebooks/01_pid_motivation.ipynb").read_text())
+    cells = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]
+    space: dict = {}
+    for start in ("from dataclasses import", "def truth_row", "from IPython.display import display\nfrom ipywidgets"):
+        cell = next(cell for cell in cells if cell.startswith(start))
+        exec(cell.partition("cases = ")[0].replace("display(explorer", "box = (explorer"), space)  # only the functions
+    controls, image = parts_of(space["box"])
+    seconds = []
+    for control in controls.values():
+        for value in (0.2, 0.9):
+            before, started = image.value, time.process_time()
+            control.value = value
+            seconds.append(time.process_time() - started)
+            assert image.value != before
+            assert "best accuracy with both modalities" in image.value
+    assert statistics.median(seconds) < 0.2, sorted(seconds)
+    assert set(controls) == {"redundancy", "unique1", "unique2", "synergy"}
+    assert space["plt"].get_fignums() == []
