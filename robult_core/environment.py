@@ -8,18 +8,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-LIBRARIES = (
-    "torch",
-    "numpy",
-    "scipy",
-    "pandas",
-    "scikit-learn",
-    "lightning-fabric",
-    "umap-learn",
-    "dit",
-    "matplotlib",
-    "joblib",
-)
+LIBRARIES = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "lightning-fabric", "umap-learn", "dit", "matplotlib", "joblib")  # fmt: skip
 
 
 def repository() -> Path:
@@ -40,9 +29,9 @@ def git_state(root: Path) -> dict[str, object]:
         return {"commit": None, "dirty": None}
 
 
-def versions(names: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Version of Python and of each library, without the local part (`+cpu`)."""
-    found = {name: importlib.metadata.version(name).split("+")[0] for name in names}
+    found = {name: importlib.metadata.version(name).split("+")[0] for name in LIBRARIES}
     return {"python": platform.python_version(), **found}
 
 

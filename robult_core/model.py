@@ -24,7 +24,7 @@ from robult_core.tasks import Task
 
 @dataclass(frozen=True)
 class RobultConfig:
-    """Every choice the paper leaves open (design, readings 3-21); the numbers come from the search of notebook 04, one setting for all data."""
+    """Every choice the paper leaves open (readings 3-21, listed in notebook 03); the numbers come from the search of notebook 04, one setting for all data."""
 
     width: int = 128  # d; 256 was no better in a trial and twice as slow
     dropout: float = 0.3  # reading 23

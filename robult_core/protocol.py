@@ -1,4 +1,4 @@
-"""The protocol of section 3.2 (design, section 6): which labels a run sees, and which modalities are there at test time."""
+"""The protocol of section 3.2: which labels a run sees, and which modalities are there at test time."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _multilabel_share(targets: np.ndarray, fraction: float, seed: int) -> np.nda
 def validation_split(data: MultimodalData, seed: int, share: float = 0.3) -> MultimodalData:
     """The training part alone, cut again: `share` of its rows become "test", so that the same code scores them.
 
-    For the hyper-parameter search (design, section 6); the real test rows and a shipped validation split are not in the result.
+    For the hyper-parameter search; the real test rows and a shipped validation split are not in the result.
     """
     train = data.rows("train")
     classes = _strata(data, train)

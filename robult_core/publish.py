@@ -91,13 +91,14 @@ def scrub(text: str, root: Path) -> str:
     from robult_core.datasets import data_folder
 
     places = [
-        (root.resolve(), "."),
-        (data_folder().resolve(), "$ROBULT_DATA"),
+        (root, "."),
+        (data_folder(), "$ROBULT_DATA"),
         (Path(sys.prefix), "$PYTHON"),
         (Path(sys.base_prefix), "$PYTHON"),
     ]
     for place, name in [*places, (Path.home(), "~")]:
-        text = re.sub(rf"(?<![\w/.]){re.escape(str(place))}(?=[/\s\"'\\,;:)<&]|$)", name, text)
+        for path in {place.absolute(), place.resolve()} - {Path("/")}:  # a container's home may be the root
+            text = re.sub(rf"(?<![\w/.])(file://)?{re.escape(str(path))}(?=[/\s\"'\\,;:)<&]|$)", name, text)
     return re.sub(r"/tmp/ipykernel_\d+/\d+\.py", "<cell>", text)
 
 

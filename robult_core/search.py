@@ -1,4 +1,4 @@
-"""The hyper-parameter search of the protocol (design, section 6): 12 grid points per method, one winner per method over all data sets.
+"""The hyper-parameter search: 12 grid points per method, one winner per method over all data sets.
 
 Every point trains on 70 % of the training part and is scored on the rest; test rows are not in the data it sees. The winner has the best mean
 rank over (data set, seed); grid, all scores and winners are kept in `search_results.csv` beside this file, which notebook 04 shows.
@@ -17,6 +17,7 @@ from robult_core.methods.search import SEARCH_SPACE
 from robult_core.run import RunConfig
 from robult_core.store import Store
 from robult_core.study import run_grid
+from robult_core.tasks import Task
 
 RESULTS = Path(__file__).parent / "search_results.csv"
 TRAINING = ("learning_rate",)  # settings of the training loop; the others belong to the method
@@ -29,13 +30,11 @@ def grid_points(method: str) -> list[dict[str, Any]]:
     return [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
 
 
-def search_configs(
-    data_sets: tuple[str, ...], seeds: tuple[int, ...], steps: int, label_fraction: float = 0.05
-) -> list[RunConfig]:
-    """All runs of the search; the label share is scaled so that as many labels are seen as in the study proper."""
+def search_configs(data_sets: tuple[str, ...], seeds: tuple[int, ...], steps: int) -> list[RunConfig]:
+    """All runs of the search; the label share of 5 % is scaled so that as many labels are seen as in the study proper."""
     return [
         RunConfig(
-            data_set=data_set, method=method, seed=seed, rows="validation", label_fraction=label_fraction / (1 - VALIDATION_SHARE),
+            data_set=data_set, method=method, seed=seed, rows="validation", label_fraction=0.05 / (1 - VALIDATION_SHARE),
             hyper={name: value for name, value in point.items() if name not in TRAINING},
             training={"steps": steps, **{name: value for name, value in point.items() if name in TRAINING}},
             tag=json.dumps(point),
@@ -58,9 +57,9 @@ def run_search(
     return table.groupby(keys, sort=False).value.mean().rename("score").reset_index().rename(columns={"tag": "point"})
 
 
-def winners(scores: pd.DataFrame, lower_is_better: frozenset[str] = frozenset({"mae"})) -> pd.DataFrame:
+def winners(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean rank of every point within its method over (data set, seed), best first; the first row of a method is its winner."""
-    signed = scores.score.where(~scores.metric.isin(lower_is_better), -scores.score)
+    signed = scores.score.where(~scores.metric.isin(Task.lower_is_better), -scores.score)
     rank = signed.groupby([scores.method, scores.data_set, scores.seed]).rank(ascending=False)
     means = rank.groupby([scores.method, scores.point], sort=False).mean().rename("mean_rank").reset_index()
     return means.sort_values(["method", "mean_rank"], kind="stable").reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""Statistics of the protocol (section 6 of the design): intervals over seeds, paired differences, ranks over blocks (Demsar 2006).
+"""Statistics of the protocol: intervals over seeds, paired differences, ranks over blocks (Demsar 2006).
 
 A *block* is one row of a table with one column per method, for instance one data set with one availability pattern.
 """

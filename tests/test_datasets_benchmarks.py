@@ -285,6 +285,16 @@ def test_unequal_lengths(copy):
         datasets.load("mosi", copy)
 
 
+def test_a_transcript_table_that_does_not_belong_to_its_archive(copy):
+    path = copy / "mosi/mosi.csv"
+    head, *lines = path.read_text().splitlines(keepends=True)
+    path.write_text(head + "".join(reversed(lines)))
+    with pytest.raises(DataError, match=r"mosi.csv and mosi.npz in '.*' hold other scores: delete both, then run"):
+        datasets.load("mosi", copy)
+    path.write_text(head.replace("fold", "part") + "".join(lines))
+    assert "mosi.csv' cannot be read as CSV" in datasets.entry("mosi").check(copy)[0]
+
+
 # --- catalogue and commands --------------------------------------------------------------------------------------------
 
 

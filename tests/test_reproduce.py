@@ -306,6 +306,8 @@ def test_publish_without_a_run_says_what_to_do(tmp_path):
 
 def test_scrub_replaces_whole_paths_only(monkeypatch, tmp_path):
     monkeypatch.setenv("ROBULT_DATA", "/data/sets")
+    monkeypatch.setenv("HOME", "/")
+    assert publishing.scrub("a / b, file:///a/repo/f.png", Path("/a/repo")) == "a / b, ./f.png"
     text = 'File "/a/repo/x.py", /a/repo2/y, /b/a/repo/z, /data/sets/mosi and /tmp/ipykernel_12/345.py'
     expected = 'File "./x.py", /a/repo2/y, /b/a/repo/z, $ROBULT_DATA/mosi and <cell>'
     assert publishing.scrub(text, Path("/a/repo")) == expected

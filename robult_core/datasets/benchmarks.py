@@ -222,9 +222,11 @@ def _mosi(folder: Path, *keys: str) -> tuple[dict[str, np.ndarray], dict]:
     path, hint = folder / "mosi/mosi.npz", get_hint("mosi")
     content = read_npz(path, (*keys, "audio", "score"), hint)
     _check_derived(path, content, MOSI_FINGERPRINTS, hint)
-    table, rows = _read_csv(folder / "mosi/mosi.csv"), len(content["score"])
+    table, rows = _read_csv(folder / "mosi/mosi.csv", usecols=["text", "score", "fold"]), len(content["score"])
     if len(table) != rows:
         raise DataError(f"mosi.csv has {len(table)} rows but mosi.npz {rows}: delete both, then {hint}")
+    if not np.allclose(table["score"], content["score"], atol=1e-6):
+        raise DataError(f"mosi.csv and mosi.npz in '{path.parent}' hold other scores: delete both, then {hint}")
     split = table["fold"].replace("dev", "valid").to_numpy(dtype="<U5")
     display = {"transcript": table["text"].tolist()}
     targets = torch.from_numpy(content["score"])

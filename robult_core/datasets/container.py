@@ -106,7 +106,7 @@ class MultimodalData:
         return replace(self, modalities={self.names[i]: self.modalities[self.names[i]] for i in kept}, present=present)
 
     def standardized(self, clip: float = 5.0) -> MultimodalData:
-        """Every feature with mean 0 and deviation 1 over the training rows, clipped at `clip` deviations (protocol, section 6).
+        """Every feature with mean 0 and deviation 1 over the training rows, clipped at `clip` deviations, alike for all methods.
 
         Sequences share one mean per feature over samples and steps; steps that are all zero are padding and stay zero.
         """

@@ -1,4 +1,4 @@
-"""`pid`: a synthetic two-modality set whose information content is known exactly (design, section 8).
+"""`pid`: a synthetic two-modality set whose information content is known exactly.
 
 Five fair hidden bits: `redundancy` is in both modalities, `unique1` only in x1, `unique2` only in x2, and `synergy` is the exclusive or of
 `synergy1` in x1 and `synergy2` in x2. A dial d in [0, 1] sends its component through a binary symmetric channel of capacity d bits; the

@@ -152,10 +152,9 @@ def load_imdb_hdf5(folder: Path) -> MultimodalData:
             text, image = file["features"][:], file["vgg_features"][:]
             genres, ids = file["genres"][:], file["imdb_ids"][:].astype(str)
             names = json.loads(file["genres"].attrs["target_names"])
-            spans = {row["split"].decode(): (int(row["start"]), int(row["stop"])) for row in file.attrs["split"]}
-    split = np.full(len(ids), "", dtype="<U5")
-    for part, (start, stop) in spans.items():
-        split[start:stop] = dict(PARTS)[part]
+            split = np.full(len(ids), "", dtype="<U5")
+            for row in file.attrs["split"]:
+                split[int(row["start"]) : int(row["stop"])] = dict(PARTS)[row["split"].decode()]
     fresh = first_occurrences(ids, split)
     there = np.stack([np.isfinite(text).all(1), np.isfinite(image).all(1)])
     keep = fresh & there.any(0)

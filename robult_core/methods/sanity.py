@@ -1,4 +1,4 @@
-"""The sanity rows of every table: linear models from scikit-learn, and self-training. If these win, the table says so (design, section 6).
+"""The sanity rows of every table: linear models from scikit-learn, and self-training. If these win, the table says so.
 
 `linear`: logistic (ridge for regression) on the concatenation of the modalities present, one model per pattern. `self_training`: scikit-learn's
 SelfTrainingClassifier around it, on the concatenation of all modalities only; it is defined for classes, so regression has no such row.

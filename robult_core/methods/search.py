@@ -1,4 +1,4 @@
-"""The grids of the hyper-parameter search: 12 points per method over its most influential settings (design, section 6).
+"""The grids of the hyper-parameter search: 12 points per method over its most influential settings.
 
 `learning_rate` belongs to the training loop, every other name to the method's configuration. Rates are spread around the common 1e-3.
 """
