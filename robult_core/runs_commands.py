@@ -13,7 +13,7 @@ import pandas as pd
 from robult_core.environment import repository
 from robult_core.run import numerics
 from robult_core.store import Store
-from robult_core.study import frame, repeat
+from robult_core.study import frame, grid, repeat, run_grid
 
 PATH = click.Path(path_type=Path)
 
@@ -37,9 +37,28 @@ def runs(context: click.Context, folder: Path | None) -> None:
     """Records of finished runs."""
     written = os.environ.get("ROBULT_OUT") or f"out/{os.environ.get('ROBULT_PROFILE') or 'quick'}"  # as in `settings`
     folder = folder or repository() / written / "store"
-    if not folder.is_dir():
+    if not folder.is_dir() and context.invoked_subcommand != "start":
         raise ValueError(f"there is no store at {folder}: name one with --store, or run `robult reproduce` first")
     context.obj = Store(folder)
+
+
+@runs.command()
+@click.argument("path", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
+@click.option("--scheduler", metavar="ADDRESS", help="Run on this dask scheduler instead.")
+@click.pass_obj
+def start(store: Store, path: Path, jobs: int, scheduler: str | None) -> None:
+    """Compute what the grid in PATH lacks; a list is a dimension: {"data_set": "digits", "method": ["robult", "gmc"], "seed": [0, 1]}."""
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(fields, dict):
+        raise ValueError(
+            f'{path.name} holds {fields!r}: give an object of run fields, such as {{"data_set": "digits"}}'
+        )
+    table = run_grid(grid(**fields), store, jobs, scheduler)
+    failed = table.attrs["failed"]
+    click.echo(f"{table['key'].nunique()} runs are in {store.folder}, {len(failed)} failed")
+    if failed:
+        raise SystemExit(1)
 
 
 @runs.command("list")

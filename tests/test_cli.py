@@ -21,7 +21,7 @@ def call(*arguments: str):
     [
         ((), ["reproduce", "publish", "data", "runs"]),
         (("data",), ["list", "get", "check"]),
-        (("runs",), ["list", "show", "export", "verify", "prune"]),
+        (("runs",), ["start", "list", "show", "export", "verify", "prune"]),
     ],
 )
 def test_help_lists_the_commands(group, commands):

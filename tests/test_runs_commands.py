@@ -41,6 +41,40 @@ def keys(store: Store) -> tuple[str, str, str]:
     return GOOD.key(checksum), BAD.key(checksum), sha256(b"stale")
 
 
+def test_start_computes_a_grid_from_the_command_line(tmp_path):
+    path, folder = tmp_path / "grid.json", tmp_path / "new"
+    fields = {
+        "data_set": "digits",
+        "method": "robult",
+        "seed": [0, 1],
+        "hyper": {"width": 16},
+        "training": {"steps": 5},
+    }
+    path.write_text(json.dumps(fields))
+    first = call(folder, "start", str(path))
+    assert first.exit_code == 0
+    assert "2 runs, 0 of them in new/" in first.output
+    assert f"2 runs are in {folder}, 0 failed" in first.output
+    assert set(Store(folder).keys()) >= {GOOD.key(datasets.load("digits").checksum)}
+    assert "expected time" not in call(folder, "start", str(path)).output  # nothing is left to do
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('["digits"]', "grid.json holds ['digits']: give an object"),
+        ('{"data_set": "digits", "colour": 1}', "unknown field 'colour' in a run configuration"),
+        ('{"data_set": "digits"', "Expecting"),
+    ],
+)
+def test_a_grid_that_cannot_be_read_is_one_sentence(tmp_path, content, message):
+    (tmp_path / "grid.json").write_text(content)
+    result = call(tmp_path / "new", "start", str(tmp_path / "grid.json"))
+    assert result.exit_code == 1
+    assert message in result.output
+    assert not (tmp_path / "new").exists()
+
+
 def test_list_marks_stale_and_failed_runs(store):
     good, bad, stale = keys(store)
     lines = call(store.folder, "list").output.splitlines()
