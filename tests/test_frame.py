@@ -202,3 +202,20 @@ def test_a_widget_has_a_static_twin_and_says_how_to_use_it(path):
         assert any(shown(source) for source in near), code[i]
         assert re.search(r"(?i)static|saved copies", prose)
         assert path.name[:2] not in WITH_WIDGETS or re.search(r"(?i)arrow keys|tab (and|moves)", prose)
+
+
+def test_the_readme_links_to_what_exists():
+    published = (ROOT / "reports/index.html").exists()
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
+    wanted = [link for link in links if published or not link.startswith(("reports/", "figures/"))]
+    assert len(wanted) > 9
+    assert [link for link in wanted if not (ROOT / link).exists()] == []
+
+
+def test_the_example_of_the_readme_runs():
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    short = code.replace("train(method, data, labeled)", "train(method, data, labeled, TrainingConfig(steps=3))")
+    space: dict = {}
+    exec(short.replace("import train\n", "import TrainingConfig, train\n"), space)
+    assert short != code
+    assert set(space["metrics"]["pattern"]) == {"text", "audio", "text+audio"}
