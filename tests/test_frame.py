@@ -185,6 +185,7 @@ def test_a_notebook_keeps_the_checklist_as_far_as_a_machine_can_tell(path):
     assert re.search(r"does not show|Not shown", prose)
     for call in [call for source in code for call in shown(source)]:
         assert len(call.args) > 2 or "alt" in {keyword.arg for keyword in call.keywords}, ast.unparse(call)
+        assert ast.unparse(call.args[1]).lstrip("f'").startswith(path.name[:3]), ast.unparse(call)
 
 
 WITH_WIDGETS = {"01", "03", "08", "09"}  # the others may have some
@@ -210,6 +211,9 @@ def test_the_readme_links_to_what_exists():
     wanted = [link for link in links if published or not link.startswith(("reports/", "figures/"))]
     assert len(wanted) > 9
     assert [link for link in wanted if not (ROOT / link).exists()] == []
+    sources = "".join(path.read_text() for path in NOTEBOOKS)
+    shown_here = [Path(link).stem for link in links if link.startswith("figures/") and link.endswith(".png")]
+    assert [name for name in shown_here if f'\\"{name}\\"' not in sources] == []
 
 
 def test_the_example_of_the_readme_runs():
