@@ -70,14 +70,18 @@ class RunConfig:
         for name, values in CHOICES.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(map(repr, values))}")
-        if self.seed < 0:
+        if int(self.seed) != self.seed or self.seed < 0:
             raise ValueError(f"seed is {self.seed}: it must be an integer from 0 up")
         if not 0 <= self.label_fraction <= 1:
             raise ValueError(f"label fraction is {self.label_fraction}: it must lie between 0 (none) and 1 (all)")
         if self.post and self.method != "robult":
             raise ValueError(f"post={self.post!r} is defined for method 'robult', not for '{self.method}'")
         object.__setattr__(self, "snapshots", tuple(self.snapshots))
-        self.complete()  # raises where hyper or training hold something unknown
+        steps = self.complete()["training"].get("steps", 0)  # raises where hyper or training hold something unknown
+        if self.method in METHODS and any(not 0 <= step <= steps for step in self.snapshots):
+            raise ValueError(
+                f"snapshots are {self.snapshots}: a run of {steps} steps has weights at steps 0 to {steps}"
+            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -186,7 +190,7 @@ def _execute(config: RunConfig, raw: MultimodalData) -> tuple[dict[str, Any], di
     compute = _trained if config.method in METHODS else _untrained
     found = compute(config, data, labeled, rows, wanted)
     found["timings"]["total_seconds"] = time.perf_counter() - started
-    found["timings"] |= {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "host": platform.node()}
+    found["timings"] |= {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     metrics = found["metrics"].astype({"value": object}).where(found["metrics"]["value"].notna(), None)
     content = {
         "config": config.complete(), "data_checksum": raw.checksum, "numerics": numerics(),

@@ -71,12 +71,13 @@ def test_checksum_depends_on_everything_a_run_can_depend_on():
         make_data(task=Classification(3)),
         make_data(targets=flipped),
         make_data(split=np.array(["train"] * 7 + ["test"] * 3)),
+        make_data(split=np.array(["test"] * 7 + ["train"] * 3)),
         make_data(present=mask),
         make_data(modalities={"a": data.modalities["a"]}),
         make_data(modalities={"b": data.modalities["b"], "a": data.modalities["a"]}),
         make_data(modalities={"a": data.modalities["a"] + 1e-6, "b": data.modalities["b"]}),
     ]
-    assert len({data.checksum, *(other.checksum for other in others)}) == 9
+    assert len({data.checksum, *(other.checksum for other in others)}) == 10
     assert make_data(display={"image": list(range(10))}).checksum == make_data().checksum == data.checksum
 
 

@@ -91,7 +91,7 @@ class MultimodalData:
             digest.update(f"{name}{tuple(x.shape)}".encode())
             digest.update(np.ascontiguousarray(x.numpy()).tobytes())
         digest.update(np.ascontiguousarray(self.targets.numpy()).tobytes())
-        digest.update("".join(part[0] for part in self.split).encode())
+        digest.update(" ".join(self.split).encode())
         if self.present is not None:
             digest.update(np.ascontiguousarray(self.present.numpy()).tobytes())
         return digest.hexdigest()
