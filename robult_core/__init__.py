@@ -25,6 +25,7 @@ _CONTENTS = {
     "latents": [],  # what the representations hold
     "search": [],  # hyper-parameters, chosen on validation rows
     "tables": [],  # our numbers beside the paper's
+    "ablations": [],  # variants of Robult, and what a switch changes
     "claims": [],  # every claim of the paper, with two verdicts
     "widgets": [],  # dials that answer at once
     "settings": ["start", "Settings"],  # what every notebook starts from

@@ -103,7 +103,8 @@ def _anchor_terms(s, z, classes, labeled, present, rows, temperature, bandwidth,
     log_v, both, pseudo, weights = _pair_terms(
         s, z, classes, labeled, present, rows, temperature, bandwidth, weighting, reference, weight_gradient
     )
-    norm = pseudo.sum(-1).clamp(min=1) if normalizer == "count" else weights.sum(-1).clamp(min=1e-12)  # reading 10
+    norm = (pseudo if normalizer == "count" else weights).sum(-1)  # reading 10
+    norm = torch.where(norm > 0, norm, 1)
     # where() keeps the masked entries out of the gradient as well: absent candidates have log v = finite garbage
     return -_masked_mean(torch.where(both, log_v, 0.0), both), -(torch.where(pseudo, log_v, 0.0) * weights).sum(-1) / norm  # fmt: skip
 

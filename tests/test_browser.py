@@ -23,7 +23,7 @@ NOTEBOOKS = {"08_latent_inspection": "training step", "09_rbf_weights": "tempera
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ROOT = Path(__file__).resolve().parents[1]
 
-pytestmark = [pytest.mark.serial, pytest.mark.xdist_group("browser"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.serial, pytest.mark.xdist_group("browser"), pytest.mark.timeout(1000)]
 
 
 def find_browser() -> str:
@@ -117,7 +117,7 @@ def run_all_cells(page) -> None:
         const cells = panel.querySelectorAll('.jp-CodeCell .jp-InputPrompt');
         return cells.length > 0 && [...cells].every(cell => /\\[\\d+\\]/.test(cell.textContent));
     }"""
-    wait_until(lambda: failed.count() > 0 or page.evaluate(script), 240, "all cells to finish")
+    wait_until(lambda: failed.count() > 0 or page.evaluate(script), 480, "all cells to finish")
     assert failed.count() == 0, failed.first.inner_text()
 
 

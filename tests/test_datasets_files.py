@@ -238,7 +238,7 @@ def test_truncated_pickle_is_one_sentence(tmp_path, cut):
 def test_missing_package_is_named_with_its_extra(tmp_path):
     (tmp_path / "x").write_bytes(b"")
     with (
-        pytest.raises(DataError, match=r"needs a package that is not installed .*pip install 'robult-core\["),
+        pytest.raises(DataError, match=r"needs a package that is not installed .*pip install 'robult\["),
         reading(tmp_path / "x", "x", "y"),
     ):
         import no_such_package  # noqa: F401

@@ -101,8 +101,10 @@ def parts_by_dit(table):
 
 @pytest.mark.parametrize("name", ["and", "xor", "unique1", "redundant", "copy_y_is_pair"])
 def test_agrees_with_dit_on_gates(name):
+    """dit minimises from a random start and at times stops early, with less synergy: its best of six counts."""
     table = EXACT[name][0]
-    assert astuple(info.decompose(table)) == pytest.approx(parts_by_dit(table), abs=1e-4)
+    best = max((parts_by_dit(table) for _ in range(6)), key=lambda parts: parts[3])
+    assert astuple(info.decompose(table)) == pytest.approx(best, abs=1e-4)
 
 
 def largest_conditional_entropy_by_cvxpy(p):

@@ -232,7 +232,9 @@ def test_every_baseline_learns(name, digits):
 
     data, reference = digits
     torch.manual_seed(0)
-    method = make_method(name, data.task, data.shapes)
+    # GMC as released: the search, at 5 % labels, prefers a weak contrastive term, which costs single modalities where all labels are there
+    released = {"temperature": 0.3, "contrastive_weight": 1.0} if name == "gmc" else {}
+    method = make_method(name, data.task, data.shapes, **released)
     train(method, data, data.rows("train"), TrainingConfig(steps=200), seed=0)
     rows = data.rows("test")
     truth = data.targets[torch.from_numpy(rows)].numpy()

@@ -205,7 +205,7 @@ def test_predictions_are_those_of_the_equations(task):
 
 
 def test_loss_terms_are_those_of_the_equations():
-    model, batch = make_model(temperature=0.3).eval(), make_batch()
+    model, batch = make_model(temperature=0.3, unlabeled_weight=1.0).eval(), make_batch()
     latents, terms = model.latents(batch.inputs), model.loss_terms(batch)
     pseudo = model.predict(batch.inputs).argmax(-1)
     classes = torch.where(batch.labeled, batch.targets, pseudo)
