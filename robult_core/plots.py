@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import textwrap
 from collections.abc import Mapping
+from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -430,10 +431,15 @@ def draw_sample(ax: plt.Axes, data: MultimodalData, row: int, pattern: tuple[str
     ax.set(xticks=[], yticks=[], title=f"sample {row}")
     ax.spines[:].set_visible(True)
     if "image" in data.display:
-        image = np.asarray(data.display["image"][row])
+        picture = data.display["image"][row]
+        image = plt.imread(picture) if isinstance(picture, (str, Path)) else np.asarray(picture)
         half = image.shape[0] / 2
         ax.imshow(image, cmap="gray_r", extent=(0, image.shape[1], image.shape[0], 0))
-        for name in set(data.names) - set(pattern):
+        missing = [name for name in data.names if name not in pattern]
+        quadrants = [name for name in missing if name.startswith(("top_", "bottom_"))]
+        if len(missing) > len(quadrants):  # sensors that are no part of the picture are named
+            ax.set_xlabel("missing: " + ", ".join(missing))
+        for name in quadrants:
             corner = (half * ("right" in name), half * ("bottom" in name))
             ax.add_patch(
                 mpl.patches.Rectangle(corner, half, half, facecolor="#dddddd", edgecolor="#888888", hatch="//")

@@ -71,3 +71,18 @@ def test_curve_panels_draw_means_and_give_methods_their_look():
     assert first.get_ydata().tolist() == [7, 8]
     assert first.get_color() == plots.METHOD_COLORS["robult"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Robult", "Unimodal"]
+
+
+def test_a_picture_on_disk_is_drawn_and_sensors_that_are_no_part_of_it_are_named(tmp_path):
+    plots.plt.imsave(tmp_path / "meme.png", np.zeros((6, 8, 3)))
+    modalities = {"image": torch.zeros(1, 2), "text": torch.zeros(1, 2)}
+    data = MultimodalData(
+        "memes", Classification(2), modalities, torch.zeros(1, dtype=torch.int64), np.array(["test"]),
+        display={"image": [str(tmp_path / "meme.png")]},
+    )  # fmt: skip
+    figure, ax = plots.plt.subplots()
+    plots.draw_sample(ax, data, 0, ("image",))
+    assert ax.images[0].get_array().shape[:2] == (6, 8)
+    assert ax.get_xlabel() == "missing: text"
+    assert not ax.patches
+    plots.plt.close(figure)

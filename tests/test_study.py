@@ -491,7 +491,7 @@ def test_a_worker_process_that_is_killed_is_replaced(tmp_path, undisturbed, caps
 
 @pytest.mark.serial
 def test_a_cluster_that_loses_a_worker_finishes_with_the_same_numbers(tmp_path, undisturbed):
-    pytest.importorskip("distributed", reason="needs the extra 'cluster'")
+    pytest.importorskip("distributed", reason="needs the extra 'dask'")
     address_file = tmp_path / "scheduler.json"
     common = {"env": ENVIRONMENT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
     cli = [sys.executable, "-m", "distributed.cli"]
@@ -560,7 +560,7 @@ def wait_for(condition: object, seconds: float = 60) -> None:
 
 
 def test_a_scheduler_that_does_not_answer(tmp_path, monkeypatch):
-    pytest.importorskip("distributed", reason="needs the extra 'cluster'")
+    pytest.importorskip("distributed", reason="needs the extra 'dask'")
     monkeypatch.setattr(study, "CONNECT_SECONDS", 1)
     with pytest.raises(ConnectionError, match=r"no dask scheduler answers at 'tcp://127.0.0.1:9'"):
         run_grid(small(seed=0), tmp_path, scheduler="tcp://127.0.0.1:9", progress=False)
