@@ -106,7 +106,7 @@ def run_all_cells(page) -> None:
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
         page.wait_for_timeout(1500)
-        if "[ ]" not in prompts.last.inner_text():
+        if any(mark in text for text in prompts.all_text_contents() for mark in ("[*]", "[1]")):
             break
     panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
     failed = panel.locator(
