@@ -23,11 +23,10 @@ from robult_core.store import Record
 VIEWS = ("one modality (mean)", "all, fused branch", "all, late fusion")
 _SWITCHES = (  # group, setting, values other than the default: readings 11-13, 16; 8, 14; 5-7, 10; 16; 22
     ("architecture", "combine", ("concat",)), ("architecture", "full_input", ("s",)), ("architecture", "fusion", ("latents",)),
-    ("architecture", "width", (64, 256)), ("gradients", "reconstruction_updates", ("f",)), ("gradients", "weight_gradient", (True,)),
+    ("architecture", "width", (64, 256)), ("architecture", "bottleneck", (128, 16)), ("gradients", "reconstruction_updates", ("f",)), ("gradients", "weight_gradient", (True,)),
     ("weights", "weighting", ("none", "hard", "cosine")), ("weights", "bandwidth", (1.0,)), ("weights", "reference", ("class",)),
     ("weights", "normalizer", ("weights",)), ("contrast", "temperature", (0.1, 0.2, 0.5, 1.0)), ("batches", "sampling", ("shuffle",)),
 )  # fmt: skip
-LATE_FUSION = ("logits", "confidence")  # reading 17; acts after training, so that no run is needed
 
 
 @dataclass(frozen=True)
@@ -97,20 +96,6 @@ def changes(
     ]
     table = pd.concat(parts, ignore_index=True).drop(columns=["p_t", "p_wilcoxon"])
     return table.assign(verdict=np.select([table["low"] > 0, table["high"] < 0], ["better", "worse"], "undecided"))
-
-
-def late_fusion(single: np.ndarray, rule: str, kind: str) -> np.ndarray:
-    """Scores `(n, C)` from those of the single modalities `(M, n, C)` by a rule of reading 17, without the model.
-
-    The mean of logits is the normalised geometric mean of probabilities. Every rule is the plain mean for regression.
-    """
-    if rule == "probabilities" or kind == "regression":
-        return single.mean(0)
-    if rule == "confidence":
-        weight = np.abs(single - 1 / 2 if kind == "multilabel" else single).max(-1, keepdims=True)
-        return (single * weight).sum(0) / weight.sum(0).clip(1e-12)
-    yes, no = (np.exp(np.log(p.clip(1e-12)).mean(0)) for p in (single, 1 - single))
-    return yes / (yes + no if kind == "multilabel" else yes.sum(-1, keepdims=True))
 
 
 def stored_scores(record: Record, wanted: Sequence[tuple[str, ...]]) -> tuple[np.ndarray, np.ndarray]:

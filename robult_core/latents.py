@@ -203,7 +203,7 @@ def contrastive_view(method: Method, batch: Batch, seed: int = 0) -> dict[str, T
     """
     torch.manual_seed(seed)
     latents = method.train().latents(batch.inputs)
-    logits = method.c(method.fused_input(latents["h0"]))
+    logits = method.c(method.fused_input(latents["h0"], latents["s"]))
     method.eval()
     sure = torch.where(batch.labeled, 1.0, logits.softmax(-1).amax(-1))
     classes = method.task.contrastive_classes(batch.targets, batch.labeled, logits)

@@ -19,7 +19,7 @@ from robult_core.distributed import gather
 from robult_core.encoders import JointEncoder, ResidualMLP, Spec, make_encoder
 from robult_core.losses import NORMALIZERS, REFERENCES, WEIGHTINGS, latent_reconstruction_loss, soft_pu_loss
 from robult_core.methods.base import Batch, Method, complete_rows
-from robult_core.tasks import Task
+from robult_core.tasks import LATE_FUSION, Task
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,9 @@ class RobultConfig:
     """Every choice the paper leaves open (readings 3-21, listed in notebook 03); the numbers come from the search of notebook 04, one setting for all data."""
 
     width: int = 128  # d; 256 was no better in a trial and twice as slow
+    bottleneck: int | None = (
+        None  # g_i and g_0 through a ReLU layer this narrow; None: one linear map each (notebook 08)
+    )
     dropout: float = 0.3  # reading 23
     temperature: float = 0.3  # tau of Eq. 2; searched, notebook 04
     bandwidth: float | None = None  # RBF of Eq. 5; None: adaptive (reading 7)
@@ -47,14 +50,14 @@ class RobultConfig:
     def __post_init__(self) -> None:
         known = {
             "combine": ("sum", "concat"), "full_input": ("h", "s"), "fusion": ("inputs", "latents"), "reconstruction_updates": ("g", "f"),
-            "late_fusion": ("probabilities", "logits", "confidence"), "weighting": WEIGHTINGS, "reference": REFERENCES, "normalizer": NORMALIZERS,
+            "late_fusion": LATE_FUSION, "weighting": WEIGHTINGS, "reference": REFERENCES, "normalizer": NORMALIZERS,
         }  # fmt: skip
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(values)}")
-        for name in ("width", "temperature", "bandwidth"):
+        for name in ("width", "bottleneck", "temperature", "bandwidth"):
             value = getattr(self, name)
-            if not ((value is None and name == "bandwidth") or value > 0):
+            if not ((value is None and name in ("bottleneck", "bandwidth")) or value > 0):
                 raise ValueError(f"{name} is {value}: it must be positive")
 
 
@@ -71,17 +74,23 @@ class Robult(Method):
         super().__init__()
         self.task, self.names, self.config = task, tuple(specs), config or RobultConfig()
         width, dropout = self.config.width, self.config.dropout
-        count = len(self.names)
         self.f = nn.ModuleList(make_encoder(spec, width, dropout) for spec in specs.values())
         if self.config.fusion == "latents":
-            self.f0 = ResidualMLP(count * width, width, dropout)  # of the h_i side by side (reading 13, switch)
+            self.f0 = ResidualMLP(len(self.names) * width, width, dropout)  # of the h_i side by side (reading 13)
         else:
             self.f0 = joint if joint is not None else JointEncoder(specs, width, dropout)
-        self.g = nn.ModuleList(nn.Linear(width, width) for _ in self.names)
-        self.g0 = nn.Linear(width, width)
+        self.g = nn.ModuleList(self._part() for _ in self.names)
+        self.g0 = self._part()
         self.r = nn.ModuleList(nn.Linear(2 * width, width) for _ in self.names)
         self.join = nn.Linear(2 * width, width) if self.config.combine == "concat" else None
         self.c = nn.Linear(width, task.n_outputs)
+
+    def _part(self) -> nn.Module:
+        """One g: a linear map of full width, or through a narrow ReLU layer that cannot keep all of h (notebook 08)."""
+        width, narrow = self.config.width, self.config.bottleneck
+        if narrow is None:
+            return nn.Linear(width, width)
+        return nn.Sequential(nn.Linear(width, narrow), nn.ReLU(), nn.Linear(narrow, width))
 
     # --- forward pieces -------------------------------------------------------------------------------------------------
 
@@ -93,22 +102,19 @@ class Robult(Method):
         """h_0 `(B, d)`; needs every modality."""
         return self.f0(torch.cat([h[name] for name in self.names], dim=-1) if self.config.fusion == "latents" else inputs)  # fmt: skip
 
-    def unimodal_input(self, name: str, h: Tensor, z: Tensor) -> Tensor:
-        """What c sees of one modality, `(B, d)`: u_i + z_i, or a linear map of both (reading 11)."""
-        u = self.g[self.names.index(name)](h)
+    def unimodal_input(self, u: Tensor, z: Tensor) -> Tensor:
+        """What c sees of a modality, `(..., d)`: u_i + z_i, or a linear map of both (reading 11)."""
         return u + z if self.join is None else self.join(torch.cat([u, z], dim=-1))
 
-    def fused_input(self, h0: Tensor) -> Tensor:
+    def fused_input(self, h0: Tensor, s: Tensor) -> Tensor:
         """What c sees of the fused branch, `(B, d)` (reading 12)."""
-        return h0 if self.config.full_input == "h" else self.g0(h0)
+        return h0 if self.config.full_input == "h" else s
 
-    def reconstruct(self, h: Mapping[str, Tensor], z: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """r_i(u_i, z_i) and its target h_i, two `(M, B, d)`, routed for L_rec: z_i and the target carry no gradient (reading 14)."""
-        rebuilt = []
-        for name, g, r in zip(self.names, self.g, self.r, strict=True):
-            source = h[name].detach() if self.config.reconstruction_updates == "g" else h[name]
-            rebuilt.append(r(torch.cat([g(source), z[name].detach()], dim=-1)))
-        return torch.stack(rebuilt), torch.stack([h[name].detach() for name in self.names])
+    def reconstruct(self, h: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """r_i(u_i, z_i) and its target h_i, all `(M, B, d)`, routed for L_rec: z_i and the target carry no gradient (reading 14)."""
+        source = h.detach() if self.config.reconstruction_updates == "g" else h
+        pairs = zip(self.g, self.r, source, z.detach(), strict=True)
+        return torch.stack([r(torch.cat([g(one), shared], dim=-1)) for g, r, one, shared in pairs]), h.detach()
 
     # --- losses -----------------------------------------------------------------------------------------------------------
 
@@ -117,11 +123,13 @@ class Robult(Method):
         config, task = self.config, self.task
         full = complete_rows(batch)
         present = full.expand(len(self.names), -1) if batch.present is None else batch.present
-        h = self.encode(batch.inputs)
-        z = {name: self.g0(latent) for name, latent in h.items()}
-        h0 = self.fuse(batch.inputs, h)
-        full_logits = self.c(self.fused_input(h0))
-        single = torch.stack([self.c(self.unimodal_input(name, h[name], z[name])) for name in self.names])  # (M, B, C)
+        encoded = self.encode(batch.inputs)
+        h = torch.stack(list(encoded.values()))  # (M, B, d), and so are z and u
+        z, u = self.g0(h), torch.stack([g(one) for g, one in zip(self.g, h, strict=True)])
+        h0 = self.fuse(batch.inputs, encoded)
+        s = self.g0(h0)
+        full_logits = self.c(self.fused_input(h0, s))
+        single = self.c(self.unimodal_input(u, z))  # (M, B, C)
         unimodal = [
             task.supervised_loss(logits, batch.targets, batch.labeled & row)
             for logits, row in zip(single, present, strict=True)
@@ -133,7 +141,7 @@ class Robult(Method):
         # a sample that lacks a modality has no full prediction: its pseudo-label comes from the modalities it has (reading 9)
         mean = (single * present[..., None]).sum(0) / present.sum(0)[:, None].clamp(min=1)
         classes = task.contrastive_classes(batch.targets, batch.labeled, torch.where(full[:, None], full_logits, mean).detach())  # fmt: skip
-        pu = self.soft_pu(self.g0(h0), torch.stack([z[name] for name in self.names]), classes, batch.labeled, present)
+        pu = self.soft_pu(s, z, classes, batch.labeled, present)
         terms["labeled_contrastive"] = config.labeled_weight * pu.labeled
         terms["unlabeled_contrastive"] = config.unlabeled_weight * pu.unlabeled
         rebuilt, target = self.reconstruct(h, z)
@@ -154,22 +162,15 @@ class Robult(Method):
 
     def classifier_inputs(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The vectors c sees, by name, each `(B, d)`: one per modality given, and "full" when all are (ablation 1 of Table 3)."""
-        h = self.encode(inputs)
-        seen = {name: self.unimodal_input(name, latent, self.g0(latent)) for name, latent in h.items()}
-        if len(h) == len(self.names):
-            seen["full"] = self.fused_input(self.fuse(inputs, h))
+        found = self.latents(inputs)
+        seen = {name: self.unimodal_input(found[f"u/{name}"], found[f"z/{name}"]) for name in self.check_inputs(inputs)}
+        if "h0" in found:
+            seen["full"] = self.fused_input(found["h0"], found["s"])
         return seen
 
     def _late_fusion(self, logits: list[Tensor]) -> Tensor:
         """Scores `(B, C)` from the unimodal logits (reading 17)."""
-        stacked = torch.stack(logits)
-        if self.config.late_fusion == "logits":
-            return self.task.scores(stacked.mean(0))
-        scores = self.task.scores(stacked)
-        if self.config.late_fusion == "probabilities" or self.task.kind == "regression":
-            return scores.mean(0)
-        confidence = (scores - 1 / 2 if self.task.kind == "multilabel" else scores).abs().amax(-1, keepdim=True)
-        return (scores * confidence).sum(0) / confidence.sum(0).clamp(min=1e-12)
+        return self.task.late_fusion(self.task.scores(torch.stack(logits)), self.config.late_fusion)
 
     def predict(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Scores `(B, C)`: the fused branch when every modality is there, late fusion otherwise (readings 17, 18)."""

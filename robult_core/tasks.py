@@ -18,6 +18,8 @@ from scipy.stats import pearsonr
 from sklearn import metrics as sk
 from torch import Tensor
 
+LATE_FUSION = ("probabilities", "logits", "confidence")
+
 
 def round_half_away(values: Tensor) -> Tensor:
     """Round to the nearest integer, halves away from zero (reading 19); torch and numpy round halves to even."""
@@ -67,6 +69,19 @@ class Task:
     def scores(self, logits: Tensor) -> Tensor:
         """Raw outputs -> what late fusion averages, `(N, C)`."""
         return logits
+
+    def late_fusion(self, scores: Tensor, rule: str = "probabilities") -> Tensor:
+        """Scores `(N, C)` from those of M modalities `(M, N, C)` (reading 17): mean of "probabilities", of "logits", or "confidence"-weighted.
+
+        The mean of logits is the normalised geometric mean of probabilities. For regression every rule is the plain mean.
+        """
+        if rule == "probabilities" or self.kind == "regression":
+            return scores.mean(0)
+        if rule == "confidence":
+            weight = (scores - 1 / 2 if self.kind == "multilabel" else scores).abs().amax(-1, keepdim=True)
+            return (scores * weight).sum(0) / weight.sum(0).clamp(min=1e-12)
+        yes, no = (one.clamp(min=1e-12).log().mean(0).exp() for one in (scores, 1 - scores))
+        return yes / (yes + no if self.kind == "multilabel" else yes.sum(-1, keepdim=True))
 
     def decode(self, scores: Tensor) -> Tensor:
         """Scores -> predicted targets, in the shape of the targets."""

@@ -1,16 +1,13 @@
-"""Variants are named as the tables expect, differences are paired, and late fusion without the model equals late fusion with it."""
+"""Variants are named as the tables expect, and differences are paired."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from robult_core import ablations, plots, tables
-from robult_core.model import Robult, RobultConfig
+from robult_core.model import RobultConfig
 from robult_core.run import RunConfig
 from robult_core.store import Record, sha256, to_parquet
 from robult_core.tasks import Classification, Multilabel, Regression
@@ -86,25 +83,6 @@ def test_changes_pair_by_seed():
     assert table.loc[ablations.VIEWS[0], "difference"] == pytest.approx(-0.1)
     assert table.loc[ablations.VIEWS[0], "half"] == pytest.approx(0, abs=1e-9)  # seeds differ, their differences do not
     assert list(table.loc[list(ablations.VIEWS[:2]), "verdict"]) == ["worse", "undecided"]
-
-
-@pytest.mark.parametrize("kind", TASKS)
-@pytest.mark.parametrize("rule", ["probabilities", *ablations.LATE_FUSION])
-def test_late_fusion_equals_the_model(kind, rule):
-    torch.manual_seed(0)
-    model = Robult(TASKS[kind], {"a": 3, "b": 5, "c": 2}, RobultConfig(width=8, late_fusion=rule)).eval()
-    inputs = {"a": torch.randn(7, 3), "b": torch.randn(7, 5), "c": torch.randn(7, 2)}
-    with torch.no_grad():
-        single = np.stack([model.predict({name: x}).numpy() for name, x in inputs.items()])
-        expected = model.predict_variants(inputs)["late_fusion"].numpy()
-    np.testing.assert_allclose(ablations.late_fusion(single, rule, kind), expected, atol=1e-5)
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(0, 10_000), st.sampled_from(["probabilities", *ablations.LATE_FUSION]))
-def test_late_fusion_of_equal_opinions_keeps_them(seed, rule):
-    one = np.random.default_rng(seed).dirichlet(np.ones(4), size=3)
-    np.testing.assert_allclose(ablations.late_fusion(np.stack([one, one]), rule, "classification"), one, atol=1e-9)
 
 
 def test_stored_scores_keep_the_rows_that_have_every_pattern(tmp_path):

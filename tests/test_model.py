@@ -68,6 +68,7 @@ DEFAULT = {
     [
         ({}, {}),
         ({"full_input": "s"}, {"supervised_full": {"f0", "g0", "c"}}),
+        ({"bottleneck": 2}, {}),
         ({"combine": "concat"}, {"supervised_unimodal": {"f", "g", "g0", "join", "c"}}),
         ({"fusion": "latents"}, {"supervised_full": {"f", "f0", "c"}}),
         ({"reconstruction_updates": "f"}, {"reconstruction": {"f", "g", "r"}}),
@@ -92,8 +93,8 @@ def test_gradient_routes(task, options, changed):
 def test_every_modality_has_its_route():
     """g_i and r_i of one modality hear nothing of another's reconstruction; each f_i hears L_PU."""
     model, batch = make_model().eval(), make_batch()
-    h = model.encode(batch.inputs)
-    rebuilt, target = model.reconstruct(h, {name: model.g0(latent) for name, latent in h.items()})
+    h = torch.stack(list(model.encode(batch.inputs).values()))
+    rebuilt, target = model.reconstruct(h, model.g0(h))
     loss = latent_reconstruction_loss(rebuilt[:1], target[:1])
     for index in range(3):
         reached = torch.autograd.grad(loss, [model.g[index].weight, model.r[index].weight], retain_graph=True, allow_unused=True)  # fmt: skip
@@ -257,6 +258,16 @@ def test_late_fusion_of_equal_scores_is_that_score(task, late_fusion):
     assert torch.isfinite(model._late_fusion([logits, 0 * logits])).all()
 
 
+def test_a_bottleneck_loses_what_does_not_fit():
+    """Through 2 hidden units z and u have rank 2; through full-width linear maps rank 8, so that h could be solved for."""
+    h = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
+    for bottleneck, rank in ((2, 2), (None, 8)):
+        model = make_model(bottleneck=bottleneck)
+        for part in (model.g0, *model.g):
+            z = part(h).detach()
+            assert torch.linalg.matrix_rank(z - z.mean(0), atol=1e-4) == rank
+
+
 def test_confident_modality_counts_more():
     sure, unsure = torch.tensor([[9.0, 0, 0]]), torch.tensor([[0, 0.5, 0]])
     assert make_model(late_fusion="confidence")._late_fusion([sure, unsure])[0, 0] > make_model()._late_fusion([sure, unsure])[0, 0]  # fmt: skip
@@ -269,6 +280,7 @@ def test_confident_modality_counts_more():
         ({"full_input": "z"}, "full_input is 'z'"),
         ({"weighting": "gauss"}, "weighting is 'gauss'"),
         ({"width": 0}, "width is 0"),
+        ({"bottleneck": 0}, "bottleneck is 0"),
         ({"temperature": -1.0}, "temperature is -1.0"),
         ({"bandwidth": 0.0}, "bandwidth is 0.0"),
     ],

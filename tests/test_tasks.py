@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robult_core.tasks import Classification, Multilabel, Regression, round_half_away
+from robult_core.tasks import LATE_FUSION, Classification, Multilabel, Regression, round_half_away
 
 FIXTURE = json.loads((Path(__file__).parent / "fixtures/metrics.json").read_text())
 TASKS = {"classification": Classification(3), "regression": Regression(), "multilabel": Multilabel(3)}
@@ -153,3 +153,25 @@ def test_one_label_is_no_multilabel_task():
 
 def test_only_mae_is_better_when_lower():
     assert [name for name in Regression.metric_names if not Regression().higher_is_better(name)] == ["mae"]
+
+
+# Late fusion (reading 17) ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", TASKS)
+@given(seed=st.integers(0, 10_000))
+def test_late_fusion_from_scores_equals_that_from_logits(kind, seed):
+    """Three slow references on the logits: mean of scores, scores of the mean logit, scores weighted by their largest certainty."""
+    task = TASKS[kind]
+    logits = torch.randn(3, 4, task.n_outputs, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    scores = task.scores(logits)
+    sure = [(one - 0.5 if kind == "multilabel" else one).abs().max(dim=-1).values[:, None] for one in scores]
+    weighted = sum(weight * one for weight, one in zip(sure, scores, strict=True)) / sum(sure)
+    expected = {
+        "probabilities": sum(scores) / 3,
+        "logits": task.scores(sum(logits) / 3),
+        "confidence": sum(scores) / 3 if kind == "regression" else weighted,
+    }
+    assert set(expected) == set(LATE_FUSION)
+    for rule, value in expected.items():
+        torch.testing.assert_close(task.late_fusion(scores, rule), value)
