@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -18,6 +19,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from robult_core.datasets.container import MultimodalData
+from robult_core.tables import COLUMNS as METHOD_NAMES
 
 PALETTE = {
     "black": "#000000",
@@ -45,15 +47,6 @@ METHOD_COLORS = {
 }
 METHOD_MARKERS = dict(zip(METHOD_COLORS, MARKERS, strict=True))
 METHOD_LINES = dict(zip(METHOD_COLORS, LINESTYLES, strict=True))
-METHOD_NAMES = {
-    "robult": "Robult",
-    "unimodal": "Unimodal",
-    "gmc": "GMC",
-    "action_mae": "ActionMAE",
-    "prompt_trans": "Prompt-Trans",
-    "linear": "logistic / ridge",
-    "self_training": "self-training",
-}
 
 
 def use_style() -> None:
@@ -80,6 +73,36 @@ def use_style() -> None:
 def mark_smoke(figure: Figure) -> None:
     """Stamp a figure of the smoke profile, whose numbers mean nothing."""
     figure.text(0.5, 0.5, "smoke", fontsize=48, color="#999999", alpha=0.25, rotation=25, ha="center", va="center")
+
+
+def _panels(names: Iterable[str], columns: int, width: float, height: float, extra: float, **options: Any) -> tuple:
+    """A figure and its axes by name, `columns` to a line of `width` x `height` inches each, `extra` inches above; the rest is blank."""
+    names = list(names)
+    lines = -(-len(names) // columns)
+    size = (width * columns, extra + height * lines)
+    figure, axes = plt.subplots(lines, columns, figsize=size, squeeze=False, **options)
+    for ax in axes.flat[len(names) :]:
+        ax.axis("off")
+    return figure, dict(zip(names, axes.flat, strict=False))
+
+
+def _legend(figure: Figure, columns: int, place: str = "upper") -> None:
+    """One legend for all panels, outside of them; each label once."""
+    found = [zip(*ax.get_legend_handles_labels(), strict=True) for ax in figure.axes]
+    shown = {label: handle for pairs in found for handle, label in pairs}
+    figure.legend(shown.values(), shown.keys(), loc=f"outside {place} center", ncols=columns)
+
+
+def _beside(ax: plt.Axes, frame: pd.DataFrame, y: list, value: str, names: list, groups: list) -> Iterator[tuple]:
+    """Markers with intervals (`half`) for the lines `names` of column y[0], those of the `groups` of column y[1] side by side."""
+    for k, one in enumerate(groups):
+        part = frame[frame[y[1]] == one].set_index(y[0]).reindex(names)
+        place = np.arange(len(names)) + (k - (len(groups) - 1) / 2) * 0.72 / len(groups)
+        look = {"color": CYCLE[k % 7], "marker": MARKERS[k % 7], "linestyle": "none", "markersize": 5}
+        ax.errorbar(part[value], place, xerr=part["half"].fillna(0), label=one, elinewidth=1, capsize=2, **look)
+        yield part, place, look
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
 
 
 # Notebook 01: the partial information decomposition -------------------------------------------------------------------
@@ -114,12 +137,8 @@ def pid_diagram() -> Figure:
         ax.text(x, y, text, ha="center", va="center", bbox=box)
     for x, y, tip, text in ((-4.6, 3.0, (-2.4, 1.3), "$I(X^1;Y)$"), (4.6, 3.0, (2.4, 1.3), "$I(X^2;Y)$")):
         ax.annotate(text, tip, (x, y), ha="center", va="center", arrowprops={"arrowstyle": "->"})
-    ax.text(
-        0,
-        -2.95,
-        "$I(X^1, X^2; Y) = \\mathcal{R} + \\mathcal{U}(X^1;Y) + \\mathcal{U}(X^2;Y) + \\mathcal{S}$",
-        ha="center",
-    )
+    whole = "$I(X^1, X^2; Y) = \\mathcal{R} + \\mathcal{U}(X^1;Y) + \\mathcal{U}(X^2;Y) + \\mathcal{S}$"
+    ax.text(0, -2.95, whole, ha="center")
     ax.set(xlim=(-5.6, 5.6), ylim=(-3.3, 3.4), aspect="equal")
     ax.axis("off")
     return figure
@@ -168,27 +187,15 @@ def pid_ceilings(frame: pd.DataFrame) -> Figure:
 
 
 def curves(frame: pd.DataFrame, x: str, y: str, group: str, panel: str, truth: str | None = None) -> Figure:
-    """One panel per value of `panel`, one line per `group`: mean over the rows of equal `x`, bars from the least to the largest.
+    """`curve_panels` of raw rows on one y axis: mean over the rows of equal `x`, bars from the least to the largest.
 
-    `truth` names a column whose (constant) value per panel is drawn as a dashed line.
+    `truth` names a column whose (constant) value per panel is drawn as a dotted line.
     """
-    panels = list(frame[panel].unique())
-    figure, axes = plt.subplots(1, len(panels), figsize=(1.2 + 2.4 * len(panels), 3.4), sharey=True, squeeze=False)
-    for ax, name in zip(axes[0], panels, strict=True):
-        part = frame[frame[panel] == name]
-        for index, (label, line) in enumerate(part.groupby(group, sort=False)):
-            spread = line.groupby(x)[y].agg(["mean", "min", "max"])
-            reach = [spread["mean"] - spread["min"], spread["max"] - spread["mean"]]
-            look = {"color": CYCLE[index], "marker": MARKERS[index], "linestyle": LINESTYLES[index]}
-            ax.errorbar(spread.index, spread["mean"], yerr=reach, label=label, capsize=3, markersize=5, **look)
-        if truth:
-            ax.axhline(part[truth].iloc[0], color="black", linestyle=":", marker="", label=truth)
-        ax.set(title=name, xscale="log", xlabel=x)
-        ax.set_xticks(ticks := sorted(part[x].unique()), [f"{tick:g}" for tick in ticks], rotation=45)
-        ax.minorticks_off()
-    axes[0, 0].set_ylabel(y)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
-    return figure
+    spread = frame.groupby([panel, group, x], sort=False)[y].agg(mean="mean", low="min", high="max").reset_index()
+    return curve_panels(
+        spread.merge(frame[[panel, truth]].drop_duplicates()) if truth else spread, x, group, panel,
+        frame[panel].nunique(), y, log=True, bars=True, truth=truth, sharey=True,
+    )  # fmt: skip
 
 
 # Notebooks 04 and 05: comparison of the methods -----------------------------------------------------------------------
@@ -201,16 +208,11 @@ def method_comparison(cells: pd.DataFrame) -> Figure:
     """
     first = cells.groupby("data_set", sort=False)["metric"].transform("first")
     frame = cells[cells["metric"] == first]
-    names = list(frame["data_set"].unique())
-    rows = -(-len(names) // 2)
-    figure, axes = plt.subplots(rows, 2, figsize=(10.0, 0.6 + 2.5 * rows), squeeze=False)
-    for ax, name in zip(axes.flat, names, strict=False):
+    figure, axes = _panels(frame["data_set"].unique(), 2, 5.0, 2.5, 0.6)
+    for name, ax in axes.items():
         _dots(ax, frame[frame["data_set"] == name])
         ax.set_title(name)
-    for ax in axes.flat[len(names) :]:
-        ax.axis("off")
-    shown = {label: handle for ax in axes.flat for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=len(shown))
+    _legend(figure, frame["method"].nunique())
     return figure
 
 
@@ -264,25 +266,19 @@ ROLE_MARKERS = {"s": "*", "z": "o", "u": "^"}
 PAIR_LOOKS = {True: ("true pairs", PALETTE["blue"], "-"), False: ("false pairs", PALETTE["vermillion"], "--")}
 
 
-def draw_map(ax: plt.Axes, frame: pd.DataFrame, colouring: str, size: float = 22) -> None:
+def draw_map(ax: plt.Axes, frame: pd.DataFrame, colouring: str) -> None:
     """One map of `latents.map_frame`; "class": the digit of the class as marker; "modality": colour, and the role as marker."""
-    by = ["label"] if colouring == "class" else ["modality", "role"]
-    order = {
-        name: index
-        for index, name in enumerate(
-            frame[by[0]].unique() if by == ["modality", "role"] else sorted(frame["label"].unique())
-        )
-    }
-    for group, part in frame.groupby(by, sort=False):
-        color = CYCLE[order[group[0]] % len(CYCLE)]
-        marker, name = (
-            (f"${group[0]}$", str(group[0]))
-            if colouring == "class"
-            else (ROLE_MARKERS[group[1]], " ".join(reversed(group)))
-        )
-        if colouring != "class" and group[1] == "s":
+    by_class = colouring == "class"
+    first = "label" if by_class else "modality"
+    order = list(np.sort(frame[first].unique())) if by_class else list(frame[first].unique())
+    for group, part in frame.groupby([first] if by_class else [first, "role"], sort=False):
+        color = CYCLE[order.index(group[0]) % len(CYCLE)]
+        marker, name = f"${group[0]}$", str(group[0])
+        if not by_class:
+            marker, name = ROLE_MARKERS[group[1]], f"{group[1]} {group[0]}"
+        if name.startswith("s ") and not by_class:
             color, name = "black", "s"
-        ax.scatter(part["x"], part["y"], s=size, c=color, marker=marker, linewidths=0.2, alpha=0.8, label=name)
+        ax.scatter(part["x"], part["y"], s=22, c=color, marker=marker, linewidths=0.2, alpha=0.8, label=name)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(True)
 
@@ -311,24 +307,12 @@ def dots(frame: pd.DataFrame, row: str, column: str, panel: str, group: str, lab
     figure, axes = plt.subplots(
         len(rows), len(panels), figsize=(1.2 + 2.0 * len(panels), height), squeeze=False, sharey=True, sharex="col"
     )
-    for i, name in enumerate(rows):
-        for j, measure in enumerate(panels):
-            ax, cell = axes[i, j], frame[(frame[row] == name) & (frame[panel] == measure)]
-            for k, one in enumerate(groups):
-                part = cell[cell[group] == one].set_index(column).reindex(values)
-                y = np.arange(len(values)) + (k - (len(groups) - 1) / 2) * 0.7 / len(groups)
-                look = {"color": CYCLE[k], "marker": MARKERS[k], "linestyle": "none", "markersize": 5, "capsize": 2}
-                ax.errorbar(part["mean"], y, xerr=part["half"], label=one, elinewidth=1, **look)
-            ax.set_yticks(range(len(values)), values)
-            ax.set(
-                ylim=(len(values) - 0.5, -0.5),
-                title=measure if i == 0 else "",
-                xlabel=label if i == len(rows) - 1 else "",
-            )
-        axes[i, 0].set_ylabel(name)
+    for (i, name), (j, measure) in itertools.product(enumerate(rows), enumerate(panels)):
+        ax, cell = axes[i, j], frame[(frame[row] == name) & (frame[panel] == measure)]
+        list(_beside(ax, cell, [column, group], "mean", values, groups))
+        ax.set(title="" if i else measure, xlabel=label if i == len(rows) - 1 else "", ylabel="" if j else name)
     wide = 0.1 * sum(len(one) + 7 for one in groups) > figure.get_figwidth()
-    columns = 2 if wide else len(groups)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=columns)
+    _legend(figure, 2 if wide else len(groups))
     return figure
 
 
@@ -349,12 +333,11 @@ def weight_matrices(
     panels: Mapping[str, np.ndarray], pairs: np.ndarray, true: np.ndarray, order: np.ndarray, columns: int
 ) -> Figure:
     """A grid of weight matrices of one batch, title -> `(B, B)`; pairs and true `(B, B)` bool, order: the samples sorted by class."""
-    rows = -(-len(panels) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(2.9 * columns + 0.8, 2.9 * rows + 0.3), squeeze=False)
-    for ax, (title, weights) in zip(axes.flat, panels.items(), strict=True):
-        image = draw_weights(ax, weights, pairs, true, order)
+    figure, axes = _panels(panels, columns, 2.9 + 0.8 / columns, 2.9, 0.3)
+    for title, ax in axes.items():
+        image = draw_weights(ax, panels[title], pairs, true, order)
         ax.set_title(title)
-    figure.colorbar(image, ax=axes, label="weight", shrink=0.7)
+    figure.colorbar(image, ax=[*axes.values()], label="weight", shrink=0.7)
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", markerscale=6)
     return figure
 
@@ -362,18 +345,9 @@ def weight_matrices(
 def draw_histogram(ax: plt.Axes, weights: np.ndarray, true: np.ndarray) -> None:
     """Density of the weights of true and of false pairs, outlines of two line styles."""
     for kind, (name, color, line) in PAIR_LOOKS.items():
-        part = weights[true == kind]
-        if len(part):
-            ax.hist(
-                part,
-                bins=np.linspace(0, 1, 21),
-                density=True,
-                histtype="step",
-                color=color,
-                linestyle=line,
-                linewidth=1.8,
-                label=name,
-            )
+        look = {"histtype": "step", "color": color, "linestyle": line, "linewidth": 1.8, "label": name}
+        if (true == kind).any():
+            ax.hist(weights[true == kind], bins=np.linspace(0, 1, 21), density=True, **look)
     ax.set(xlabel="weight", ylabel="density", xlim=(0, 1))
 
 
@@ -388,41 +362,7 @@ def weight_histograms(frame: pd.DataFrame, weight: str) -> Figure:
         draw_histogram(axes[i, j], part[weight].to_numpy(), part["true"].to_numpy())
         axes[i, j].set_title(f"{name}, step {step}\n{1 - part['true'].mean():.0%} false", fontsize=9)
         axes[i, j].label_outer()
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
-    return figure
-
-
-def lines(frame: pd.DataFrame, x: str, group: str, panel: str, row: str) -> Figure:
-    """Panels `row` x `panel`: mean over `x` with the interval as a band, one line per `group` (columns mean, half)."""
-    rows, panels = list(frame[row].unique()), list(frame[panel].unique())
-    figure, axes = plt.subplots(
-        len(rows), len(panels), figsize=(3.4 * len(panels), 0.9 + 2.4 * len(rows)), squeeze=False, sharex=True
-    )
-    looks = dict(zip(frame[group].unique(), itertools.product(LINESTYLES, CYCLE[:4]), strict=False))
-    for (i, name), (j, measure) in itertools.product(enumerate(rows), enumerate(panels)):
-        ax, cell = axes[i, j], frame[(frame[row] == name) & (frame[panel] == measure)]
-        for one, part in cell.groupby(group, sort=False):
-            index = list(looks).index(one)
-            ax.plot(
-                part[x],
-                part["mean"],
-                color=CYCLE[index % 7],
-                marker=MARKERS[index % 7],
-                linestyle=LINESTYLES[index % 7],
-                markersize=4,
-                label=one,
-            )
-            ax.fill_between(
-                part[x],
-                part["mean"] - part["half"],
-                part["mean"] + part["half"],
-                color=CYCLE[index % 7],
-                alpha=0.15,
-                linewidth=0,
-            )
-        ax.set(title=f"{name}: {measure}", xlabel=x if i == len(rows) - 1 else "")
-    shown = {label: handle for ax in axes.flat for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=3)
+    _legend(figure, 2)
     return figure
 
 
@@ -560,10 +500,8 @@ def scenarios(labeled: np.ndarray, present: np.ndarray, names: tuple[str, ...]) 
 
 def label_shares(frame: pd.DataFrame) -> Figure:
     """Training rows per class (pale) and those whose label a run sees (hatched, with their number); columns data_set, class, rows, labelled."""
-    names = list(frame["data_set"].unique())
-    lines = -(-len(names) // 2)
-    figure, axes = plt.subplots(lines, 2, figsize=(10.0, 0.4 + 2.1 * lines), squeeze=False)
-    for ax, name in zip(axes.flat, names, strict=False):
+    figure, axes = _panels(frame["data_set"].unique(), 2, 5.0, 2.1, 0.4)
+    for name, ax in axes.items():
         part = frame[frame["data_set"] == name]
         x = np.arange(len(part))
         ax.bar(x, part["rows"], color="#cccccc", label="training rows")
@@ -572,9 +510,7 @@ def label_shares(frame: pd.DataFrame) -> Figure:
             ax.annotate(f"{count}", (place, count), (0, 2), textcoords="offset points", ha="center", fontsize=8)
         ax.set_xticks(x, part["class"], fontsize=8 if len(part) < 20 else 6)
         ax.set(title=f"{name}: {part['labelled'].sum()} of {part['rows'].sum()}", ylabel="rows")
-    for ax in axes.flat[len(names) :]:
-        ax.axis("off")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    _legend(figure, 2, "lower")
     return figure
 
 
@@ -589,32 +525,45 @@ def sample_wall(data: MultimodalData, rows: np.ndarray, present: np.ndarray, tit
 
 
 def curve_panels(
-    frame: pd.DataFrame, x: str, group: str, panel: str, columns: int = 3, label: str = "", log: bool = False
-) -> Figure:
-    """A panel per value of `panel`, `columns` to a line: mean over `x` with its interval as a band, one line per `group` (columns mean, half).
+    frame: pd.DataFrame, x: str, group: str, panel: str, columns: int = 3, label: str = "", log: bool = False,
+    bars: bool = False, truth: str | None = None, **options: Any,
+) -> Figure:  # fmt: skip
+    """A panel per value of `panel`, `columns` to a line: mean over `x` with its interval, one line per `group` (columns mean, low, high).
 
-    A group named like a method gets that method's look.
+    The interval is a band, or with `bars` a bar, side by side at equal x, which is for few values of x. A group named like a method gets that
+    method's look. truth: a column whose value in each panel is drawn as a dotted line; options: for the axes (`sharey`).
     """
-    names, groups = list(frame[panel].unique()), list(frame[group].unique())
-    rows = -(-len(names) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(3.3 * columns, 1.0 + 2.3 * rows), squeeze=False)
-    for ax, name in zip(axes.flat, names, strict=False):
-        for index, one in enumerate(groups):
-            part = frame[(frame[panel] == name) & (frame[group] == one)]
-            looks = (METHOD_COLORS, CYCLE), (METHOD_MARKERS, MARKERS), (METHOD_LINES, LINESTYLES)
-            color, marker, line = (known.get(one, others[index % 7]) for known, others in looks)
-            style = {"color": color, "marker": marker, "linestyle": line, "markersize": 5}
-            ax.plot(part[x], part["mean"], label=METHOD_NAMES.get(one, one), markevery=max(1, len(part) // 8), **style)
-            low, high = part["mean"] - part["half"], part["mean"] + part["half"]
-            ax.fill_between(part[x], low, high, color=color, alpha=0.15, linewidth=0)
+    groups = [name for name in METHOD_COLORS if name in set(frame[group])] or list(frame[group].unique())
+    figure, axes = _panels(frame[panel].unique(), columns, 3.3, 2.5, 0.8, **options)
+    for (name, ax), (k, one) in itertools.product(axes.items(), enumerate(groups)):
+        part = frame[(frame[panel] == name) & (frame[group] == one)].sort_values(x)
+        looks = (METHOD_COLORS, CYCLE), (METHOD_MARKERS, MARKERS), (METHOD_LINES, LINESTYLES)
+        color, marker, line = (known.get(one, others[k % 7]) for known, others in looks)
+        look = {"color": color, "marker": marker, "linestyle": line, "label": METHOD_NAMES.get(one, one), "markersize": 5}  # fmt: skip
+        if bars:
+            shift = (k - (len(groups) - 1) / 2) * 0.012
+            place = part[x] * 2**shift if log else part[x] + shift * np.ptp(frame[x])
+            reach = [(part["mean"] - part["low"]).fillna(0), (part["high"] - part["mean"]).fillna(0)]
+            ax.errorbar(place, part["mean"], yerr=reach, elinewidth=1, **look)
+        else:
+            ax.plot(part[x], part["mean"], markevery=max(1, len(part) // 8), **look)
+            ax.fill_between(part[x], part["low"], part["high"], color=color, alpha=0.15, linewidth=0)
+    for name, ax in axes.items():
+        cell = frame[frame[panel] == name]
+        if truth:
+            ax.axhline(cell[truth].iloc[0], color="black", linestyle=":", marker="", label=truth)
         ax.set(title=name, xlabel=x, xscale="log" if log else "linear")
-        if not log:
+        if bars:
+            ax.set_xticks(ticks := sorted(cell[x].unique()), [f"{tick:g}" for tick in ticks])
+            ax.minorticks_off()
+        elif not log:
             ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, nbins=6))
-    for ax in axes.flat[len(names) :]:
-        ax.axis("off")
-    for ax in axes[:, 0]:
-        ax.set_ylabel(label)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=min(columns, len(groups)))
+        if set(groups) <= set(METHOD_COLORS):  # an interval of few seeds may leave the range of the metric
+            (low, high), means = ax.get_ylim(), cell["mean"]
+            ax.set_ylim(max(low, min(0, means.min() - 0.1)), min(high, max(1, means.max() + 0.1)))
+        if ax.get_subplotspec().is_first_col():
+            ax.set_ylabel(label)
+    _legend(figure, min(columns + 1, len(groups) + bool(truth)))
     return figure
 
 
@@ -627,24 +576,9 @@ def draw_changes(ax: plt.Axes, frame: pd.DataFrame, y: str, group: str, section:
     A line is drawn where the value of `section` changes; a hollow marker: the interval contains 0, or there is none.
     """
     names, groups = list(frame[y].unique()), list(frame[group].unique())
-    for k, one in enumerate(groups):
-        part = frame[frame[group] == one].set_index(y).reindex(names)
-        place = np.arange(len(names)) + (k - (len(groups) - 1) / 2) * 0.75 / len(groups)
-        look = {"color": CYCLE[k % 7], "marker": MARKERS[k % 7], "linestyle": "none"}
-        ax.errorbar(
-            part["difference"],
-            place,
-            xerr=part["half"].fillna(0),
-            elinewidth=1,
-            capsize=2,
-            markersize=5,
-            label=one,
-            **look,
-        )
-        open_ones = ~(part["difference"].abs() > part["half"])
-        ax.plot(
-            part["difference"][open_ones], place[open_ones], markersize=5, markerfacecolor="white", zorder=3, **look
-        )
+    for part, place, look in _beside(ax, frame, [y, group], "difference", names, groups):
+        hollow = ~(part["difference"].abs() > part["half"])
+        ax.plot(part["difference"][hollow], place[hollow], markerfacecolor="white", zorder=3, **look)
     if section:
         order = frame.drop_duplicates(y).set_index(y)[section]
         for edge in np.flatnonzero((order != order.shift()).to_numpy())[1:]:
@@ -652,77 +586,30 @@ def draw_changes(ax: plt.Axes, frame: pd.DataFrame, y: str, group: str, section:
     ax.axvline(0, color="black", linewidth=0.8, marker="", linestyle="-", zorder=0)
     ax.grid(axis="x", color="#e5e5e5", linewidth=0.6, linestyle="-")
     ax.set_axisbelow(True)
-    ax.set_yticks(range(len(names)), names)
     ax.locator_params(axis="x", nbins=5)
-    ax.set(ylim=(len(names) - 0.5, -0.5), xlabel="change, above 0 is better")
+    ax.set_xlabel("change, above 0 is better")
 
 
-def changes_panels(
-    frame: pd.DataFrame, y: str, panel: str, group: str, section: str | None = None, columns: int = 3
-) -> Figure:
+def changes_panels(frame: pd.DataFrame, y: str, panel: str, group: str, section: str | None = None) -> Figure:
     """A panel per value of `panel`, each drawn by `draw_changes`; panels that share their lines share the labels."""
-    panels = list(frame[panel].unique())
-    alike = frame.groupby(panel)[y].unique().map(tuple).nunique() == 1
-    columns = min(columns, len(panels))
-    rows, lines_ = -(-len(panels) // columns), frame.groupby(panel)[y].nunique().max()
-    height = rows * (0.9 + lines_ * max(0.24, 0.13 * frame[group].nunique())) + 0.5
-    figure, axes = plt.subplots(rows, columns, figsize=(1.4 + 3.0 * columns, height), squeeze=False, sharey=alike)
-    for ax, name in zip(axes.flat, panels, strict=False):
+    known = frame.groupby(panel)[y].unique().map(tuple)
+    columns, groups = min(3, len(known)), frame[group].nunique()
+    height = 0.9 + known.map(len).max() * max(0.24, 0.13 * groups)
+    names, alike = frame[panel].unique(), known.nunique() == 1
+    figure, axes = _panels(names, columns, 3.0 + 1.4 / columns, height, 0.5, sharey=alike)
+    for name, ax in axes.items():
         draw_changes(ax, frame[frame[panel] == name], y, group, section)
         ax.set_title(name)
-    for ax in axes.flat[len(panels) :]:
-        ax.axis("off")
-    if frame[group].nunique() > 1:
-        handles = {label: one for ax in axes.flat for one, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-        figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 * columns)
-    return figure
-
-
-def _method_line(ax: plt.Axes, part: pd.DataFrame, x: pd.Series, name: str) -> None:
-    look = {"color": METHOD_COLORS[name], "marker": METHOD_MARKERS[name], "linestyle": METHOD_LINES[name]}
-    ax.errorbar(
-        x, part["mean"], yerr=part["half"].fillna(0), label=METHOD_NAMES[name], markersize=5, elinewidth=1, **look
-    )
-
-
-def method_sweep(frame: pd.DataFrame, x: str, row: str, column: str, label: str, log: bool = False) -> Figure:
-    """Mean and interval over `x`, one line per method, side by side at equal x; a panel per `row` and `column` (columns mean, half)."""
-    rows, columns = list(frame[row].unique()), list(frame[column].unique())
-    figure, axes = plt.subplots(
-        len(rows), len(columns), figsize=(1.0 + 3.9 * len(columns), 0.7 + 2.7 * len(rows)), squeeze=False
-    )
-    for (i, one), (j, two) in itertools.product(enumerate(rows), enumerate(columns)):
-        ax, cell = axes[i, j], frame[(frame[row] == one) & (frame[column] == two)]
-        step = (cell[x].max() - cell[x].min()) / 250
-        for k, (name, part) in enumerate((name, cell[cell["method"] == name]) for name in METHOD_COLORS):
-            if len(part):
-                part = part.sort_values(x)
-                _method_line(ax, part, part[x] * 1.025 ** (k - 2) if log else part[x] + (k - 2) * step, name)
-        if log:
-            ax.set_xscale("log")
-            ax.minorticks_off()
-        ax.set_xticks(ticks := sorted(cell[x].unique()), [f"{tick:g}" for tick in ticks])
-        low, high = ax.get_ylim()  # an interval of few seeds may leave the range of the metric
-        ax.set_ylim(max(low, min(0, cell["mean"].min() - 0.1)), min(high, max(1, cell["mean"].max() + 0.1)))
-        ax.set(
-            title=f"{one}: {two}",
-            xlabel=label if i == len(rows) - 1 else "",
-            ylabel=cell["metric"].iloc[0] if j == 0 else "",
-        )
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=min(6, 3 * len(columns)))
+    if groups > 1:
+        _legend(figure, 2 * columns)
     return figure
 
 
 def pattern_matrix(frame: pd.DataFrame, names: tuple[str, ...]) -> Figure:
     """Every pattern as a column, sorted by the mean over methods: the methods' means above, the modalities present (dark) below."""
     order = frame.groupby("pattern")["mean"].mean().sort_values().index
-    figure, (top, bottom) = plt.subplots(
-        2,
-        1,
-        figsize=(max(8.0, 1.6 + 0.13 * len(order)), 3.6 + 0.22 * len(names)),
-        height_ratios=(3.4, 0.25 * len(names)),
-        sharex=True,
-    )
+    size = (max(8.0, 1.6 + 0.13 * len(order)), 3.6 + 0.22 * len(names))
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=size, height_ratios=(3.4, 0.25 * len(names)), sharex=True)
     for name in (name for name in METHOD_COLORS if name in set(frame["method"])):
         part = frame[frame["method"] == name].set_index("pattern").reindex(order)
         look = {"color": METHOD_COLORS[name], "marker": METHOD_MARKERS[name], "linestyle": "none"}
@@ -738,5 +625,5 @@ def pattern_matrix(frame: pd.DataFrame, names: tuple[str, ...]) -> Figure:
     top.set(ylabel=frame["metric"].iloc[0])
     top.tick_params(axis="x", which="both", length=0)
     top.grid(axis="y", color="#e5e5e5", linewidth=0.6, linestyle="-")
-    figure.legend(*top.get_legend_handles_labels(), loc="outside upper center", ncols=6)
+    _legend(figure, 6)
     return figure

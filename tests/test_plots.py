@@ -62,8 +62,9 @@ def test_sample_wall_shows_each_sample_with_its_title():
 
 
 def test_curve_panels_draw_means_and_give_methods_their_look():
-    rows = [(name, method, x, x + len(method), 0.5) for name in "abc" for method in ("robult", "unimodal") for x in (1, 2)]  # fmt: skip
-    frame = pd.DataFrame(rows, columns=["panel", "method", "x", "mean", "half"])
+    rows = [(name, method, x, x + len(method)) for name in "abc" for method in ("robult", "unimodal") for x in (1, 2)]
+    frame = pd.DataFrame(rows, columns=["panel", "method", "x", "mean"])
+    frame = frame.assign(low=frame["mean"] - 0.5, high=frame["mean"] + 1)
     figure = plots.curve_panels(frame, "x", "method", "panel", columns=2, label="accuracy")
     assert [ax.get_title() for ax in figure.axes[:3]] == ["a", "b", "c"]
     assert not figure.axes[3].axison
@@ -71,6 +72,21 @@ def test_curve_panels_draw_means_and_give_methods_their_look():
     assert first.get_ydata().tolist() == [7, 8]
     assert first.get_color() == plots.METHOD_COLORS["robult"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Robult", "Unimodal"]
+    bars = plots.curve_panels(frame, "x", "method", "panel", bars=True).axes[0].collections
+    assert np.allclose([np.ptp(segment[:, 1]) for bar in bars for segment in bar.get_segments()], 1.5)
+    assert np.allclose([np.mean(bar.get_segments()[1][:, 1]) for bar in bars], [8.25, 10.25])  # not symmetric
+
+
+def test_curves_reach_from_least_to_largest_and_show_the_truth():
+    rows = [(part, "plug-in", x, x + seed, 1.5) for part in "ab" for x in (1, 10) for seed in (0, 1, 2)]
+    frame = pd.DataFrame(rows, columns=["part", "method", "n", "bits", "exact"])
+    figure = plots.curves(frame, "n", "bits", "method", "part", truth="exact")
+    first = figure.axes[0]
+    assert first.lines[0].get_ydata().tolist() == [2, 11]
+    assert first.lines[-1].get_ydata() == [1.5, 1.5]
+    assert [np.ptp(segment[:, 1]) for segment in first.collections[0].get_segments()] == [2, 2]
+    assert first.get_ylim() == figure.axes[1].get_ylim()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["exact", "plug-in"]
 
 
 def test_a_picture_on_disk_is_drawn_and_sensors_that_are_no_part_of_it_are_named(tmp_path):
