@@ -111,7 +111,9 @@ def probe_bits(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, te
     """
     share = np.unique(test_labels, return_counts=True)[1] / len(test_labels)
     model, scale = _fit(train, train_labels)
-    log_p = model.predict_log_proba(test / scale)[np.arange(len(test)), np.searchsorted(model.classes_, test_labels)]
+    with np.errstate(divide="ignore"):  # a probability of 0 is no bits, not an accident
+        log_p = model.predict_log_proba(test / scale)
+    log_p = log_p[np.arange(len(test)), np.searchsorted(model.classes_, test_labels)]
     return max(0.0, float(log_p.mean() / np.log(2) - (share * np.log2(share)).sum()))
 
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -310,7 +311,7 @@ def _alt(path: Path) -> str:
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder by its relative path, but for the manifest, drafts, and the store's bookkeeping."""
+    """SHA-256 of every file below a folder by its relative path, but for the manifest, drafts, caches, and the store's bookkeeping."""
     skip = {"manifest.json", "index.html", "README.md"}
     found = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in skip)
     names = ((path.relative_to(folder), path) for path in found)
@@ -319,10 +320,18 @@ def hash_files(folder: Path) -> dict[str, str]:
         for name, path in names
         if not any(part.startswith(".") for part in name.parts)
         and name.parts[:2] not in {("store", "locks"), ("store", "tmp")}
+        and name.parts[0] != "cache"
     }
 
 
 def _sha256(path: Path) -> str:
+    status = path.stat()
+    return _digest(path, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _digest(path: Path, modified: int, size: int) -> str:
+    """Hashed once while it stays as it is: the index is written after every notebook, over all records."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

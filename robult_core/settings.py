@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import difflib
 import html
+import inspect
 import io
 import os
 import random
@@ -16,7 +17,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -106,6 +107,20 @@ class Settings:
         frame.to_csv(folder / f"{name}.csv", index=_named_index(frame))
         (folder / f"{name}.html").write_text(markup, encoding="utf-8")
         self._display({"text/html": markup, "text/plain": f"{caption}\n{frame}"})
+
+    def cached(self, function: Callable) -> Callable:
+        """A function of this package whose answers are kept in `<output>/cache`, by arguments, code of its module and library versions.
+
+        For what takes seconds and depends on its arguments alone (maps, probes, estimators); the folder may be deleted at any time.
+        """
+        from joblib import Memory
+
+        from robult_core.run import code_of
+        from robult_core.store import canonical, sha256
+
+        code = code_of(inspect.getsource(inspect.getmodule(function)))
+        stamp = sha256(canonical({"code": code, "versions": versions()}).encode())[:16]
+        return Memory(self.output / "cache" / stamp, verbose=0).cache(function)
 
     def progress(self, items: Iterable[Any], description: str) -> Iterator[Any]:
         """Yield the items behind a bar when someone watches, with one line per item otherwise (bars freeze in logs)."""

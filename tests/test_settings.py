@@ -7,6 +7,7 @@ import string
 
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -208,3 +209,21 @@ def test_headless_is_decided_by_the_front_end_or_by_the_user(monkeypatch, enviro
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert start(NONE | {"profile": "smoke"}).headless == expected
+
+
+def test_cached_answers_come_back_without_the_work(tmp_path, monkeypatch):
+    from sklearn.manifold import TSNE
+
+    from robult_core import latents
+
+    settings = start({"profile": "smoke", "output": str(tmp_path)})
+    points = np.random.default_rng(0).normal(size=(12, 3))
+    first = settings.cached(latents.embed)(points, "tsne")
+    monkeypatch.setattr(TSNE, "fit_transform", lambda *_: pytest.fail("computed again"))
+    np.testing.assert_array_equal(settings.cached(latents.embed)(points, "tsne"), first)
+    np.testing.assert_array_equal(start({"profile": "smoke", "output": str(tmp_path)}).cached(latents.embed)(points, "tsne"), first)  # fmt: skip
+    with pytest.raises(pytest.fail.Exception):  # other arguments are another question
+        settings.cached(latents.embed)(points + 1, "tsne")
+    monkeypatch.setattr("robult_core.settings.versions", lambda: {"scikit-learn": "another"})
+    with pytest.raises(pytest.fail.Exception):
+        settings.cached(latents.embed)(points, "tsne")
