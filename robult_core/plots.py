@@ -541,8 +541,8 @@ def curve_panels(
         color, marker, line = (known.get(one, others[k % 7]) for known, others in looks)
         look = {"color": color, "marker": marker, "linestyle": line, "label": METHOD_NAMES.get(one, one), "markersize": 5}  # fmt: skip
         if bars:
-            shift = (k - (len(groups) - 1) / 2) * 0.012
-            place = part[x] * 2**shift if log else part[x] + shift * np.ptp(frame[x])
+            shift = (k - (len(groups) - 1) / 2) * 0.006
+            place = part[x] * 4**shift if log else part[x] + shift * np.ptp(part[x])
             reach = [(part["mean"] - part["low"]).fillna(0), (part["high"] - part["mean"]).fillna(0)]
             ax.errorbar(place, part["mean"], yerr=reach, elinewidth=1, **look)
         else:
@@ -558,7 +558,7 @@ def curve_panels(
             ax.minorticks_off()
         elif not log:
             ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, nbins=6))
-        if set(groups) <= set(METHOD_COLORS):  # an interval of few seeds may leave the range of the metric
+        if bars and set(groups) <= set(METHOD_COLORS):  # an interval of few seeds may leave the range of the metric
             (low, high), means = ax.get_ylim(), cell["mean"]
             ax.set_ylim(max(low, min(0, means.min() - 0.1)), min(high, max(1, means.max() + 0.1)))
         if ax.get_subplotspec().is_first_col():
