@@ -91,11 +91,10 @@ def changes(
     rows: pd.DataFrame, base: str = "robult", by: Sequence[str] = ("data_set", "view"), column: str = "tag"
 ) -> pd.DataFrame:
     """Every other value of `column` minus `base`, paired by seed: `by`, column, difference, half, low, high, n, verdict."""
-    parts = [
-        paired(rows, name, base, by, column).assign(**{column: name}) for name in rows[column].unique() if name != base
-    ]
-    table = pd.concat(parts, ignore_index=True).drop(columns=["p_t", "p_wilcoxon"])
-    return table.assign(verdict=np.select([table["low"] > 0, table["high"] < 0], ["better", "worse"], "undecided"))
+    others = [name for name in rows[column].unique() if name != base]
+    return pd.concat(
+        [paired(rows, name, base, by, column).assign(**{column: name}) for name in others], ignore_index=True
+    )
 
 
 def stored_scores(record: Record, wanted: Sequence[tuple[str, ...]]) -> tuple[np.ndarray, np.ndarray]:
@@ -106,11 +105,10 @@ def stored_scores(record: Record, wanted: Sequence[tuple[str, ...]]) -> tuple[np
     return np.array(common), np.stack([part.loc[common].to_numpy(float) for part in parts])
 
 
-def crossings(
-    rows: pd.DataFrame, x: str, base: str = "robult", by: Sequence[str] = ("data_set", "view")
-) -> pd.DataFrame:
-    """Where the mean of `base` and of another method change places along `x`, linearly between neighbours; `clear` when intervals agree."""
-    table, found = changes(rows, base, [*by, x], "method").sort_values(x), []
+def crossings(rows: pd.DataFrame, x: str) -> pd.DataFrame:
+    """Where Robult's mean and that of another method change places along `x`, linearly between neighbours; `clear` when intervals agree."""
+    by, base, found = ["data_set", "view"], "robult", []
+    table = changes(rows, base, [*by, x], "method").sort_values(x)
     for group, part in table.groupby([*by, "method"], sort=False):
         for (_, one), (_, two) in zip(part[:-1].iterrows(), part[1:].iterrows(), strict=True):
             if one["difference"] * two["difference"] < 0:

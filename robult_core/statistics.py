@@ -13,21 +13,20 @@ import pandas as pd
 from scipy import stats
 
 BY = ("data_set", "method", "label_fraction", "pattern", "variant", "metric")
-WILCOXON_SEEDS = 6  # below six pairs the exact two-sided test cannot reach 0.05 (smallest p = 2 / 2^n)
 
 
-def t_interval(values: Sequence[float] | np.ndarray | pd.Series, level: float = 0.95) -> tuple[float, float, int]:
-    """Mean, half width of its `level` t interval, and the number of finite values; the half width of one value is NaN."""
+def t_interval(values: Sequence[float] | np.ndarray | pd.Series) -> tuple[float, float, int]:
+    """Mean, half width of its 95 % t interval, and the number of finite values; the half width of one value is NaN."""
     values = np.asarray(values, dtype=float)
     values = values[np.isfinite(values)]
     n = len(values)
     if n < 2:
         return (float(values[0]) if n else np.nan), np.nan, n
-    half = stats.t.ppf(0.5 + level / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    half = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
     return float(values.mean()), float(half), n
 
 
-def summarize(frame: pd.DataFrame, by: Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
+def summarize(frame: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
     """Mean and interval over seeds of `value`, one row per group: `by`, mean, half, low, high, sd, n.
 
     by: grouping columns (default: those of `BY` that the frame has). Raises ValueError when a group holds one seed twice,
@@ -37,16 +36,9 @@ def summarize(frame: pd.DataFrame, by: Sequence[str] | None = None, level: float
     _check_seeds(frame, by)
     rows = []
     for group, part in frame.groupby(by, sort=False, dropna=False):
-        mean, half, n = t_interval(part["value"], level)
-        spread = {
-            "mean": mean,
-            "half": half,
-            "low": mean - half,
-            "high": mean + half,
-            "sd": part["value"].std(),
-            "n": n,
-        }
-        rows.append(dict(zip(by, group, strict=True)) | spread)
+        mean, half, n = t_interval(part["value"])
+        spread = (mean, half, mean - half, mean + half, part["value"].std(), n)
+        rows.append((*group, *spread))
     return pd.DataFrame(rows, columns=[*by, "mean", "half", "low", "high", "sd", "n"])
 
 
@@ -64,11 +56,11 @@ def _check_seeds(frame: pd.DataFrame, by: list[str]) -> None:
 
 
 def paired(
-    frame: pd.DataFrame, a: str, b: str, by: Sequence[str] | None = None, column: str = "method", level: float = 0.95
+    frame: pd.DataFrame, a: str, b: str, by: Sequence[str] | None = None, column: str = "method"
 ) -> pd.DataFrame:
-    """Differences a - b of `value` paired by seed, one row per group: `by`, difference, half, low, high, n, p_t, p_wilcoxon.
+    """Differences a - b of `value` paired by seed, one row per group: `by`, difference, half, low, high, n, verdict ("better": all above 0).
 
-    a, b: two values of `column`. Seeds that only one side has are left out (n counts pairs). `p_wilcoxon` is NaN under six pairs.
+    a, b: two values of `column`. Seeds that only one side has are left out (n counts pairs).
     """
     by = [name for name in _columns(frame, by) if name != column]
     for name in (a, b):
@@ -80,31 +72,12 @@ def paired(
     sides = [frame.loc[frame[column] == name, [*by, "seed", "value"]] for name in (a, b)]
     both = sides[0].merge(sides[1], on=[*by, "seed"], suffixes=("_a", "_b"))
     both["difference"] = both["value_a"] - both["value_b"]
-    rows = []
+    columns, rows = [*by, "difference", "half", "low", "high", "n"], []
     for group, part in both.groupby(by, sort=False, dropna=False):
-        values = part["difference"].dropna()
-        mean, half, n = t_interval(values, level)
-        interval = {"difference": mean, "half": half, "low": mean - half, "high": mean + half, "n": n}
-        tests = {"p_t": _p_t(values), "p_wilcoxon": _p_wilcoxon(values)}
-        rows.append(dict(zip(by, group, strict=True)) | interval | tests)
-    return pd.DataFrame(rows, columns=[*by, "difference", "half", "low", "high", "n", "p_t", "p_wilcoxon"])
-
-
-def _p_t(values: pd.Series) -> float:
-    return (
-        np.nan if len(values) < 2 or np.allclose(values, values.iloc[0]) else float(stats.ttest_1samp(values, 0).pvalue)
-    )
-
-
-def _p_wilcoxon(values: pd.Series) -> float:
-    return np.nan if len(values) < WILCOXON_SEEDS or not values.any() else float(stats.wilcoxon(values).pvalue)
-
-
-def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Holm's step-down adjustment of a family of p values."""
-    from statsmodels.stats.multitest import multipletests  # slow to import
-
-    return multipletests(p_values, method="holm")[1]
+        mean, half, n = t_interval(part["difference"])
+        rows.append((*group, mean, half, mean - half, mean + half, n))
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(verdict=np.select([table["low"] > 0, table["high"] < 0], ["better", "worse"], "undecided"))
 
 
 def ranks(table: pd.DataFrame, higher_is_better: bool = True) -> pd.DataFrame:
@@ -121,9 +94,9 @@ def mean_ranks(table: pd.DataFrame, higher_is_better: bool = True) -> pd.Series:
     return ranks(table, higher_is_better).mean().sort_values()
 
 
-def critical_difference(n_methods: int, n_blocks: int, alpha: float = 0.05) -> float:
-    """Nemenyi's critical difference of two average ranks: q_alpha sqrt(k (k + 1) / (6 N))."""
-    q = stats.studentized_range.ppf(1 - alpha, n_methods, np.inf) / np.sqrt(2)
+def critical_difference(n_methods: int, n_blocks: int) -> float:
+    """Nemenyi's critical difference of two average ranks: q_0.05 sqrt(k (k + 1) / (6 N))."""
+    q = stats.studentized_range.ppf(0.95, n_methods, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(n_methods * (n_methods + 1) / (6 * n_blocks)))
 
 
@@ -136,15 +109,8 @@ def friedman(table: pd.DataFrame) -> dict[str, float]:
     rest = n * (k - 1) - chi2
     f = (n - 1) * chi2 / rest if rest > 0 else np.inf  # all blocks agree: F is infinite
     p_f = stats.f.sf(f, k - 1, (k - 1) * (n - 1))
-    return {
-        "chi2": float(chi2),
-        "p": float(p),
-        "f": float(f),
-        "p_f": float(p_f),
-        "blocks": n,
-        "methods": k,
-        "cd": critical_difference(k, n),
-    }
+    found = {"chi2": float(chi2), "p": float(p), "f": float(f), "p_f": float(p_f)}
+    return found | {"blocks": n, "methods": k, "cd": critical_difference(k, n)}
 
 
 def nemenyi(table: pd.DataFrame) -> pd.DataFrame:
@@ -154,12 +120,14 @@ def nemenyi(table: pd.DataFrame) -> pd.DataFrame:
     return posthocs.posthoc_nemenyi_friedman(table.reset_index(drop=True))
 
 
-def wilcoxon_holm(table: pd.DataFrame, adjust: bool = True) -> pd.DataFrame:
+def wilcoxon_holm(table: pd.DataFrame) -> pd.DataFrame:
     """p values of Wilcoxon's signed-rank test for all pairs, `(k, k)` with labels, adjusted after Holm over the pairs."""
+    from statsmodels.stats.multitest import multipletests  # slow to import
+
     pairs = list(combinations(table.columns, 2))
-    p = np.array([stats.wilcoxon(table[a], table[b]).pvalue if (table[a] != table[b]).any() else 1.0 for a, b in pairs])
+    p = [stats.wilcoxon(table[a], table[b]).pvalue if (table[a] != table[b]).any() else 1.0 for a, b in pairs]
     result = pd.DataFrame(1.0, index=table.columns, columns=table.columns)
-    for (a, b), value in zip(pairs, holm(p) if adjust else p, strict=True):
+    for (a, b), value in zip(pairs, multipletests(p, method="holm")[1], strict=True):
         result.loc[a, b] = result.loc[b, a] = value
     return result
 

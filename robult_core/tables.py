@@ -82,17 +82,20 @@ def measured(rows: pd.DataFrame, also: bool = False) -> pd.DataFrame:
     return rows[np.array(fits, dtype=bool)]
 
 
-def paper_rows(results: pd.DataFrame, label_fraction: float = 0.05, variant: str = "") -> pd.DataFrame:
+def paper_rows(results: pd.DataFrame, variant: str = "") -> pd.DataFrame:
     """The rows of `run_grid`'s table that the paper's tables have: single modalities and the full set, renamed "full".
 
-    Ablation runs get the ablation's name as `method`; runs with other settings than a method's defaults are left out.
+    Ablation runs get the ablation's name as `method`; other label shares than 5 % and other settings than a method's defaults are left out.
+    An empty table, which has no columns, gives one without rows.
     """
+    if results.empty:
+        return pd.DataFrame(columns=[*BLOCK, "method", "seed", "label_fraction", "variant", "value"])
     rows = results.assign(method=named(results))
     for column, value in {"variant": variant, "rows": "test"}.items():
         rows = rows[rows[column] == value] if column in rows else rows
     size = rows["pattern"].str.count(r"\+")
     full = (size > 0) & (size == size.groupby(rows["data_set"]).transform("max"))
-    share = np.isclose(rows["label_fraction"].astype(float), label_fraction)
+    share = np.isclose(rows["label_fraction"].astype(float), 0.05)
     rows = rows.assign(pattern=rows["pattern"].mask(full, "full"))
     return rows[rows["method"].notna() & share & (full | (size == 0))].reset_index(drop=True)
 
@@ -110,12 +113,10 @@ def named(results: pd.DataFrame) -> pd.Series:
     return method
 
 
-def cells(results: pd.DataFrame, label_fraction: float = 0.05) -> pd.DataFrame:
+def cells(results: pd.DataFrame) -> pd.DataFrame:
     """One row per cell: data_set, pattern, metric, method, mean, half, n, place (1 best, 2 second), paper (or NaN), block."""
-    rows = measured(paper_rows(results, label_fraction), also=True)
-    table = summarize(rows[rows["method"].isin(COLUMNS)], by=[*BLOCK, "method"])[
-        [*BLOCK, "method", "mean", "half", "n"]
-    ]
+    rows = measured(paper_rows(results), also=True)
+    table = summarize(rows[rows["method"].isin(COLUMNS)], [*BLOCK, "method"]).drop(columns=["low", "high", "sd"])
     signed = oriented(table.assign(value=table["mean"]))
     table["place"] = signed.groupby(BLOCK, sort=False)["value"].rank(ascending=False, method="min")
     table["block"] = table["data_set"].map({name: PAPER_SETS[name] for name in SAME_FEATURES}).fillna(OTHER)
@@ -143,15 +144,11 @@ def to_markdown(table: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def differences(results: pd.DataFrame, label_fraction: float = 0.05) -> pd.DataFrame:
+def differences(results: pd.DataFrame) -> pd.DataFrame:
     """Robult minus each other method, paired by seed, on the paper's metrics (MAE negated: above 0 Robult is better), and a verdict."""
-    rows = oriented(measured(paper_rows(results, label_fraction)))
+    rows = oriented(measured(paper_rows(results)))
     others = [name for name in COLUMNS if name != "robult" and name in set(rows["method"])]
-    table = pd.concat(
-        [paired(rows, "robult", name, by=BLOCK).assign(against=name) for name in others], ignore_index=True
-    )
-    verdict = np.select([table["low"] > 0, table["high"] < 0], ["better", "worse"], "undecided")
-    return table.drop(columns=["p_t", "p_wilcoxon"]).assign(verdict=verdict)
+    return pd.concat([paired(rows, "robult", name, BLOCK).assign(against=name) for name in others], ignore_index=True)
 
 
 def sanity_sentence(table: pd.DataFrame) -> str:
@@ -164,13 +161,13 @@ def sanity_sentence(table: pd.DataFrame) -> str:
 
 def costs(results: pd.DataFrame, store: Store) -> pd.DataFrame:
     """Medians over seeds by data set and method: parameters, seconds_per_step, latency_ms (64 samples) of one modality and of all."""
+    key, kept = ["data_set", "method"], ["parameters", "seconds_per_step", "latency_full_ms", "latency_one_ms"]
     found = []
-    for key in results.loc[named(results).isin([*BASELINES, "robult"]), "key"].unique():
-        content = store.get(key).content
-        latency = content["timings"]["latency_ms"]
-        full = max(latency, key=lambda pattern: pattern.count("+"))
-        row = {name: content["config"][name] for name in ("data_set", "method")} | {"parameters": content["parameters"]}
-        row |= {"seconds_per_step": content["timings"]["seconds_per_step"], "latency_full_ms": latency[full]}
-        single = [value for pattern, value in latency.items() if "+" not in pattern]
-        found.append(row | {"latency_one_ms": float(np.median(single))})
-    return pd.DataFrame(found).groupby(["data_set", "method"], sort=False).median().reset_index()
+    ours = [] if results.empty else results.loc[named(results).isin([*BASELINES, "robult"]), "key"].unique()
+    for content in (store.get(one).content for one in ours):
+        times, config = content["timings"], content["config"]
+        latency = times["latency_ms"]
+        full = latency[max(latency, key=lambda pattern: pattern.count("+"))]
+        single = np.median([value for pattern, value in latency.items() if "+" not in pattern])
+        found.append((*(config[name] for name in key), content["parameters"], times["seconds_per_step"], full, single))
+    return pd.DataFrame(found, columns=[*key, *kept]).groupby(key, sort=False).median().reset_index()

@@ -139,12 +139,9 @@ def test_changes_figure_shows_every_variant_and_which_interval_contains_zero():
 
 @pytest.mark.parametrize("log", [True, False])
 def test_sweep_ticks_are_what_was_measured(log):
-    rows = [
-        {"data_set": "a", "view": "one", "method": method, "labels": x, "mean": 0.5, "half": 2.0, "metric": "accuracy"}
-        for method in ("robult", "gmc")
-        for x in (1, 5, 25)
-    ]
-    figure = plots.method_sweep(pd.DataFrame(rows), "labels", "data_set", "view", "labels", log)
+    rows = [(name, method, x, 0.5, -1.5, 2.5) for name in "ab" for method in ("robult", "gmc") for x in (1, 5, 25)]
+    frame = pd.DataFrame(rows, columns=["panel", "method", "labels", "mean", "low", "high"])
+    figure = plots.curve_panels(frame, "labels", "method", "panel", log=log, bars=True)
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1", "5", "25"]
     assert figure.axes[0].get_ylim() == (0, 1)
 

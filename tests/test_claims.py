@@ -200,6 +200,21 @@ def test_lightweight(size, expected):
     assert grade("lightweight", rows(METHODS), costs).grade == expected
 
 
+def test_lightweight_is_missing_without_another_method():
+    alone = pd.DataFrame([{"data_set": "digits", "method": "robult", "parameters": 1, "seconds_per_step": 1.0}])
+    for costs in (None, alone, alone.assign(method="gmc")):
+        found = grade("lightweight", rows(METHODS), costs)
+        assert found == (MISSING, "no timings of runs of Robult and of another method")
+
+
+def test_without_any_run_every_claim_about_runs_is_missing(tmp_path):
+    nothing = pd.DataFrame()
+    table = claims.write_claims(nothing, tmp_path / "claims.md", tables.costs(nothing, Store(tmp_path))).set_index("id")
+    assert table.loc[table["ours"] != MISSING].index.tolist() == ["linear"]  # counted on models, not on runs
+    assert table.loc["rank-gap", "printed"] == PARTLY
+    assert "Data at hand: no runs; 0 seeds" in (tmp_path / "claims.md").read_text(encoding="utf-8")
+
+
 def test_parameters_grow_linearly():
     found = grade("linear", rows(METHODS))
     assert found.grade == REPRODUCED
