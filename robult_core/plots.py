@@ -163,7 +163,7 @@ def pid_bars(frame: pd.DataFrame) -> Figure:
     """Decompositions side by side; `frame` has the columns of `PID_PARTS` and one labelled row per table."""
     figure, ax = plt.subplots(figsize=(7.0, 1.3 + 0.38 * len(frame)))
     _pid_bar(ax, frame)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    _legend(figure, 4)
     return figure
 
 
@@ -286,31 +286,31 @@ def draw_map(ax: plt.Axes, frame: pd.DataFrame, colouring: str) -> None:
 def latent_maps(frame: pd.DataFrame, colouring: str, titles: Mapping[int, str]) -> Figure:
     """Maps of s, z_i and u_i: a row per kind, a column per step of `titles`."""
     kinds = list(frame["kind"].unique())
-    figure, axes = plt.subplots(
-        len(kinds), len(titles), figsize=(3.3 * len(titles), 0.7 + 3.0 * len(kinds)), squeeze=False
-    )
-    for line, kind in zip(axes, kinds, strict=True):
-        for ax, (step, title) in zip(line, titles.items(), strict=True):
-            draw_map(ax, frame[(frame["kind"] == kind) & (frame["step"] == step)], colouring)
-            ax.set_title(f"{title}, {kind}")
+    figure, axes = _panels(itertools.product(kinds, titles), len(titles), 3.3, 3.0, 0.7)
+    for (kind, step), ax in axes.items():
+        draw_map(ax, frame[(frame["kind"] == kind) & (frame["step"] == step)], colouring)
+        ax.set_title(f"{titles[step]}, {kind}")
     if colouring == "class":
         figure.supxlabel("a point is drawn as the number of its class", fontsize=9)
     else:
-        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+        _legend(figure, 5)
     return figure
 
 
 def dots(frame: pd.DataFrame, row: str, column: str, panel: str, group: str, label: str = "") -> Figure:
     """Panels `row` x `panel`; in each the values of `column` on the y axis, a marker per `group`, bars the interval (mean, half)."""
     rows, panels, values, groups = (list(frame[name].unique()) for name in (row, panel, column, group))
-    height = 1.0 + len(rows) * (0.7 + 0.17 * len(values) * len(groups))
-    figure, axes = plt.subplots(
-        len(rows), len(panels), figsize=(1.2 + 2.0 * len(panels), height), squeeze=False, sharey=True, sharex="col"
-    )
-    for (i, name), (j, measure) in itertools.product(enumerate(rows), enumerate(panels)):
-        ax, cell = axes[i, j], frame[(frame[row] == name) & (frame[panel] == measure)]
-        list(_beside(ax, cell, [column, group], "mean", values, groups))
-        ax.set(title="" if i else measure, xlabel=label if i == len(rows) - 1 else "", ylabel="" if j else name)
+    look = {"sharey": True, "sharex": "col"}
+    height = 0.7 + 0.17 * len(values) * len(groups)
+    figure, axes = _panels(itertools.product(rows, panels), len(panels), 2.0 + 1.2 / len(panels), height, 1.0, **look)
+    for (name, measure), ax in axes.items():
+        list(
+            _beside(
+                ax, frame[(frame[row] == name) & (frame[panel] == measure)], [column, group], "mean", values, groups
+            )
+        )
+        ax.set(title=measure if name == rows[0] else "", xlabel=label if name == rows[-1] else "")
+        ax.set_ylabel(name if measure == panels[0] else "")
     wide = 0.1 * sum(len(one) + 7 for one in groups) > figure.get_figwidth()
     _legend(figure, 2 if wide else len(groups))
     return figure
@@ -354,14 +354,12 @@ def draw_histogram(ax: plt.Axes, weights: np.ndarray, true: np.ndarray) -> None:
 def weight_histograms(frame: pd.DataFrame, weight: str) -> Figure:
     """Fig. 4 measured: a row per data set, a column per step; the title says how many of the pairs are false."""
     sets, steps = list(frame["data_set"].unique()), list(frame["step"].unique())
-    figure, axes = plt.subplots(
-        len(sets), len(steps), figsize=(2.6 * len(steps), 0.5 + 2.3 * len(sets)), squeeze=False, sharex=True
-    )
-    for (i, name), (j, step) in itertools.product(enumerate(sets), enumerate(steps)):
+    figure, axes = _panels(itertools.product(sets, steps), len(steps), 2.6, 2.3, 0.5, sharex=True)
+    for (name, step), ax in axes.items():
         part = frame[(frame["data_set"] == name) & (frame["step"] == step)]
-        draw_histogram(axes[i, j], part[weight].to_numpy(), part["true"].to_numpy())
-        axes[i, j].set_title(f"{name}, step {step}\n{1 - part['true'].mean():.0%} false", fontsize=9)
-        axes[i, j].label_outer()
+        draw_histogram(ax, part[weight].to_numpy(), part["true"].to_numpy())
+        ax.set_title(f"{name}, step {step}\n{1 - part['true'].mean():.0%} false", fontsize=9)
+        ax.label_outer()
     _legend(figure, 2)
     return figure
 
@@ -370,27 +368,25 @@ def draw_sample(ax: plt.Axes, data: MultimodalData, row: int, pattern: tuple[str
     """The sample as a person sees it when only the modalities of `pattern` are there: an image with hatched quadrants, or a transcript."""
     ax.set(xticks=[], yticks=[], title=f"sample {row}")
     ax.spines[:].set_visible(True)
+    missing = [name for name in data.names if name not in pattern]
+    absent = "missing: " + ", ".join(missing)
     if "image" in data.display:
         picture = data.display["image"][row]
         image = plt.imread(picture) if isinstance(picture, (str, Path)) else np.asarray(picture)
         half = image.shape[0] / 2
         ax.imshow(image, cmap="gray_r", extent=(0, image.shape[1], image.shape[0], 0))
-        missing = [name for name in data.names if name not in pattern]
         quadrants = [name for name in missing if name.startswith(("top_", "bottom_"))]
         if len(missing) > len(quadrants):  # sensors that are no part of the picture are named
-            ax.set_xlabel("missing: " + ", ".join(missing))
-        for name in quadrants:
-            corner = (half * ("right" in name), half * ("bottom" in name))
-            ax.add_patch(
-                mpl.patches.Rectangle(corner, half, half, facecolor="#dddddd", edgecolor="#888888", hatch="//")
-            )
+            ax.set_xlabel(absent)
+        look = {"facecolor": "#dddddd", "edgecolor": "#888888", "hatch": "//"}
+        for corner in ((half * ("right" in name), half * ("bottom" in name)) for name in quadrants):
+            ax.add_patch(mpl.patches.Rectangle(corner, half, half, **look))
         return
-    missing = [name for name in data.names if name not in pattern]
     text = f"'{data.name}' has nothing to look at"
     if "transcript" in data.display:
         hidden = "(transcripts are not shown in saved copies)" if not texts else "(the text is missing)"
         text = data.display["transcript"][row] if texts and "text" in pattern else hidden
-    text = "\n".join(textwrap.wrap(text, 34)[:9]) + (f"\n\nmissing: {', '.join(missing)}" if missing else "")
+    text = "\n".join(textwrap.wrap(text, 34)[:9]) + (f"\n\n{absent}" if missing else "")
     ax.text(0.03, 0.95, text, va="top", fontsize=9, transform=ax.transAxes)
 
 
@@ -404,19 +400,13 @@ def draw_prediction(ax: plt.Axes, data: MultimodalData, row: int, scores: np.nda
         ax.legend(loc="upper left")
         return
     true = np.eye(len(scores))[int(truth)] > 0 if data.task.kind == "classification" else truth > 0
-    bars = ax.bar(
-        range(len(scores)), scores, color=np.where(true, PALETTE["orange"], PALETTE["blue"]), edgecolor="white"
-    )
-    for bar in np.array(bars, dtype=object)[true]:
-        bar.set_hatch("//")
-    names = [
-        name if len(name) < 4 else str(index)
-        for index, name in enumerate(data.class_names or map(str, range(len(scores))))
-    ]
+    colors = np.where(true, PALETTE["orange"], PALETTE["blue"])
+    ax.bar(range(len(scores)), scores, color=colors, hatch=np.where(true, "//", "").tolist(), edgecolor="white")
+    known = data.class_names or [str(index) for index in range(len(scores))]
+    names = [name if len(name) < 4 else str(index) for index, name in enumerate(known)]
     ax.set_xticks(range(len(scores)), names, fontsize=8)
-    ax.set(
-        ylim=(0, 1), ylabel="probability", title=f"prediction (true class hatched: {', '.join(np.array(names)[true])})"
-    )
+    title = f"prediction (true class hatched: {', '.join(np.array(names)[true])})"
+    ax.set(ylim=(0, 1), ylabel="probability", title=title)
 
 
 def availability_grid(

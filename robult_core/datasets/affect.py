@@ -20,7 +20,7 @@ from robult_core.tasks import Regression
 MODALITIES = ("text", "audio", "vision")
 
 
-def load_affect(folder: Path, candidates: Sequence[str], name: str = "affect") -> MultimodalData:
+def load_affect(folder: Path, candidates: Sequence[str]) -> MultimodalData:
     """Read the first of `candidates` that is there; rows without a finite label and repeated ids are left out and counted."""
     path = next(folder / candidate for candidate in candidates if (folder / candidate).exists())
     content = load_pickle(path)
@@ -49,7 +49,7 @@ def load_affect(folder: Path, candidates: Sequence[str], name: str = "affect") -
     mask = torch.stack(present)
     raw = [text for part in parts.values() for text in part.get("raw_text", ())]
     return MultimodalData(
-        name=name,
+        name="affect",
         task=Regression(),
         modalities=modalities,
         targets=torch.from_numpy(labels[keep]),

@@ -239,7 +239,7 @@ def load_mosi(folder: Path) -> MultimodalData:
     return MultimodalData("mosi", modalities=tensors({name: content[name] for name in ("text", "audio")}), **shared)
 
 
-def load_mosi_tfidf(folder: Path, components: int = 100) -> MultimodalData:
+def load_mosi_tfidf(folder: Path) -> MultimodalData:
     """MOSI with TF-IDF and a truncated SVD of the transcripts as text, both fitted on the training transcripts only."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -248,7 +248,7 @@ def load_mosi_tfidf(folder: Path, components: int = 100) -> MultimodalData:
     content, shared = _mosi(folder)
     texts = np.array(shared["display"]["transcript"], dtype=object)
     words = TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, 2))
-    reduce = make_pipeline(words, TruncatedSVD(components, random_state=0)).fit(texts[shared["split"] == "train"])
+    reduce = make_pipeline(words, TruncatedSVD(100, random_state=0)).fit(texts[shared["split"] == "train"])
     modalities = tensors({"text": reduce.transform(texts), "audio": content["audio"]})
     return MultimodalData("mosi-tfidf", modalities=modalities, **shared)
 
@@ -265,7 +265,5 @@ def get_mosi(folder: Path, base_url: str, progress: bool, encoder: object = None
     """Build mosi.npz and mosi.csv below `folder` from the raw csv files just downloaded there."""
     encoder = encoder or sentence_encoder()
     build_mosi(folder / "mosi/raw", folder / "mosi/mosi.npz", encoder)
-    lacking = (
-        "only 'mosi-tfidf' is ready: 'mosi' needs its sentence encoder, pip install 'robult[text]' and get it again"
-    )
-    return [] if encoder else [lacking]
+    remedy = "pip install 'robult[text]' and get it again"
+    return [] if encoder else [f"only 'mosi-tfidf' is ready: 'mosi' needs its sentence encoder, {remedy}"]
