@@ -348,13 +348,13 @@ def draw_histogram(ax: plt.Axes, weights: np.ndarray, true: np.ndarray) -> None:
         look = {"histtype": "step", "color": color, "linestyle": line, "linewidth": 1.8, "label": name}
         if (true == kind).any():
             ax.hist(weights[true == kind], bins=np.linspace(0, 1, 21), density=True, **look)
-    ax.set(xlabel="weight", ylabel="density", xlim=(0, 1))
+    ax.set(xlabel="weight", ylabel="density", xlim=(0, 1), xticks=(0, 0.5, 1))
 
 
 def weight_histograms(frame: pd.DataFrame, weight: str) -> Figure:
     """Fig. 4 measured: a row per data set, a column per step; the title says how many of the pairs are false."""
     sets, steps = list(frame["data_set"].unique()), list(frame["step"].unique())
-    figure, axes = _panels(itertools.product(sets, steps), len(steps), 2.6, 2.3, 0.5, sharex=True)
+    figure, axes = _panels(itertools.product(sets, steps), len(steps), 2.6, 2.3, 0.5, sharex=True, sharey="row")
     for (name, step), ax in axes.items():
         part = frame[(frame["data_set"] == name) & (frame["step"] == step)]
         draw_histogram(ax, part[weight].to_numpy(), part["true"].to_numpy())
@@ -560,11 +560,25 @@ def curve_panels(
 # Notebooks 06 and 07: ablations and sweeps ----------------------------------------------------------------------------
 
 
-def draw_changes(ax: plt.Axes, frame: pd.DataFrame, y: str, group: str, section: str | None = None) -> None:
-    """Differences with intervals (columns difference, half), one line per value of `y`, a marker per `group`; 0 is the default.
+def changes_panels(frame: pd.DataFrame, y: str, panel: str, group: str, section: str | None = None) -> Figure:
+    """Differences with intervals (columns difference, half), a panel per value of `panel`, a line per value of `y`, a marker per `group`.
 
-    A line is drawn where the value of `section` changes; a hollow marker: the interval contains 0, or there is none.
+    0 is the default. A hollow marker: the interval contains 0, or there is none. A rule is drawn where the value of `section` changes.
     """
+    known = frame.groupby(panel)[y].unique().map(tuple)
+    columns, groups = min(3, len(known)), frame[group].nunique()
+    height = 0.9 + known.map(len).max() * max(0.24, 0.13 * groups)
+    names, alike = frame[panel].unique(), known.nunique() == 1
+    figure, axes = _panels(names, columns, 3.0 + 1.4 / columns, height, 0.5, sharey=alike)
+    for name, ax in axes.items():
+        _changes(ax, frame[frame[panel] == name], y, group, section)
+        ax.set_title(name)
+    if groups > 1:
+        _legend(figure, 2 * columns)
+    return figure
+
+
+def _changes(ax: plt.Axes, frame: pd.DataFrame, y: str, group: str, section: str | None) -> None:
     names, groups = list(frame[y].unique()), list(frame[group].unique())
     for part, place, look in _beside(ax, frame, [y, group], "difference", names, groups):
         hollow = ~(part["difference"].abs() > part["half"])
@@ -578,21 +592,6 @@ def draw_changes(ax: plt.Axes, frame: pd.DataFrame, y: str, group: str, section:
     ax.set_axisbelow(True)
     ax.locator_params(axis="x", nbins=5)
     ax.set_xlabel("change, above 0 is better")
-
-
-def changes_panels(frame: pd.DataFrame, y: str, panel: str, group: str, section: str | None = None) -> Figure:
-    """A panel per value of `panel`, each drawn by `draw_changes`; panels that share their lines share the labels."""
-    known = frame.groupby(panel)[y].unique().map(tuple)
-    columns, groups = min(3, len(known)), frame[group].nunique()
-    height = 0.9 + known.map(len).max() * max(0.24, 0.13 * groups)
-    names, alike = frame[panel].unique(), known.nunique() == 1
-    figure, axes = _panels(names, columns, 3.0 + 1.4 / columns, height, 0.5, sharey=alike)
-    for name, ax in axes.items():
-        draw_changes(ax, frame[frame[panel] == name], y, group, section)
-        ax.set_title(name)
-    if groups > 1:
-        _legend(figure, 2 * columns)
-    return figure
 
 
 def pattern_matrix(frame: pd.DataFrame, names: tuple[str, ...]) -> Figure:
