@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from robult_core.datasets.commands import data
+from robult_core.datasets.commands import Sentences, data
 from robult_core.runs_commands import runs
 
 PROFILE = click.Choice(["smoke", "quick", "full"])
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Sentences, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="robult")
 def main() -> None:
     """Robult: notebooks, data and runs of the study."""
@@ -40,9 +40,7 @@ def reproduce(output: Path | None, only: tuple[str, ...], **options: object) -> 
     from robult_core.reproduce import reproduce as run
 
     only = tuple(part.strip() for text in only for part in text.split(","))
-    outcomes = _one_sentence(
-        run, only=only, output=str(output.resolve()) if output else None, say=click.echo, **options
-    )
+    outcomes = run(only=only, output=str(output.resolve()) if output else None, say=click.echo, **options)
     if any(outcome.status != "ok" for outcome in outcomes):
         raise SystemExit(1)
 
@@ -54,12 +52,4 @@ def publish(profile: str, source: Path | None) -> None:
     """Copy a whole run with every data set into reports/ and figures/."""
     from robult_core.publish import publish as copy
 
-    _one_sentence(copy, profile, source, say=click.echo)
-
-
-def _one_sentence(function, *arguments: object, **options: object) -> object:
-    """Call; an error that carries a sentence for the reader becomes one line and exit status 1."""
-    try:
-        return function(*arguments, **options)
-    except (ValueError, OSError, ImportError) as error:
-        raise click.ClickException(str(error)) from error
+    copy(profile, source, say=click.echo)

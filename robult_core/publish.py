@@ -12,6 +12,8 @@ from typing import Any
 from robult_core.environment import repository
 from robult_core.reproduce import downloadable, hash_files, read_manifest, select, write_index
 from robult_core.settings import SettingsError
+from robult_core.store import Store
+from robult_core.study import everything
 
 TEXT = {".ipynb", ".html", ".csv", ".json", ".md"}
 
@@ -31,11 +33,12 @@ def publish(
     _copy(source, reports, [path.relative_to(source).as_posix() for path in source.glob("tables/*.*")], root)
     _copy(source, reports, [path.name for path in source.glob("*.md")], root)
     _copy(source / "figures", figures, [path.name for path in (source / "figures").iterdir()], root)
-    runs = _export_runs(source / "store", reports / "runs.parquet")
+    runs = everything(Store(source / "store"), stale=False).drop(columns="current")
+    if len(runs):
+        runs.to_parquet(reports / "runs.parquet", index=False)
     write_index(reports, manifest, figures)
-    say(
-        f"published {len(names)} notebooks and {runs} runs of {source.name} into reports/ and figures/; look, then commit them"
-    )
+    counts = f"{len(names)} notebooks and {runs['key'].nunique()} runs of {source.name}"
+    say(f"published {counts} into reports/ and figures/; look, then commit them")
 
 
 def check(manifest: dict[str, Any], source: Path, notebooks: list[str]) -> None:
@@ -90,27 +93,9 @@ def scrub(text: str, root: Path) -> str:
     """Text without the paths of this machine: the repository, the data folder, the interpreter, the home folder, temporary cells."""
     from robult_core.datasets import data_folder
 
-    places = [
-        (root, "."),
-        (data_folder(), "$ROBULT_DATA"),
-        (Path(sys.prefix), "$PYTHON"),
-        (Path(sys.base_prefix), "$PYTHON"),
-    ]
+    here, base = (Path(folder) for folder in (sys.prefix, sys.base_prefix))
+    places = [(root, "."), (data_folder(), "$ROBULT_DATA"), (here, "$PYTHON"), (base, "$PYTHON")]
     for place, name in [*places, (Path.home(), "~")]:
         for path in {place.absolute(), place.resolve()} - {Path("/")}:  # a container's home may be the root
             text = re.sub(rf"(?<![\w/.])(file://)?{re.escape(str(path))}(?=[/\s\"'\\,;:)<&]|$)", name, text)
     return re.sub(r"/tmp/ipykernel_\d+/\d+\.py", "<cell>", text)
-
-
-def _export_runs(store: Path, path: Path) -> int:
-    """All metrics of all runs made by the present code as one tidy table; returns the number of runs."""
-    import pandas as pd
-
-    from robult_core.run import numerics
-    from robult_core.store import Store
-    from robult_core.study import frame
-
-    tables = [frame(record) for record in Store(store).records() if record.content["numerics"] == numerics()]
-    if tables:
-        pd.concat(tables, ignore_index=True).to_parquet(path, index=False)
-    return len(tables)

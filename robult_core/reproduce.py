@@ -10,7 +10,6 @@ Kernels run one after another: parallel ones clash on ports. Parallelism is insi
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -23,6 +22,7 @@ from typing import Any
 
 from robult_core.environment import git_state, hardware, repository, versions
 from robult_core.settings import SettingsError, start
+from robult_core.store import sha256, write_whole
 
 MINUTES = {
     "01": 1,
@@ -178,12 +178,8 @@ def full_grids(settings: Any) -> dict[str, list[Any]]:
 @contextmanager
 def _environment(settings: Any, jobs: int | None, scheduler: str | None) -> Iterator[None]:
     """What the kernels inherit; undone afterwards."""
-    changes = {
-        "ROBULT_OUT": str(settings.output),
-        "ROBULT_HEADLESS": "1",
-        "OMP_NUM_THREADS": "1",
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    }
+    changes = {"ROBULT_OUT": str(settings.output)}
+    changes |= dict.fromkeys(("ROBULT_HEADLESS", "OMP_NUM_THREADS", "PYDEVD_DISABLE_FILE_VALIDATION"), "1")
     changes |= {"ROBULT_JOBS": str(jobs)} if jobs else {}
     changes |= {"ROBULT_SCHEDULER": scheduler} if scheduler else {}
     old = {name: os.environ.get(name) for name in changes}
@@ -266,9 +262,7 @@ def _save_copies(notebook: Any, stem: Path, title: str) -> None:
 
 def write(path: Path, text: str) -> None:
     """Whole or not at all."""
-    draft = path.with_name(f".{path.name}.tmp")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    write_whole(path, text.encode())
 
 
 def _short(path: Path) -> str:
@@ -332,7 +326,7 @@ def _sha256(path: Path) -> str:
 @cache
 def _digest(path: Path, modified: int, size: int) -> str:
     """Hashed once while it stays as it is: the index is written after every notebook, over all records."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256(path.read_bytes())
 
 
 def downloadable(name: str) -> bool:

@@ -10,25 +10,16 @@ from pathlib import Path
 import click
 import pandas as pd
 
+from robult_core.datasets.commands import Sentences
 from robult_core.environment import repository
 from robult_core.run import numerics
 from robult_core.store import Store
-from robult_core.study import frame, grid, repeat, run_grid
+from robult_core.study import everything, frame, grid, repeat, run_grid
 
 PATH = click.Path(path_type=Path)
 
 
-class _Sentences(click.Group):
-    """Errors that carry a sentence for the reader are printed as one line."""
-
-    def invoke(self, context: click.Context) -> object:
-        try:
-            return super().invoke(context)
-        except (ValueError, OSError, ImportError, KeyError) as error:
-            raise click.ClickException(str(error.args[-1] if isinstance(error, KeyError) else error)) from error
-
-
-@click.group(cls=_Sentences)
+@click.group(cls=Sentences)
 @click.option(
     "--store", "folder", type=PATH, help="Folder of the records [default: ROBULT_OUT or out/<profile>, there store]."
 )
@@ -97,10 +88,9 @@ def export(store: Store, path: Path) -> None:
     """Write all metrics of all runs as one tidy table to PATH (.parquet or .csv)."""
     if path.suffix not in (".parquet", ".csv"):
         raise ValueError(f"{path.name} is neither .parquet nor .csv: choose one of them")
-    tables = [frame(record).assign(current=record.content["numerics"] == numerics()) for record in store.records()]
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    table = everything(store)
     table.to_parquet(path, index=False) if path.suffix == ".parquet" else table.to_csv(path, index=False)
-    click.echo(f"{len(table)} rows of {len(tables)} runs in {path}")
+    click.echo(f"{len(table)} rows of {table['key'].nunique()} runs in {path}")
 
 
 @runs.command()
@@ -119,18 +109,19 @@ def verify(store: Store) -> None:
 @click.option("--yes", is_flag=True, help="Do it; without this, only say what would be done.")
 @click.pass_obj
 def prune(store: Store, yes: bool) -> None:
-    """Remove records made by other code and what killed runs left behind; damaged records are moved to damaged/."""
+    """Remove records and failures of other code, and what killed runs left behind; damaged records are moved to damaged/."""
     stale = [record.key for record in store.records() if record.content["numerics"] != numerics()]
+    failed = [key for key, entry in store.failed().items() if entry.get("numerics") != numerics()]
     damaged, leftovers = store.problems(), store.leftovers()
     if yes:
-        for key in stale:
+        for key in {*stale, *failed}:
             store.remove(key)
         for path in leftovers:
             shutil.rmtree(path)
         for key in damaged:
             store.set_aside(key)
     verb = "removed" if yes else "would remove (repeat with --yes)"
-    counts = f"{len(stale)} records of other code, {len(leftovers)} leftovers"
+    counts = f"{len(stale)} records and {len(failed)} failures of other code, {len(leftovers)} leftovers"
     click.echo(f"{verb}: {counts}; set aside: {len(damaged)} damaged records")
 
 

@@ -55,6 +55,13 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def write_whole(path: Path, content: bytes, drafts: Path | None = None) -> None:
+    """Write a file whole or not at all: as a draft, in its own folder or in `drafts`, that is flushed to the disk and renamed."""
+    with tempfile.TemporaryDirectory(dir=drafts or path.parent, prefix=f".{path.stem}-") as draft:
+        _write_through(Path(draft) / path.name, content)
+        os.replace(Path(draft) / path.name, path)
+
+
 def to_parquet(frame: pd.DataFrame) -> bytes:
     """The bytes of a frame as parquet, the same for the same frame."""
     buffer = BytesIO()
@@ -146,13 +153,7 @@ class Store:
         for name in ("records", "failed", "locks", "tmp", "damaged"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         if not (self.folder / "store.json").exists():
-            self._replace(self.folder / "store.json", canonical({"format": FORMAT}).encode())
-
-    def _replace(self, path: Path, content: bytes) -> None:
-        making = Path(tempfile.mkdtemp(dir=self.folder / "tmp", prefix=f"{path.stem}-")) / path.name
-        _write_through(making, content)
-        os.replace(making, path)
-        making.parent.rmdir()
+            write_whole(self.folder / "store.json", canonical({"format": FORMAT}).encode(), self.folder / "tmp")
 
     def lock(self, key: str, wait: bool = True) -> FileLock:
         """Lock held while a run is computed; as a context manager it raises filelock.Timeout at once when taken and `wait` is False."""
@@ -217,7 +218,7 @@ class Store:
         """Remember how a run failed, so that it can be repeated alone."""
         with _writing(self.folder):
             self._make()
-            self._replace(self.folder / "failed" / f"{key}.json", canonical(content).encode())
+            write_whole(self.folder / "failed" / f"{key}.json", canonical(content).encode(), self.folder / "tmp")
 
     def failed(self) -> dict[str, dict[str, Any]]:
         """Failed runs by key: config, error, traceback."""
@@ -245,17 +246,19 @@ class Store:
             return target
 
     def remove(self, key: str) -> None:
-        """Delete a record; it leaves its place in one step, so that a kill leaves no half of it."""
+        """Forget a run, finished or failed; a record leaves its place in one step, so that a kill leaves no half of it."""
         with self.lock(key):
-            going = tempfile.mkdtemp(dir=self.folder / "tmp", prefix=f"{key}-")
-            os.rename(self.folder / "records" / key, Path(going) / "old")
-            shutil.rmtree(going)
+            (self.folder / "failed" / f"{key}.json").unlink(missing_ok=True)
+            if (self.folder / "records" / key).exists():
+                going = tempfile.mkdtemp(dir=self.folder / "tmp", prefix=f"{key}-")
+                os.rename(self.folder / "records" / key, Path(going) / "old")
+                shutil.rmtree(going)
 
     def leftovers(self) -> list[Path]:
         """Folders and files in tmp/ whose writer is gone: nobody holds the lock of their key."""
         found = []
         for path in sorted((self.folder / "tmp").glob("*")):
-            with suppress(Timeout), self.lock(path.name.split("-")[0], wait=False):
+            with suppress(Timeout), self.lock(path.name.lstrip(".").split("-")[0], wait=False):
                 found.append(path)
         return found
 

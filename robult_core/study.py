@@ -54,19 +54,21 @@ def run_grid(
     """Run what the store lacks; returns rows of key, configuration columns, pattern, variant, metric, value.
 
     jobs: processes on this machine; scheduler: address of a dask scheduler instead. A failed run leaves the others alone: it is printed, kept
-    in the store for `robult runs repeat`, listed in `.attrs["failed"]`, and absent from the table. Raises RuntimeError when every run
-    failed, StoreError when the store cannot be written, ConnectionError when no scheduler answers.
+    in the store for `robult runs repeat`, listed in `.attrs["failed"]`, and absent from the table unless its record is there and merely lacks
+    weights. Raises RuntimeError when every run failed, StoreError when the store cannot be written, ConnectionError when no scheduler answers.
     """
     store = store if isinstance(store, Store) else Store(store)
     checksums, keyed = keys(configs)
     todo = missing(keyed, store)
     if todo and progress:
         print("\n".join(_forecast(keyed, todo, checksums, store, jobs)), flush=True)
-    failed = _run_all(todo, checksums, store, jobs, scheduler, _Progress(len(todo), progress)) if todo else {}
+    shown = _Progress(len(todo), progress and bool(todo))
+    with shown.bar:
+        failed = _run_all(todo, checksums, store, jobs, scheduler, shown) if todo else {}
     for key, error in failed.items():
         print(f"failed: {todo[key].method} on {todo[key].data_set}, seed {todo[key].seed}: {error}", file=sys.stderr)
         print(f"  repeat it alone: robult runs --store {store.folder} repeat {key[:12]}", file=sys.stderr)
-    tables = [frame(store.get(key), config) for key, config in keyed if key not in failed]
+    tables = [frame(store.get(key), config) for key, config in keyed if key not in failed or store.get(key)]
     if not tables and failed:
         raise RuntimeError(f"every run failed, the first with: {next(iter(failed.values()))}")
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
@@ -145,6 +147,13 @@ def frame(record: Record, config: RunConfig | None = None) -> pd.DataFrame:
     return pd.DataFrame({"key": record.key, **columns}, index=range(len(record.metrics))).join(record.metrics)
 
 
+def everything(store: Store, stale: bool = True) -> pd.DataFrame:
+    """The metrics of all sound records as one table; `current` where the present code made them, without `stale` only those."""
+    flagged = [(record, record.content["numerics"] == numerics()) for record in store.records()]
+    tables = [frame(record).assign(current=now) for record, now in flagged if now or stale]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["key", "current"])
+
+
 def repeat(key: str, store: Store) -> Record:
     """Compute a stored or failed run once more in this process, errors and all; a record that is there already is returned."""
     failed = store.failed()
@@ -182,7 +191,7 @@ def _run_all(
                 print(f"a worker process died (killed, or out of memory): time {deaths} of {ATTEMPTS}", file=sys.stderr)
     for key, one in left.items():
         failed[key] = "its worker process died each time: it may need more memory, try jobs=1"
-        store.put_failed(key, {"config": one.complete(), "error": failed[key], "traceback": ""})
+        _put_failed(store, key, one, failed[key])
     return failed
 
 
@@ -222,9 +231,14 @@ def _work(key: str, config: RunConfig, checksum: str, folder: Path, wait: bool) 
         raise
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
-        store.put_failed(key, {"config": config.complete(), "error": message, "traceback": traceback.format_exc()})
+        _put_failed(store, key, config, message, traceback.format_exc())
         return key, message
     return key, ""
+
+
+def _put_failed(store: Store, key: str, config: RunConfig, error: str, trace: str = "") -> None:
+    entry = {"config": config.complete(), "numerics": numerics(), "error": error, "traceback": trace}
+    store.put_failed(key, entry)
 
 
 def _executed(config: RunConfig, data: MultimodalData) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -242,18 +256,26 @@ def _data(name: str, checksum: str) -> MultimodalData:
 
 
 class _Progress:
-    """At most a line every two seconds and a last one: runs done, failed, time so far and to come."""
+    """A bar where someone watches; else at most a line every two seconds and a last one: runs done, failed, time so far and to come."""
 
     def __init__(self, total: int, show: bool) -> None:
-        self.total, self.show, self.done, self.failed = total, show, 0, 0
+        from tqdm.auto import tqdm
+
+        from robult_core.settings import _headless
+
+        self.total, self.done, self.failed = total, 0, 0
+        self.lines = show and _headless()
+        self.bar = tqdm(total=total, unit="run", disable=not show or self.lines)
         self.started = self.printed = time.perf_counter()
 
     def step(self, failed: bool) -> None:
         self.done, self.failed = self.done + 1, self.failed + failed
+        failures = f", {self.failed} failed" if self.failed else ""
+        self.bar.set_postfix_str(failures.lstrip(", "), refresh=False)
+        self.bar.update()
         now = time.perf_counter()
-        if not self.show or (now - self.printed < max(2.0, (now - self.started) / 20) and self.done < self.total):
+        if not self.lines or (now - self.printed < max(2.0, (now - self.started) / 20) and self.done < self.total):
             return
         self.printed, spent = now, now - self.started
         left = f", about {clock(spent / self.done * (self.total - self.done))} left" if self.done < self.total else ""
-        failures = f", {self.failed} failed" if self.failed else ""
         print(f"[{self.done}/{self.total}] {clock(spent)}{left}{failures}", flush=True)

@@ -135,17 +135,21 @@ def test_verify_names_what_is_damaged(store):
 
 
 def test_prune_asks_first_and_keeps_what_is_current(store):
-    good, _, stale = keys(store)
+    good, bad, stale = keys(store)
+    gone = sha256(b"failed long ago")
+    store.put_failed(gone, store.failed()[bad] | {"numerics": "another version"})
     damaged = sha256(b"damaged")
     store.put(damaged, {"numerics": numerics()}, {})
     (store.folder / "records" / damaged / "record.json").write_text("{")
     asked = call(store.folder, "prune").output
-    assert asked.startswith("would remove (repeat with --yes): 1 records of other code, 1 leftovers")
+    assert asked.startswith("would remove (repeat with --yes): 1 records and 1 failures of other code, 1 leftovers")
     assert set(store.keys()) == {good, stale, damaged}
+    assert set(store.failed()) == {bad, gone}
     assert call(store.folder, "prune", "--yes").output.startswith(
-        "removed: 1 records of other code, 1 leftovers; set aside: 1 damaged"
+        "removed: 1 records and 1 failures of other code, 1 leftovers; set aside: 1 damaged"
     )
     assert store.keys() == [good]
+    assert set(store.failed()) == {bad}
     assert store.leftovers() == []
     assert [path.name.split("-")[0] for path in (store.folder / "damaged").iterdir()] == [damaged]
 

@@ -214,6 +214,29 @@ def test_weights_asked_for_later_are_added_to_the_record(tmp_path):
     assert richer.drop_duplicates().equals(table)
 
 
+def test_a_run_that_fails_while_weights_are_added_keeps_its_row(tmp_path, monkeypatch, capsys):
+    table = run_grid(small(), tmp_path, progress=False)
+
+    def failing(config, data):
+        raise MemoryError("no room for weights")
+
+    monkeypatch.setattr(study, "execute", failing)
+    again = run_grid([*small(seed=0, keep_weights=True), *small(seed=1)], tmp_path, progress=False)
+    assert again.equals(table)
+    assert [entry["error"] for entry in again.attrs["failed"]] == ["MemoryError: no room for weights"]
+    assert "no room for weights" in capsys.readouterr().err
+
+
+def test_a_bar_is_shown_where_someone_watches(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ROBULT_HEADLESS", "0")
+    run_grid(small(), tmp_path)
+    output = capsys.readouterr()
+    assert "2/2" in output.err
+    assert "[2/2]" not in output.out
+    run_grid(small(), tmp_path)
+    assert "2/2" not in capsys.readouterr().err  # nothing to compute, no bar
+
+
 def test_a_record_keeps_what_anyone_asked_for(tmp_path):
     run_grid(small(seed=0, snapshots=(5,)), tmp_path, progress=False)
     run_grid([*small(seed=0, snapshots=(10,)), *small(seed=0, keep_weights=True)], tmp_path, progress=False)

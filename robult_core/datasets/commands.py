@@ -14,16 +14,23 @@ HELP = "Data folder [default: ROBULT_DATA, else data/ of the repository]."
 FOLDER = click.option("--folder", type=click.Path(path_type=Path), help=HELP)
 
 
-@click.group()
+class Sentences(click.Group):
+    """Errors that carry a sentence for the reader are printed as one line, with exit status 1."""
+
+    def invoke(self, context: click.Context) -> object:
+        try:
+            return super().invoke(context)
+        except (ValueError, OSError, ImportError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Sentences)
 def data() -> None:
     """Data sets: list, download, check."""
 
 
 def _entries(names: tuple[str, ...]) -> list[DataSet]:
-    try:
-        return [item for item in CATALOGUE.values() if not item.variant] if "all" in names else list(map(entry, names))
-    except DataError as error:
-        raise click.ClickException(str(error)) from error
+    return [item for item in CATALOGUE.values() if not item.variant] if "all" in names else list(map(entry, names))
 
 
 @data.command("list")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +15,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+
+from robult_core.store import write_whole
 
 GITHUB = "https://raw.githubusercontent.com"
 
@@ -97,12 +100,7 @@ def save_npz(path: Path, **arrays: np.ndarray) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(buffer.getvalue())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, buffer.getvalue())
 
 
 def fingerprint(x: np.ndarray) -> float:
@@ -115,8 +113,8 @@ def same_fingerprint(x: np.ndarray, expected: float) -> bool:
     return bool(abs(fingerprint(x) - expected) <= 1e-5 * np.linalg.norm(x.astype(np.float64)))
 
 
-def fetch(remotes: Iterable[Remote], folder: Path, base_url: str = GITHUB, progress: bool = True) -> None:
-    """Download every file below `folder`; eight at a time when there are hundreds. Raises DataError naming the first that fails."""
+def fetch(remotes: Iterable[Remote], folder: Path, base_url: str = GITHUB) -> None:
+    """Download every file below `folder`; eight at a time when there are hundreds, with a bar in a terminal. Raises DataError naming the first that fails."""
     from concurrent.futures import ThreadPoolExecutor
 
     from tqdm import tqdm
@@ -124,21 +122,23 @@ def fetch(remotes: Iterable[Remote], folder: Path, base_url: str = GITHUB, progr
     remotes = list(remotes)
     many = len(remotes) > 20
     with ThreadPoolExecutor(8 if many else 1) as pool:
-        futures = [pool.submit(_fetch_one, remote, folder, base_url, progress and not many) for remote in remotes]
+        futures = [
+            pool.submit(_fetch_one, remote, folder, base_url, not many and sys.stderr.isatty()) for remote in remotes
+        ]
         try:
-            for future in tqdm(futures, unit="file", disable=not (progress and many)):
+            for future in tqdm(futures, unit="file", disable=None if many else True):
                 future.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _fetch_one(remote: Remote, folder: Path, base_url: str, progress: bool, attempts: int = 3) -> None:
+def _fetch_one(remote: Remote, folder: Path, base_url: str, bar: bool, attempts: int = 3) -> None:
     import pooch
 
     pooch.utils.get_logger().setLevel("WARNING")
     url, path = remote.url(base_url), folder / remote.target
-    known, downloader = remote.sha256, pooch.HTTPDownloader(progressbar=progress, timeout=60)
+    known, downloader = remote.sha256, pooch.HTTPDownloader(progressbar=bar, timeout=60)
     try:
         pooch.retrieve(url, known and f"sha256:{known}", fname=path.name, path=path.parent, downloader=downloader)
     except Exception as error:  # requests and pooch raise many kinds; the sentence names the address in every case
@@ -149,7 +149,7 @@ def _fetch_one(remote: Remote, folder: Path, base_url: str, progress: bool, atte
         if attempts == 1:
             reason = f"{type(error).__name__}: {error}"
             raise DataError(f"'{url}' was not downloaded ({reason}): check the connection and try again") from error
-        _fetch_one(remote, folder, base_url, progress, attempts - 1)
+        _fetch_one(remote, folder, base_url, bar, attempts - 1)
 
 
 def build_in_place(folder: Path, make: Callable[[Path], None]) -> None:
