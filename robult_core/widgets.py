@@ -113,32 +113,26 @@ def weights_explorer(
         means = [weights[pairs & kind].mean() if (pairs & kind).any() else np.nan for kind in (true, ~true)]
         left.set_title(f"weights of {modality}, samples sorted by class", fontsize=9)
         right.set_title(f"mean {means[0]:.2f} on true, {means[1]:.2f} on false pairs", fontsize=9)
-        return (
-            figure,
-            f"temperature {temperature:.2f}, width {width:.2f}: mean weight {means[0]:.2f} of true and {means[1]:.2f} of false pairs",
-        )
+        found = f"mean weight {means[0]:.2f} of true and {means[1]:.2f} of false pairs"
+        return figure, f"temperature {temperature:.2f}, width {width:.2f}: {found}"
 
+    span = {"base": 10, "min": -1.3, "max": 0.7, "step": 0.05}
     controls = {
-        "temperature": FloatLogSlider(
-            description="temperature", value=temperature, base=10, min=-1.3, max=0.7, step=0.05
-        ),
+        "temperature": FloatLogSlider(description="temperature", value=temperature, **span),
         "width": FloatLogSlider(description="RBF width (row deviations)", value=1.0, base=10, min=-1, max=1, step=0.05),
         "modality": Dropdown(description="modality", options=list(names)),
     }
     return explorer(draw, controls)
 
 
-def availability_explorer(
-    method: Method, data: MultimodalData, rows: np.ndarray | None = None, texts: bool = True
-) -> VBox:
-    """Which modalities are there, and what the trained model then predicts for this sample: bars of probabilities, or the score.
+def availability_explorer(method: Method, data: MultimodalData, texts: bool = True) -> VBox:
+    """Which modalities are there, and what the trained model then predicts for a test row: bars of probabilities, or the score.
 
-    data: standardised, as the method was trained on; rows: the samples to choose from (default: the test rows); texts as in `embedding_explorer`.
-    The static twin is `plots.availability_grid`.
+    data: standardised, as the method was trained on; texts as in `embedding_explorer`. The static twin is `plots.availability_grid`.
     """
     from ipywidgets import Checkbox, IntSlider
 
-    rows = data.rows("test") if rows is None else np.asarray(rows)
+    rows = data.rows("test")
 
     def draw(sample: int, **there: bool) -> tuple[Figure, str]:
         figure, (left, right) = _panels(1, 2.5)
@@ -149,11 +143,8 @@ def availability_explorer(
             return figure, "no modality is there"
         scores = predict(method, data, rows[[sample]], pattern)[0]
         plots.draw_prediction(right, data, row, scores)
-        best = (
-            f"score {scores[0]:.2f}"
-            if data.task.kind == "regression"
-            else f"largest probability {scores.max():.2f} for class {scores.argmax()}"
-        )
+        best = f"largest probability {scores.max():.2f} for class {scores.argmax()}"
+        best = f"score {scores[0]:.2f}" if data.task.kind == "regression" else best
         return figure, f"sample {row} with {', '.join(pattern)}: {best}"
 
     boxes = {name: Checkbox(description=name.replace("_", " "), value=True, indent=False) for name in data.names}

@@ -194,20 +194,20 @@ def test_depth_maps_of_a_still_scene_are_zero():
 def test_get_from_loopback_gives_the_same_data(name, mirror, data_folder, tmp_path):
     _, base = mirror
     options = {"encoder": StubEncoder()} if name == "mosi" else {}
-    notes = datasets.CATALOGUE[name].get(tmp_path, base, progress=False, **options)
+    notes = datasets.CATALOGUE[name].get(tmp_path, base, **options)
     assert f"{name}: written to {tmp_path}" in notes[0]
     built, reference = datasets.load(name, tmp_path), datasets.load(name, data_folder)
     for modality in set(built.names) - ({"text"} if name == "mosi" else set()):
         assert torch.equal(built.modalities[modality], reference.modalities[modality])
     assert torch.equal(built.targets, reference.targets)
     assert (built.split == reference.split).all()
-    assert datasets.CATALOGUE[name].get(tmp_path, "http://127.0.0.1:9", progress=False) == [f"{name}: already there"]
+    assert datasets.CATALOGUE[name].get(tmp_path, "http://127.0.0.1:9") == [f"{name}: already there"]
     assert not list(tmp_path.glob(".partial-*"))
 
 
 def test_get_mosi_without_a_sentence_encoder_serves_tfidf_only(mirror, tmp_path, monkeypatch):
     monkeypatch.setattr(benchmarks, "sentence_encoder", lambda: None)
-    notes = datasets.CATALOGUE["mosi"].get(tmp_path, mirror[1], progress=False)
+    notes = datasets.CATALOGUE["mosi"].get(tmp_path, mirror[1])
     assert "only 'mosi-tfidf' is ready" in notes[1]
     assert {"mosi", "mosi-tfidf"} & set(datasets.available(tmp_path)) == {"mosi-tfidf"}
     with pytest.raises(DataError, match=r"'mosi' lacks mosi/mosi.npz::text .* run 'robult data get mosi'"):
@@ -215,7 +215,7 @@ def test_get_mosi_without_a_sentence_encoder_serves_tfidf_only(mirror, tmp_path,
 
 
 def test_get_utd_mhad_from_loopback(mirror, data_folder, tmp_path):
-    notes = datasets.CATALOGUE["utd_mhad"].get(tmp_path, mirror[1], progress=False, keys=SAMPLE)
+    notes = datasets.CATALOGUE["utd_mhad"].get(tmp_path, mirror[1], keys=SAMPLE)
     assert "the pinned commit names them" in notes[1]
     assert [path.name for path in (tmp_path / "utd_mhad").iterdir()] == ["utd_mhad.npz"]
     assert len(np.load(tmp_path / "utd_mhad/utd_mhad.npz")["action"]) == 4
@@ -229,7 +229,7 @@ def test_an_altered_download_leaves_nothing(mirror, data_folder, tmp_path):
     bad.write_bytes((data_folder / "mosi/raw/label.csv").read_bytes().replace(b",2.4,", b",2.5,", 1))
     server.paths[next(path for path in server.paths if path.endswith("mosi/label.csv"))] = bad
     with pytest.raises(DataError, match=r"mosi/label.csv' was not downloaded: its SHA-256 is not the published one"):
-        datasets.CATALOGUE["mosi"].get(tmp_path / "data", base, progress=False)
+        datasets.CATALOGUE["mosi"].get(tmp_path / "data", base)
     assert list((tmp_path / "data").iterdir()) == []
 
 

@@ -132,21 +132,21 @@ def test_download_checks_the_hash(tmp_path, server):
     good = Remote(
         "x/a b.txt", "o/r", "c", "a b.txt", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
-    fetch([good], tmp_path, server.base, progress=False)
+    fetch([good], tmp_path, server.base)
     assert (tmp_path / "x/a b.txt").read_bytes() == b"abc"
     server.pages["/o/r/c/a%20b.txt"] = b"abd"
     with pytest.raises(DataError, match="its SHA-256 is not the published one"):
-        fetch([good], tmp_path / "other", server.base, progress=False)
+        fetch([good], tmp_path / "other", server.base)
     assert not list((tmp_path / "other").rglob("*.txt"))
 
 
 def test_download_of_many_files_and_an_absent_one(tmp_path, server):
     remotes = [Remote(f"{i}.txt", "o/r", "c", f"{i}.txt") for i in range(25)]
     server.pages.update({f"/o/r/c/{i}.txt": b"%d" % i for i in range(25)})
-    fetch(remotes, tmp_path, server.base, progress=False)
+    fetch(remotes, tmp_path, server.base)
     assert sorted(int(path.read_text()) for path in tmp_path.iterdir()) == list(range(25))
     with pytest.raises(DataError, match=r"o/r/c/nope' was not downloaded \(HTTPError: 404"):
-        fetch([Remote("nope", "o/r", "c", "nope")], tmp_path, server.base, progress=False)
+        fetch([Remote("nope", "o/r", "c", "nope")], tmp_path, server.base)
 
 
 # --- pickles -------------------------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ def test_no_modality_left_asks_for_one(digits, model):
 
 
 def test_prediction_is_that_of_the_pattern(digits, model):
-    controls, image = parts_of(widgets.availability_explorer(model, digits, rows=digits.rows("test")[:3]))
+    controls, image = parts_of(widgets.availability_explorer(model, digits))
     controls["top left"].value = False
     row = digits.rows("test")[:1]
     scores = widgets.predict(model, digits, row, ("top_right", "bottom_left", "bottom_right"))[0]

@@ -100,9 +100,7 @@ class DataSet:
             return [str(error)]
         return []
 
-    def get(
-        self, folder: str | Path | None = None, base_url: str = GITHUB, progress: bool = True, **options: object
-    ) -> list[str]:
+    def get(self, folder: str | Path | None = None, base_url: str = GITHUB, **options: object) -> list[str]:
         """Download and build below the data folder, all or nothing; what is there and whole stays. Returns notes for the user."""
         if self.builtin or not self.check(folder):
             return [f"{self.name}: already there"]
@@ -111,9 +109,9 @@ class DataSet:
         notes: list[str] = []
 
         def make(temporary: Path) -> None:
-            fetch(self.remotes, temporary, base_url, progress)
+            fetch(self.remotes, temporary, base_url)
             if self.builder:
-                notes.extend(_resolve(self.builder)(temporary, base_url=base_url, progress=progress, **options))
+                notes.extend(_resolve(self.builder)(temporary, base_url=base_url, **options))
 
         build_in_place(data_folder(folder), make)
         return [f"{self.name}: written to {data_folder(folder)}", *notes]

@@ -253,15 +253,15 @@ def load_mosi_tfidf(folder: Path) -> MultimodalData:
     return MultimodalData("mosi-tfidf", modalities=modalities, **shared)
 
 
-def get_utd_mhad(folder: Path, base_url: str, progress: bool, keys: Keys | None = None) -> list[str]:
+def get_utd_mhad(folder: Path, base_url: str, keys: Keys | None = None) -> list[str]:
     """Download the recordings below `folder`, build utd_mhad.npz there, drop the recordings (170 MB)."""
-    fetch(utd_remotes(keys), folder, base_url, progress)
+    fetch(utd_remotes(keys), folder, base_url)
     build_utd_mhad(folder / "utd_mhad/raw", folder / "utd_mhad/utd_mhad.npz", keys)
     shutil.rmtree(folder / "utd_mhad/raw")
     return ["no hash of its raw files is published: the pinned commit names them, the arrays were compared with ours"]
 
 
-def get_mosi(folder: Path, base_url: str, progress: bool, encoder: object = None) -> list[str]:
+def get_mosi(folder: Path, base_url: str, encoder: object = None) -> list[str]:
     """Build mosi.npz and mosi.csv below `folder` from the raw csv files just downloaded there."""
     encoder = encoder or sentence_encoder()
     build_mosi(folder / "mosi/raw", folder / "mosi/mosi.npz", encoder)
