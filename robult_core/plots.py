@@ -19,6 +19,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from robult_core.datasets.container import MultimodalData
+from robult_core.datasets.pid import COMPONENTS as PID_PARTS
 from robult_core.tables import COLUMNS as METHOD_NAMES
 
 PALETTE = {
@@ -107,7 +108,6 @@ def _beside(ax: plt.Axes, frame: pd.DataFrame, y: list, value: str, names: list,
 
 # Notebook 01: the partial information decomposition -------------------------------------------------------------------
 
-PID_PARTS = ("redundancy", "unique1", "unique2", "synergy")
 PID_NAMES = dict(zip(PID_PARTS, ("redundancy R", "unique U1", "unique U2", "synergy S"), strict=True))
 PID_COLORS = dict(
     zip(PID_PARTS, (PALETTE["blue"], PALETTE["orange"], PALETTE["sky"], PALETTE["vermillion"]), strict=True)
