@@ -54,7 +54,7 @@ def test_the_package_is_thin():
     """The method reads in one sitting; the rest may not grow unnoticed: lines of code without blanks, comments and docstrings."""
     lines = {path.name: len(path.read_text().splitlines()) for path in PACKAGE}
     assert lines["losses.py"] + lines["model.py"] <= 400
-    assert sum(map(lines_of_code, PACKAGE)) < 5800  # the goal is 4000: delete before you raise this
+    assert sum(map(lines_of_code, PACKAGE)) < 5600  # the goal is 4000: delete before you raise this
 
 
 def lines_of_code(path: Path) -> int:
