@@ -196,11 +196,11 @@ def run_notebook(path: Path, output: Path, parameters: dict[str, Any], cell_seco
     import nbformat
 
     begun, draft = time.monotonic(), output / f".{path.stem}.tmp.ipynb"
-    error = _execute(path, draft, parameters, cell_seconds)
-    notebook = nbformat.read(draft if draft.exists() else path, as_version=4)
-    if error is not None and not _started(notebook):
-        error = _execute(path, draft, parameters, cell_seconds)  # kernels now and then fail to start; once more
+    for _ in range(2):  # kernels now and then fail to start; once more
+        error = _execute(path, draft, parameters, cell_seconds)
         notebook = nbformat.read(draft if draft.exists() else path, as_version=4)
+        if error is None or _started(notebook):
+            break
     title = _title(notebook) or path.stem
     message = "" if error is None else _where(notebook, error)
     _save_copies(notebook, output / path.stem, title)

@@ -61,7 +61,7 @@ def run_grid(
     checksums, keyed = keys(configs)
     todo = missing(keyed, store)
     if todo and progress:
-        print("\n".join(_forecast(keyed, todo, checksums, store, jobs)), flush=True)
+        print(_forecast(keyed, todo, checksums, store, jobs), flush=True)
     shown = _Progress(len(todo), progress and bool(todo))
     with shown.bar:
         failed = _run_all(todo, checksums, store, jobs, scheduler, shown) if todo else {}
@@ -80,7 +80,7 @@ def expected(configs: Iterable[RunConfig], store: Store | str | Path, jobs: int 
     """How many runs a grid has, how many of them are there, how long the rest will take; one sentence a line."""
     store = store if isinstance(store, Store) else Store(store)
     checksums, keyed = keys(configs)
-    return "\n".join(_forecast(keyed, missing(keyed, store), checksums, store, jobs))
+    return _forecast(keyed, missing(keyed, store), checksums, store, jobs)
 
 
 def keys(configs: Iterable[RunConfig]) -> tuple[dict[str, str], list[tuple[str, RunConfig]]]:
@@ -106,9 +106,7 @@ def missing(keyed: Iterable[tuple[str, RunConfig]], store: Store) -> dict[str, R
     return todo
 
 
-def _forecast(
-    keyed: list, todo: Mapping[str, RunConfig], checksums: Mapping[str, str], store: Store, jobs: int = 1
-) -> list[str]:
+def _forecast(keyed: list, todo: Mapping[str, RunConfig], checksums: Mapping[str, str], store: Store, jobs: int) -> str:
     """Runs, how many are there, expected time from like records; data sets that changed since records were made."""
     rates: dict[tuple, list[float]] = {}  # seconds per step of older runs
     changed: Counter[str] = Counter()
@@ -124,12 +122,10 @@ def _forecast(
         expected += mean(rate) * config.complete()["training"].get("steps", 1) if rate else GUESS_SECONDS
     total = len({key for key, _ in keyed})
     counts = f"{total} runs, {total - len(todo)} of them in {store.folder.name}/"
-    notes = [
-        f"data set '{name}' changed since {count} records were made: they are not used"
-        for name, count in changed.items()
-        if count
-    ]
-    return [f"{counts}; expected time for the rest: {clock(expected / jobs)}", *notes]
+    lines = [f"{counts}; expected time for the rest: {clock(expected / jobs)}"]
+    for name, count in changed.items():
+        lines += [f"data set '{name}' changed since {count} records were made: they are not used"] if count else []
+    return "\n".join(lines)
 
 
 def clock(seconds: float) -> str:

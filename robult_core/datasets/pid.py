@@ -88,9 +88,8 @@ def generating_table(case: str | Dials) -> np.ndarray:
     dials = astuple(dials_of(case))
     active = [k for k, dial in enumerate(dials) if dial > 0]
     flips = np.array([flip_probability(dials[k]) for k in active])
-    outputs = np.array(list(itertools.product((0, 1), repeat=len(active))), dtype=int).reshape(
-        2 ** len(active), len(active)
-    )
+    k = len(active)
+    outputs = np.array(list(itertools.product((0, 1), repeat=k)), dtype=int).reshape(2**k, k)
     table = np.zeros((8, 8, len(outputs)))
     for r, u1, u2, a, b in itertools.product((0, 1), repeat=5):
         truth = np.array([r, u1, u2, a ^ b])[active]
@@ -101,11 +100,8 @@ def generating_table(case: str | Dials) -> np.ndarray:
 
 def bayes_accuracy(table: np.ndarray) -> dict[str, float]:
     """Accuracy of the best possible classifier from x1, from x2 and from both: the sum over states of the largest p(x, y)."""
-    return {
-        "x1": float(table.sum(1).max(-1).sum()),
-        "x2": float(table.sum(0).max(-1).sum()),
-        "x1+x2": float(table.max(-1).sum()),
-    }
+    states = {"x1": table.sum(1), "x2": table.sum(0), "x1+x2": table}
+    return {name: float(part.max(-1).sum()) for name, part in states.items()}
 
 
 def pid_truth(case: str | Dials) -> dict[str, PID | dict[str, float]]:
@@ -144,7 +140,7 @@ def load_pid(case: str | Dials = "mixed", n: int = 2000, seed: int = 0) -> Multi
     flips = rng.random((n, 4)) < [flip_probability(dial) for dial in astuple(dials)]
     targets = _tuple_index(parts ^ flips, active)
     test = train_test_split(np.arange(n), test_size=0.3, stratify=targets, random_state=seed)[1]
-    names = [COMPONENTS[k] for k in active]
+    names, labels = [COMPONENTS[k] for k in active], itertools.product((0, 1), repeat=len(active))
     return MultimodalData(
         name=f"pid-{case}" if isinstance(case, str) and case != "mixed" else "pid",
         task=Classification(n_outputs=classes),
@@ -154,9 +150,7 @@ def load_pid(case: str | Dials = "mixed", n: int = 2000, seed: int = 0) -> Multi
         },
         targets=torch.from_numpy(targets),
         split=np.where(np.isin(np.arange(n), test), "test", "train"),
-        class_names=tuple(
-            " ".join(map("{}={}".format, names, bits)) for bits in itertools.product((0, 1), repeat=len(names))
-        ),
+        class_names=tuple(" ".join(map("{}={}".format, names, bits)) for bits in labels),
         display={"components": dict(zip((*COMPONENTS, "synergy1", "synergy2"), (*parts.T, a, b), strict=True))},
         source="synthetic, drawn by robult_core.datasets.pid",
         licence="MIT, as this package",
