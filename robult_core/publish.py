@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from robult_core.environment import repository
-from robult_core.reproduce import downloadable, hash_files, read_manifest, select, write_index
+from robult_core.reproduce import downloadable, hash_files, read_manifest, select, write, write_index
 from robult_core.settings import SettingsError
 from robult_core.store import Store
 from robult_core.study import everything
 
+MARKS = ("<!-- results: written by make publish -->", "<!-- end of results -->")
 TEXT = {".ipynb", ".html", ".csv", ".json", ".md"}
 
 
@@ -36,9 +37,17 @@ def publish(
     runs = everything(Store(source / "store"), stale=False).drop(columns="current")
     if len(runs):
         runs.to_parquet(reports / "runs.parquet", index=False)
+    if (brief := reports / "tables" / "04_headline.md").exists():
+        renew_readme(root / "README.md", brief.read_text(encoding="utf-8"))
     write_index(reports, manifest, figures)
     counts = f"{len(names)} notebooks and {runs['key'].nunique()} runs of {source.name}"
     say(f"published {counts} into reports/ and figures/; look, then commit them")
+
+
+def renew_readme(readme: Path, table: str) -> None:
+    """Put the results table between README's two marks; a README without them stays as it is."""
+    between = re.compile(f"(?s)({MARKS[0]}\n).*?({MARKS[1]})")
+    write(readme, between.sub(lambda marks: f"{marks[1]}\n{table}\n{marks[2]}", readme.read_text(encoding="utf-8")))
 
 
 def check(manifest: dict[str, Any], source: Path, notebooks: list[str]) -> None:

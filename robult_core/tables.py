@@ -137,6 +137,27 @@ def comparison(table: pd.DataFrame) -> pd.DataFrame:
     return laid.replace("nan", np.nan).fillna("–").rename(columns=COLUMNS).rename_axis(columns=None)
 
 
+def headline(results: pd.DataFrame) -> pd.DataFrame:
+    """README's table: the first metric of each set, mean over the single modalities and the full set, ± half of the 95 % interval, best in bold."""
+    rows = paper_rows(results)
+    first = np.array([METRICS[kind][0][0] for kind in kinds(rows)])
+    rows = rows[(rows["metric"] == first) & rows["method"].isin(COLUMNS)]
+    count = rows.groupby("data_set")["pattern"].transform("nunique") - 1
+    single = "one modality, mean of " + count.astype(str)
+    rows = rows.assign(pattern=single.mask(rows["pattern"] == "full", "all"))
+    rows = rows.groupby([*BLOCK, "method", "seed"], sort=False)["value"].mean().reset_index()
+    table = summarize(rows, [*BLOCK, "method"])
+    signed = oriented(table.assign(value=table["mean"]))
+    best = signed["value"] == signed.groupby(BLOCK)["value"].transform("max")
+    text = table["mean"].map("{:.3f}".format).mask(best, "**" + table["mean"].map("{:.3f}".format) + "**")
+    text += table["half"].map(lambda half: f" ± {half:.3f}" if half == half else "")
+    laid = table.assign(text=text).pivot(index=BLOCK, columns="method", values="text")
+    laid = laid.reindex(pd.MultiIndex.from_frame(table[BLOCK].drop_duplicates()))
+    return (
+        laid[[name for name in COLUMNS if name in laid]].fillna("–").rename(columns=COLUMNS).rename_axis(columns=None)
+    )
+
+
 def to_markdown(table: pd.DataFrame) -> str:
     """A frame as a markdown table, its index as the first columns."""
     flat = table.reset_index()

@@ -209,3 +209,15 @@ def test_critical_difference_figure_returns_every_pair_of_the_printed_table(look
     assert "critical difference 2.03" in figure.axes[0].get_title()
     bars = [line for line in figure.axes[0].lines if line.get_linewidth() == 3]
     assert sorted(len(bar.get_xdata()) for bar in bars) == [2, 3, 3]  # Robult with GMC; two groups of three
+
+
+def test_headline_has_two_lines_a_set_and_the_best_in_bold():
+    frame = pd.concat([results(METHODS), results({"robult": 1.2, "gmc": 1.1}, "mosi", "mae"), results({"robult": 0.1, "gmc": 0.2}, "mosi", "corr")])  # fmt: skip
+    table = tables.headline(frame)
+    assert table.index.tolist() == [
+        ("digits", "one modality, mean of 2", "accuracy"), ("digits", "all", "accuracy"),
+        ("mosi", "one modality, mean of 2", "mae"), ("mosi", "all", "mae"),
+    ]  # fmt: skip
+    assert table["Robult"].tolist() == ["**0.700** ± 0.000", "**0.800** ± 0.000", "1.200 ± 0.000", "1.300 ± 0.000"]
+    assert table["GMC"].tolist() == ["0.600 ± 0.000", "0.700 ± 0.000", "**1.100** ± 0.000", "**1.200** ± 0.000"]
+    assert table["Unimodal"].tolist()[2:] == ["–", "–"]
