@@ -116,8 +116,6 @@ class Robult(Method):
         pairs = zip(self.g, self.r, source, z.detach(), strict=True)
         return torch.stack([r(torch.cat([g(one), shared], dim=-1)) for g, r, one, shared in pairs]), h.detach()
 
-    # --- losses -----------------------------------------------------------------------------------------------------------
-
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted L_sup (split into full and unimodal), L_lb, L_ulb and L_rec of section 2 on one batch."""
         config, task = self.config, self.task
