@@ -25,17 +25,16 @@ from robult_core.settings import SettingsError, start
 from robult_core.store import sha256, write_whole
 
 MINUTES = {
-    "01": 1,
-    "02": 0.5,
-    "03": 2,
-    "04": 4,
-    "05": 0.5,
-    "06": 2.5,
-    "07": 2,
-    "08": 1,
-    "09": 1,
-    "10": 0.5,
-}  # quick, 2 cores
+    "01": 0.6,
+    "02": 0.6,
+    "03": 1.2,
+    "04": 2.7,
+    "05": 0.2,
+    "06": 3.3,
+    "07": 3.3,
+    "08": 2.2,
+    "09": 0.3,
+}  # quick, six sets, 2 cores, measured
 CELL_SECONDS = {"smoke": 300.0, "quick": 3600.0, "full": None}  # the longest one cell may take
 START_SECONDS = 60  # for a kernel to start
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)  # of labels, notebook 07 in the full profile
