@@ -165,11 +165,14 @@ def full_grids(settings: Any) -> dict[str, list[Any]]:
     from robult_core.study import grid
 
     budget = (settings.data_sets, settings.seeds, settings.steps)
-    variants = [ablations.DEFAULT, *ablations.TERMS, ablations.NO_CONTRAST, *ablations.switches()]
+    terms = [ablations.DEFAULT, *ablations.TERMS, ablations.NO_CONTRAST]
+    switches = ablations.configs(
+        ablations.switches(), settings.data_sets, settings.seeds[: ablations.SWITCH_SEEDS], settings.steps
+    )
     common = {"data_set": settings.data_sets, "seed": settings.seeds, "training": {"steps": settings.steps}}
     return {
         "04": tables.configs(*budget),
-        "06": [*ablations.configs(variants, *budget), *grid(method="gmc", **common)],
+        "06": [*ablations.configs(terms, *budget), *switches, *grid(method="gmc", **common)],
         "07": grid(method=[*METHODS, "linear"], label_fraction=SHARES, **common),
     }
 
