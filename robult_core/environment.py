@@ -8,7 +8,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-LIBRARIES = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "lightning-fabric", "umap-learn", "dit", "matplotlib", "joblib")  # fmt: skip
+LIBRARIES = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "lightning-fabric", "umap-learn", "clarabel", "dit", "matplotlib", "joblib")  # fmt: skip
 
 
 def repository() -> Path:

@@ -128,13 +128,22 @@ def modality_probe(train: Latents, test: Latents, role: str) -> float:
 
 def explained(train: np.ndarray, train_target: np.ndarray, test: np.ndarray, test_target: np.ndarray) -> float:
     """R^2 of a ridge regression of one latent on others: 1 where H is determined, the linear face of Objective 2.2."""
+    residual = _ridge(train, train_target, test).reshape(test_target.shape) - test_target
+    return float(1 - (residual**2).sum() / ((test_target - train_target.mean(0)) ** 2).sum())
+
+
+def misdirection(train: np.ndarray, train_target: np.ndarray, test: np.ndarray, test_target: np.ndarray) -> float:
+    """Mean 1 - cos^2 between a latent and its ridge regression on others: Eq. 10's own measure, 0 where the direction is determined."""
+    predicted = _ridge(train, train_target, test).reshape(test_target.shape)
+    return float(1 - ((unit(predicted) * unit(test_target)).sum(1) ** 2).mean())
+
+
+def _ridge(train: np.ndarray, train_target: np.ndarray, test: np.ndarray) -> np.ndarray:
     from sklearn.linear_model import Ridge
 
     scale = train.std(axis=0).max() or 1.0
     with threadpool_limits(1):
-        predicted = Ridge(alpha=1e-2).fit(train / scale, train_target).predict(test / scale)
-    residual = predicted.reshape(test_target.shape) - test_target
-    return float(1 - (residual**2).sum() / ((test_target - train_target.mean(0)) ** 2).sum())
+        return Ridge(alpha=1e-2).fit(train / scale, train_target).predict(test / scale)
 
 
 # Geometry -------------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ class RobultConfig:
 
     width: int = 128  # d; 256 was no better in a trial and twice as slow
     bottleneck: int | None = (
-        None  # g_i and g_0 through a ReLU layer this narrow; None: one linear map each (notebook 08)
+        None  # g_i and g_0 through a ReLU layer of so many units; None: one linear map each (notebook 08)
     )
     dropout: float = 0.3  # reading 23
     temperature: float = 0.3  # tau of Eq. 2; searched, notebook 04

@@ -100,7 +100,7 @@ def _beside(ax: plt.Axes, frame: pd.DataFrame, y: list, value: str, names: list,
         part = frame[frame[y[1]] == one].set_index(y[0]).reindex(names)
         place = np.arange(len(names)) + (k - (len(groups) - 1) / 2) * 0.72 / len(groups)
         look = {"color": CYCLE[k % 7], "marker": MARKERS[k % 7], "linestyle": "none", "markersize": 5}
-        ax.errorbar(part[value], place, xerr=part["half"].fillna(0), label=one, elinewidth=1, capsize=2, **look)
+        ax.errorbar(part[value], place, xerr=part["half"], label=one, elinewidth=1, capsize=2, **look)
         yield part, place, look
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.5, -0.5)
@@ -523,16 +523,17 @@ def curve_panels(
     The interval is a band, or with `bars` a bar, side by side at equal x, which is for few values of x. A group named like a method gets that
     method's look. truth: a column whose value in each panel is drawn as a dotted line; options: for the axes (`sharey`).
     """
-    groups = [name for name in METHOD_COLORS if name in set(frame[group])] or list(frame[group].unique())
+    known = [*METHOD_COLORS]  # methods in their own order, anything else after them in order of appearance
+    groups = sorted(frame[group].unique(), key=lambda one: known.index(one) if one in known else len(known))
     figure, axes = _panels(frame[panel].unique(), columns, 3.3, 2.5, 0.8, **options)
     for (name, ax), (k, one) in itertools.product(axes.items(), enumerate(groups)):
         part = frame[(frame[panel] == name) & (frame[group] == one)].sort_values(x)
         looks = (METHOD_COLORS, CYCLE), (METHOD_MARKERS, MARKERS), (METHOD_LINES, LINESTYLES)
-        color, marker, line = (known.get(one, others[k % 7]) for known, others in looks)
+        color, marker, line = (own.get(one, others[k % 7]) for own, others in looks)
         look = {"color": color, "marker": marker, "linestyle": line, "label": METHOD_NAMES.get(one, one), "markersize": 5}  # fmt: skip
         if bars:
-            shift = (k - (len(groups) - 1) / 2) * 0.006
-            place = part[x] * 4**shift if log else part[x] + shift * np.ptp(part[x])
+            shift = (k - (len(groups) - 1) / 2) * 0.01
+            place = part[x] * (part[x].max() / part[x].min()) ** shift if log else part[x] + shift * np.ptp(part[x])
             reach = [(part["mean"] - part["low"]).fillna(0), (part["high"] - part["mean"]).fillna(0)]
             ax.errorbar(place, part["mean"], yerr=reach, elinewidth=1, **look)
         else:

@@ -37,17 +37,22 @@ def publish(
     runs = everything(Store(source / "store"), stale=False).drop(columns="current")
     if len(runs):
         runs.to_parquet(reports / "runs.parquet", index=False)
-    if (brief := reports / "tables" / "04_headline.md").exists():
-        renew_readme(root / "README.md", brief.read_text(encoding="utf-8"))
+    if (brief := reports / "tables" / "04_headline.md").exists() and not renew_readme(
+        root / "README.md", brief.read_text(encoding="utf-8")
+    ):
+        say(f"README.md has no results table: put the lines '{MARKS[0]}' and '{MARKS[1]}' where it belongs")
     write_index(reports, manifest, figures)
     counts = f"{len(names)} notebooks and {runs['key'].nunique()} runs of {source.name}"
     say(f"published {counts} into reports/ and figures/; look, then commit them")
 
 
-def renew_readme(readme: Path, table: str) -> None:
-    """Put the results table between README's two marks; a README without them stays as it is."""
+def renew_readme(readme: Path, table: str) -> bool:
+    """Put the results table between README's two marks; False, and nothing done, where it does not have them."""
     between = re.compile(f"(?s)({MARKS[0]}\n).*?({MARKS[1]})")
-    write(readme, between.sub(lambda marks: f"{marks[1]}\n{table}\n{marks[2]}", readme.read_text(encoding="utf-8")))
+    text, count = between.subn(lambda marks: f"{marks[1]}\n{table}\n{marks[2]}", readme.read_text(encoding="utf-8"))
+    if count:
+        write(readme, text)
+    return count > 0
 
 
 def check(manifest: dict[str, Any], source: Path, notebooks: list[str]) -> None:

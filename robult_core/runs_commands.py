@@ -114,8 +114,10 @@ def prune(store: Store, yes: bool) -> None:
     failed = [key for key, entry in store.failed().items() if entry.get("numerics") != numerics()]
     damaged, leftovers = store.problems(), store.leftovers()
     if yes:
-        for key in {*stale, *failed}:
+        for key in stale:
             store.remove(key)
+        for key in failed:
+            store.forget_failure(key)
         for path in leftovers:
             shutil.rmtree(path)
         for key in damaged:

@@ -22,6 +22,10 @@ from robult_core.tasks import Task
 RESULTS = Path(__file__).parent / "search_results.csv"
 TRAINING = ("learning_rate",)  # settings of the training loop; the others belong to the method
 VALIDATION_SHARE = 0.3
+MAPS = RESULTS.with_name("search_maps.csv")  # the form of g_i and g_0, tried after the search with its winners
+MAP_POINTS = [
+    {"bottleneck": units, "reconstruction_weight": weight} for units in (None, 128, 16, 4) for weight in (1.0, 0.0)
+]
 
 
 def grid_points(method: str) -> list[dict[str, Any]]:
@@ -48,10 +52,28 @@ def run_search(
     data_sets: tuple[str, ...], seeds: tuple[int, ...], store: Store, steps: int = 400, jobs: int = 1
 ) -> pd.DataFrame:
     """Run the search; one row per method, point, data set and seed: `score`, the task's primary metric, mean over single and full patterns."""
+    return _scores(run_grid(search_configs(data_sets, seeds, steps), store, jobs=jobs))
+
+
+def run_maps(
+    data_sets: tuple[str, ...], seeds: tuple[int, ...], store: Store, steps: int = 400, jobs: int = 1
+) -> pd.DataFrame:
+    """Robult with linear and narrow g_i and g_0, with and without L_rec, on validation rows; scores as `run_search` gives them.
+
+    5 % of the rows left for training are labelled.
+    """
+    configs = [
+        RunConfig(data_set, "robult", seed, hyper={name: value for name, value in point.items() if value is not None},
+                  training={"steps": steps}, rows="validation", tag=json.dumps(point))
+        for data_set, seed, point in itertools.product(data_sets, seeds, MAP_POINTS)
+    ]  # fmt: skip
+    return _scores(run_grid(configs, store, jobs=jobs))
+
+
+def _scores(table: pd.DataFrame) -> pd.DataFrame:
     from robult_core import datasets
 
-    table = run_grid(search_configs(data_sets, seeds, steps), store, jobs=jobs)
-    primary = {name: datasets.load(name).task.primary for name in data_sets}
+    primary = {name: datasets.load(name).task.primary for name in table["data_set"].unique()}
     table = table[(table.variant == "") & (table.metric == table.data_set.map(primary))]
     keys = ["method", "tag", "data_set", "metric", "seed"]
     return table.groupby(keys, sort=False).value.mean().rename("score").reset_index().rename(columns={"tag": "point"})
@@ -65,6 +87,6 @@ def winners(scores: pd.DataFrame) -> pd.DataFrame:
     return means.sort_values(["method", "mean_rank"], kind="stable").reset_index(drop=True)
 
 
-def load_results() -> pd.DataFrame:
-    """The committed search: every score of every point."""
-    return pd.read_csv(RESULTS)
+def load_results(path: Path = RESULTS) -> pd.DataFrame:
+    """The committed search (or that of the maps, `MAPS`): every score of every point."""
+    return pd.read_csv(path)

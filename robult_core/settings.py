@@ -109,17 +109,17 @@ class Settings:
         self._display({"text/html": markup, "text/plain": f"{caption}\n{frame}"})
 
     def cached(self, function: Callable) -> Callable:
-        """A function of this package whose answers are kept in `<output>/cache`, by arguments, code of its module and library versions.
+        """A function of this package whose answers are kept in `<output>/cache`, by arguments, code of its module and of all methods, library versions.
 
         For what takes seconds and depends on its arguments alone (maps, probes, estimators); the folder may be deleted at any time.
         """
         from joblib import Memory
 
-        from robult_core.run import code_of
+        from robult_core.run import code_of, numerics
         from robult_core.store import canonical, sha256
 
         code = code_of(inspect.getsource(inspect.getmodule(function)))
-        stamp = sha256(canonical({"code": code, "versions": versions()}).encode())[:16]
+        stamp = sha256(canonical({"code": code, "methods": numerics(), "versions": versions()}).encode())[:16]
         return Memory(self.output / "cache" / stamp, verbose=0).cache(function)
 
     def progress(self, items: Iterable[Any], description: str) -> Iterator[Any]:

@@ -246,13 +246,15 @@ class Store:
             return target
 
     def remove(self, key: str) -> None:
-        """Forget a run, finished or failed; a record leaves its place in one step, so that a kill leaves no half of it."""
+        """Delete a record; it leaves its place in one step, so that a kill leaves no half of it."""
         with self.lock(key):
-            (self.folder / "failed" / f"{key}.json").unlink(missing_ok=True)
-            if (self.folder / "records" / key).exists():
-                going = tempfile.mkdtemp(dir=self.folder / "tmp", prefix=f"{key}-")
-                os.rename(self.folder / "records" / key, Path(going) / "old")
-                shutil.rmtree(going)
+            going = tempfile.mkdtemp(dir=self.folder / "tmp", prefix=f"{key}-")
+            os.rename(self.folder / "records" / key, Path(going) / "old")
+            shutil.rmtree(going)
+
+    def forget_failure(self, key: str) -> None:
+        """Delete the note of a failed run; a record of the same key stays."""
+        (self.folder / "failed" / f"{key}.json").unlink(missing_ok=True)
 
     def leftovers(self) -> list[Path]:
         """Folders and files in tmp/ whose writer is gone: nobody holds the lock of their key."""

@@ -55,7 +55,7 @@ def run_grid(
 
     jobs: processes on this machine; scheduler: address of a dask scheduler instead. A failed run leaves the others alone: it is printed, kept
     in the store for `robult runs repeat`, listed in `.attrs["failed"]`, and absent from the table unless its record is there and merely lacks
-    weights. Raises RuntimeError when every run failed, StoreError when the store cannot be written, ConnectionError when no scheduler answers.
+    weights or snapshots. Raises RuntimeError when every run failed, StoreError when the store cannot be written, ConnectionError when no scheduler answers.
     """
     store = store if isinstance(store, Store) else Store(store)
     checksums, keyed = keys(configs)

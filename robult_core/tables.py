@@ -149,7 +149,7 @@ def headline(results: pd.DataFrame) -> pd.DataFrame:
     table = summarize(rows, [*BLOCK, "method"])
     signed = oriented(table.assign(value=table["mean"]))
     best = signed["value"] == signed.groupby(BLOCK)["value"].transform("max")
-    text = table["mean"].map("{:.3f}".format).mask(best, "**" + table["mean"].map("{:.3f}".format) + "**")
+    text = table["mean"].map("{:.3f}".format).mask(best, "<b>" + table["mean"].map("{:.3f}".format) + "</b>")
     text += table["half"].map(lambda half: f" ± {half:.3f}" if half == half else "")
     laid = table.assign(text=text).pivot(index=BLOCK, columns="method", values="text")
     laid = laid.reindex(pd.MultiIndex.from_frame(table[BLOCK].drop_duplicates()))

@@ -73,7 +73,8 @@ class Task:
     def late_fusion(self, scores: Tensor, rule: str = "probabilities") -> Tensor:
         """Scores `(N, C)` from those of M modalities `(M, N, C)` (reading 17): mean of "probabilities", of "logits", or "confidence"-weighted.
 
-        The mean of logits is the normalised geometric mean of probabilities. For regression every rule is the plain mean.
+        The mean of logits is the normalised geometric mean of probabilities, exact while none is below 1e-12 or, in multilabel and float32,
+        within 1e-7 of 1. For regression every rule is the plain mean.
         """
         if rule == "probabilities" or self.kind == "regression":
             return scores.mean(0)

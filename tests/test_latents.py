@@ -115,6 +115,18 @@ def test_explained_share():
     assert latents.explained(x[:300], half[:300], x[300:], half[300:]) == pytest.approx(0.5, abs=0.12)
 
 
+def test_misdirection_is_one_minus_the_squared_cosine():
+    x, matrix = points(400, 4), points(4, 3, 1)
+    target = x @ matrix
+    assert latents.misdirection(x[:300], target[:300], x[300:], 7 * target[300:]) == pytest.approx(
+        0, abs=1e-6
+    )  # any length
+    right_angle = np.array([[0.0, 1.0], [-1.0, 0.0]])
+    plane = points(400, 2, 2)
+    turned = plane[300:] @ right_angle  # fitted on the plane itself, asked about the plane turned by 90 degrees
+    assert latents.misdirection(plane[:300], plane[:300], plane[300:], turned) == pytest.approx(1, abs=1e-6)
+
+
 def test_component_bits_reads_the_bits_that_are_there():
     rng = np.random.default_rng(0)
     names = ("redundancy", "unique1", "unique2", "synergy1", "synergy2")

@@ -77,6 +77,17 @@ def test_curve_panels_draw_means_and_give_methods_their_look():
     assert np.allclose([np.mean(bar.get_segments()[1][:, 1]) for bar in bars], [8.25, 10.25])  # not symmetric
 
 
+def test_curve_panels_draw_every_group_and_set_bars_apart():
+    rows = [("a", method, x, 0.5) for method in ("mine", "robult", "gmc") for x in (1, 100)]
+    frame = pd.DataFrame(rows, columns=["panel", "method", "x", "mean"]).assign(low=0.4, high=0.6)
+    for log in (False, True):
+        figure = plots.curve_panels(frame, "x", "method", "panel", bars=True, log=log)
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Robult", "GMC", "mine"]
+        first = [line.get_xdata()[0] for line in figure.axes[0].lines if len(line.get_xdata()) == 2]
+        axis = [np.log(one) / np.log(100) for one in first] if log else [one / 99 for one in first]
+        assert min(np.diff(sorted(axis))) > 0.009
+
+
 def test_curves_reach_from_least_to_largest_and_show_the_truth():
     rows = [(part, "plug-in", x, x + seed, 1.5) for part in "ab" for x in (1, 10) for seed in (0, 1, 2)]
     frame = pd.DataFrame(rows, columns=["part", "method", "n", "bits", "exact"])

@@ -308,10 +308,10 @@ def test_publish_renews_the_results_of_the_readme(tmp_path):
     readme, (first, last) = tmp_path / "README.md", publishing.MARKS
     readme.write_text(f"before\n{first}\nold | numbers\n{last}\nafter\n")
     for table in ("| a |\n| - |\n| \\1 |\n", "| b |\n"):
-        publishing.renew_readme(readme, table)
+        assert publishing.renew_readme(readme, table)
         assert readme.read_text() == f"before\n{first}\n\n{table}\n{last}\nafter\n"
     readme.write_text("no marks\n")
-    publishing.renew_readme(readme, "| a |\n")
+    assert not publishing.renew_readme(readme, "| a |\n")
     assert readme.read_text() == "no marks\n"
 
 

@@ -138,15 +138,18 @@ def test_prune_asks_first_and_keeps_what_is_current(store):
     good, bad, stale = keys(store)
     gone = sha256(b"failed long ago")
     store.put_failed(gone, store.failed()[bad] | {"numerics": "another version"})
+    store.put_failed(
+        good, store.failed()[bad] | {"numerics": "another version"}
+    )  # adding weights failed; its record is sound
     damaged = sha256(b"damaged")
     store.put(damaged, {"numerics": numerics()}, {})
     (store.folder / "records" / damaged / "record.json").write_text("{")
     asked = call(store.folder, "prune").output
-    assert asked.startswith("would remove (repeat with --yes): 1 records and 1 failures of other code, 1 leftovers")
+    assert asked.startswith("would remove (repeat with --yes): 1 records and 2 failures of other code, 1 leftovers")
     assert set(store.keys()) == {good, stale, damaged}
-    assert set(store.failed()) == {bad, gone}
+    assert set(store.failed()) == {bad, gone, good}
     assert call(store.folder, "prune", "--yes").output.startswith(
-        "removed: 1 records and 1 failures of other code, 1 leftovers; set aside: 1 damaged"
+        "removed: 1 records and 2 failures of other code, 1 leftovers; set aside: 1 damaged"
     )
     assert store.keys() == [good]
     assert set(store.failed()) == {bad}

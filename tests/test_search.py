@@ -9,7 +9,8 @@ import pytest
 
 from robult_core.methods import METHODS
 from robult_core.methods.search import SEARCH_SPACE
-from robult_core.search import grid_points, load_results, search_configs, winners
+from robult_core.search import MAP_POINTS, MAPS, grid_points, load_results, run_maps, search_configs, winners
+from robult_core.store import Store
 
 
 @pytest.mark.parametrize("method", list(METHODS))
@@ -46,3 +47,21 @@ def test_winners_rank_within_method_and_errors_count_downwards():
     table = winners(scores)
     assert table["point"].tolist() == ["p", "q"]
     assert table["mean_rank"].tolist() == [1.0, 2.0]
+
+
+def test_no_form_of_the_maps_beat_the_default_on_validation_rows():
+    """Every point scored on every set and seed; linear maps with L_rec are within 0.3 of the best mean rank of the eight."""
+    scores = load_results(MAPS)
+    assert set(scores["point"]) == {json.dumps(point) for point in MAP_POINTS}
+    assert scores.groupby("point")["score"].agg(["size", "count"]).to_numpy().tolist() == [[15, 15]] * 8
+    rank = winners(scores).set_index("point")["mean_rank"]
+    assert rank[json.dumps(MAP_POINTS[0])] < rank.min() + 0.3
+    assert METHODS["robult"][1]().bottleneck is MAP_POINTS[0]["bottleneck"]
+
+
+def test_the_maps_are_scored_on_validation_rows(tmp_path):
+    store = Store(tmp_path)
+    scores = run_maps(("digits",), (0,), store, steps=2)
+    assert len(scores) == 8
+    assert {record.config["rows"] for record in store.records()} == {"validation"}
+    assert scores["score"].between(0, 1).all()

@@ -224,6 +224,12 @@ def test_cached_answers_come_back_without_the_work(tmp_path, monkeypatch):
     np.testing.assert_array_equal(start({"profile": "smoke", "output": str(tmp_path)}).cached(latents.embed)(points, "tsne"), first)  # fmt: skip
     with pytest.raises(pytest.fail.Exception):  # other arguments are another question
         settings.cached(latents.embed)(points + 1, "tsne")
+    for place in ("robult_core.run.code_of", "robult_core.run.numerics"):  # other code, of its module or of a method
+        with monkeypatch.context() as patch:
+            patch.setattr(place, lambda *_: "another")
+            changed = settings.cached(latents.embed)
+        with pytest.raises(pytest.fail.Exception):
+            changed(points, "tsne")
     monkeypatch.setattr("robult_core.settings.versions", lambda: {"scikit-learn": "another"})
     with pytest.raises(pytest.fail.Exception):
         settings.cached(latents.embed)(points, "tsne")

@@ -218,6 +218,11 @@ def test_headline_has_two_lines_a_set_and_the_best_in_bold():
         ("digits", "one modality, mean of 2", "accuracy"), ("digits", "all", "accuracy"),
         ("mosi", "one modality, mean of 2", "mae"), ("mosi", "all", "mae"),
     ]  # fmt: skip
-    assert table["Robult"].tolist() == ["**0.700** ± 0.000", "**0.800** ± 0.000", "1.200 ± 0.000", "1.300 ± 0.000"]
-    assert table["GMC"].tolist() == ["0.600 ± 0.000", "0.700 ± 0.000", "**1.100** ± 0.000", "**1.200** ± 0.000"]
+    assert table["Robult"].tolist() == [
+        "<b>0.700</b> ± 0.000",
+        "<b>0.800</b> ± 0.000",
+        "1.200 ± 0.000",
+        "1.300 ± 0.000",
+    ]
+    assert table["GMC"].tolist() == ["0.600 ± 0.000", "0.700 ± 0.000", "<b>1.100</b> ± 0.000", "<b>1.200</b> ± 0.000"]
     assert table["Unimodal"].tolist()[2:] == ["–", "–"]
