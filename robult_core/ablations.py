@@ -20,7 +20,9 @@ from robult_core.run import RunConfig
 from robult_core.statistics import paired
 from robult_core.store import Record
 
-SWITCH_SEEDS = 3  # of the switches at most, as in the paper: with the ten of the full profile they would be most of the study
+SWITCH_SEEDS = (
+    3  # of the switches at most, as in the paper: with the ten of the full profile they would be most of the study
+)
 VIEWS = ("one modality (mean)", "all, fused branch", "all, late fusion")
 _SWITCHES = (  # group, setting, values other than the default: readings 11-13, 16; 8, 14; 5-7, 10; 16; 22
     ("architecture", "combine", ("concat",)), ("architecture", "full_input", ("s",)), ("architecture", "fusion", ("latents",)),

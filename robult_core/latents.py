@@ -89,6 +89,11 @@ def map_frame(latents: Latents, rows: np.ndarray, labels: np.ndarray, kind: str,
 # Probes: fitted on training rows, judged on test rows -----------------------------------------------------------------
 
 
+def probe_rows(data: MultimodalData, most: int, seed: int = 0) -> np.ndarray:
+    """At most `most` training rows, drawn at random: a file that is sorted by class would leave classes out."""
+    return np.random.default_rng(seed).permutation(data.rows("train"))[:most]
+
+
 def _fit(train: np.ndarray, labels: np.ndarray) -> tuple[Any, float]:
     """Logistic regression on latents divided by ONE number, so that a direction which training shrank stays shrunk for the probe."""
     from sklearn.linear_model import LogisticRegression

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from robult_core import latents
 from robult_core.datasets import load
+from robult_core.datasets.container import MultimodalData
 from robult_core.losses import rbf_weights
 from robult_core.methods import make_method
 from robult_core.protocol import label_split
+from robult_core.tasks import Classification
 
 
 def points(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -113,6 +115,17 @@ def test_explained_share():
     assert latents.explained(x[:300], noise[:300], x[300:], noise[300:]) == pytest.approx(0, abs=0.1)
     half = x[:, :1] @ np.ones((1, 1)) + points(400, 1, 3)  # signal and noise of equal variance
     assert latents.explained(x[:300], half[:300], x[300:], half[300:]) == pytest.approx(0.5, abs=0.12)
+
+
+def test_probe_rows_hold_every_class_of_a_sorted_file():
+    labels = torch.arange(10).repeat_interleave(60)  # sorted by class, as in the files of handwritten
+    split = np.resize(["train", "train", "test"], len(labels))
+    data = MultimodalData("sorted", Classification(10), {"a": torch.zeros(len(labels), 2)}, labels, split)
+    rows = latents.probe_rows(data, 150)
+    assert len(set(rows)) == 150
+    assert set(split[rows]) == {"train"}
+    assert set(labels[rows].tolist()) == set(range(10))
+    assert sorted(latents.probe_rows(data, 10_000)) == data.rows("train").tolist()
 
 
 def test_misdirection_is_one_minus_the_squared_cosine():
