@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import robult_core
+from robult_core.publish import MARKS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = sorted((ROOT / "robult_core").rglob("*.py"))
@@ -214,6 +215,12 @@ def test_the_readme_links_to_what_exists():
     sources = "".join(path.read_text() for path in NOTEBOOKS)
     shown_here = [Path(link).stem for link in links if link.startswith("figures/") and link.endswith(".png")]
     assert [name for name in shown_here if f'\\"{name}\\"' not in sources] == []
+
+
+def test_the_results_in_the_readme_are_the_published_ones():
+    first, last = MARKS
+    between = (ROOT / "README.md").read_text().split(f"{first}\n")[1].split(last)[0]
+    assert between.strip() == (ROOT / "reports/tables/04_headline.md").read_text().strip()
 
 
 def test_the_example_of_the_readme_runs():
