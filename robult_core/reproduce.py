@@ -285,7 +285,7 @@ def write_index(folder: Path, manifest: dict[str, Any], figures: Path | None = N
     home = figures or folder / "figures"
     alts = {path.stem: _alt(path) for path in sorted(home.glob("*.png"))}
     hashes = hash_files(folder) | (
-        {f"figures/{name}": value for name, value in hash_files(home).items()} if figures else {}
+        {f"figures/{name}": value for name, value in hash_files(home).items() if "/" not in name} if figures else {}
     )
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("robult_core", ""), autoescape=True, undefined=jinja2.StrictUndefined

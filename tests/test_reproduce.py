@@ -275,7 +275,12 @@ def test_publishing_again_removes_what_is_gone(whole):
     stale["files"]["tables/old.csv"] = ""
     (root / "reports/tables/old.csv").write_text("old")
     (root / "reports/manifest.json").write_text(json.dumps(stale))
-    publishing.publish("quick", root=root, say=lambda _: None)
+    (root / "figures/screenshots").mkdir()
+    (root / "figures/screenshots/01.png").write_bytes((root / "figures/01_line.png").read_bytes())
+    for _ in range(2):
+        publishing.publish("quick", root=root, say=lambda _: None)
+    assert (root / "figures/screenshots/01.png").exists()  # not of a run: neither listed nor removed
+    assert "figures/screenshots/01.png" not in manifest(root / "reports")["files"]
     assert not (root / "reports/tables/old.csv").exists()
 
 
