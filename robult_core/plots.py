@@ -145,13 +145,13 @@ def pid_diagram() -> Figure:
 
 
 def _pid_bar(ax: plt.Axes, frame: pd.DataFrame) -> None:
-    """Stacked bars of PID parts, one per row of `frame` (index: label); each part of 0.08 bits or more carries its number."""
-    left = np.zeros(len(frame))
+    """Stacked bars of PID parts, one per row of `frame` (index: label); each part wide enough to hold it carries its number."""
+    left, widest = np.zeros(len(frame)), frame[list(PID_PARTS)].clip(lower=0).sum(axis=1).max()
     for part in PID_PARTS:
         bits = frame[part].clip(lower=0).to_numpy()
         style = {"color": PID_COLORS[part], "hatch": PID_HATCHES[part], "edgecolor": "white", "label": PID_NAMES[part]}
         ax.barh(np.arange(len(frame)), bits, left=left, **style)
-        for row in np.flatnonzero(bits >= 0.08):
+        for row in np.flatnonzero(bits >= 0.07 * widest):
             box = {"facecolor": "white", "edgecolor": "none", "boxstyle": "round,pad=0.1"}
             ax.text(left[row] + bits[row] / 2, row, f"{bits[row]:.2f}", ha="center", va="center", fontsize=8, bbox=box)
         left += bits
