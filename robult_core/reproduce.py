@@ -100,6 +100,7 @@ def reproduce(
             stamp = {key: report[key] for key in ("git", "parameters")} | {"data": list(report["data"])}
             report["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             report["notebooks"][path.stem] = asdict(outcomes[-1]) | stamp | {"finished": report["finished"]}
+            report["notebooks"] = dict(sorted(report["notebooks"].items()))  # of several calls, in the order to read
             write_index(settings.output, report)
     well = sum(outcome.status == "ok" for outcome in outcomes)
     seconds, index = time.monotonic() - begun, _short(settings.output / "index.html")
