@@ -20,9 +20,7 @@ from robult_core.run import RunConfig
 from robult_core.statistics import paired
 from robult_core.store import Record
 
-SWITCH_SEEDS = (
-    3  # of the switches at most, as in the paper: with the ten of the full profile they would be most of the study
-)
+SWITCH_SEEDS = 3  # at most, as in the paper; with the ten of the full profile the switches would be most of the study
 VIEWS = ("one modality (mean)", "all, fused branch", "all, late fusion")
 _SWITCHES = (  # group, setting, values other than the default: readings 11-13, 16; 8, 14; 5-7, 10; 16; 22
     ("architecture", "combine", ("concat",)), ("architecture", "full_input", ("s",)), ("architecture", "fusion", ("latents",)),
@@ -73,8 +71,7 @@ def configs(variants: Iterable[Variant], data_sets: Sequence[str], seeds: Sequen
 
 def primary(results: pd.DataFrame) -> pd.DataFrame:
     """The rows of each data set's first metric (`tables.METRICS`), errors negated."""
-    first = [tables.METRICS[kind][0][0] for kind in tables.kinds(results)]
-    return tables.oriented(results[results["metric"] == first])
+    return tables.oriented(tables.first_metric(results))
 
 
 def scores(results: pd.DataFrame) -> pd.DataFrame:

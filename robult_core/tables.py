@@ -82,6 +82,11 @@ def measured(rows: pd.DataFrame, also: bool = False) -> pd.DataFrame:
     return rows[np.array(fits, dtype=bool)]
 
 
+def first_metric(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of each data set's first metric in `METRICS`."""
+    return rows[rows["metric"] == np.array([METRICS[kind][0][0] for kind in kinds(rows)])]
+
+
 def paper_rows(results: pd.DataFrame, variant: str = "") -> pd.DataFrame:
     """The rows of `run_grid`'s table that the paper's tables have: single modalities and the full set, renamed "full".
 
@@ -125,9 +130,14 @@ def cells(results: pd.DataFrame) -> pd.DataFrame:
     return table.merge(printed, on=["block", "pattern", "metric", "method"], how="left")
 
 
+def _spread(half: pd.Series) -> pd.Series:
+    """Half of an interval as text after a mean; nothing where a single seed has none."""
+    return half.map(lambda value: f" ± {value:.3f}" if value == value else "")
+
+
 def comparison(table: pd.DataFrame) -> pd.DataFrame:
     """`cells` as text in the paper's layout, valid in HTML and markdown: index block and `BLOCK`, one column per method."""
-    text = table["mean"].map("{:.3f}".format) + table["half"].map(lambda half: f" ± {half:.3f}" if half == half else "")
+    text = table["mean"].map("{:.3f}".format) + _spread(table["half"])
     text = text.mask(table["place"] == 1, "<b>" + text + "</b>").mask(table["place"] == 2, "<u>" + text + "</u>")
     text += table["paper"].map(lambda value: f" (paper {value:g})" if value == value else "")
     order = table[["block", *BLOCK]].drop_duplicates()
@@ -139,9 +149,8 @@ def comparison(table: pd.DataFrame) -> pd.DataFrame:
 
 def headline(results: pd.DataFrame) -> pd.DataFrame:
     """README's table: the first metric of each set, mean over the single modalities and the full set, ± half of the 95 % interval, best in bold."""
-    rows = paper_rows(results)
-    first = np.array([METRICS[kind][0][0] for kind in kinds(rows)])
-    rows = rows[(rows["metric"] == first) & rows["method"].isin(COLUMNS)]
+    rows = first_metric(paper_rows(results))
+    rows = rows[rows["method"].isin(COLUMNS)]
     count = rows.groupby("data_set")["pattern"].transform("nunique") - 1
     single = "one modality, mean of " + count.astype(str)
     rows = rows.assign(pattern=single.mask(rows["pattern"] == "full", "all"))
@@ -149,8 +158,9 @@ def headline(results: pd.DataFrame) -> pd.DataFrame:
     table = summarize(rows, [*BLOCK, "method"])
     signed = oriented(table.assign(value=table["mean"]))
     best = signed["value"] == signed.groupby(BLOCK)["value"].transform("max")
-    text = table["mean"].map("{:.3f}".format).mask(best, "<b>" + table["mean"].map("{:.3f}".format) + "</b>")
-    text += table["half"].map(lambda half: f" ± {half:.3f}" if half == half else "")
+    text = table["mean"].map("{:.3f}".format)
+    text = text.mask(best, "<b>" + text + "</b>")
+    text += _spread(table["half"])
     laid = table.assign(text=text).pivot(index=BLOCK, columns="method", values="text")
     laid = laid.reindex(pd.MultiIndex.from_frame(table[BLOCK].drop_duplicates()))
     return (
