@@ -545,11 +545,12 @@ def curve_panels(
             ax.axhline(cell[truth].iloc[0], color="black", linestyle=":", marker="", label=truth)
         ax.set(title=name, xlabel=x, xscale="log" if log else "linear")
         if bars:
-            ax.set_xticks(ticks := sorted(cell[x].unique()), [f"{tick:g}" for tick in ticks])
+            ticks = sorted(cell[x].unique())
+            ax.set_xticks(ticks := ticks[:: 1 + len(ticks) // 9], [f"{tick:g}" for tick in ticks])
             ax.minorticks_off()
         elif not log:
             ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, nbins=6))
-        if bars and set(groups) <= set(METHOD_COLORS):  # an interval of few seeds may leave the range of the metric
+        if not options.get("sharey"):  # an interval of few seeds may leave the range of the metric
             (low, high), means = ax.get_ylim(), cell["mean"]
             ax.set_ylim(max(low, min(0, means.min() - 0.1)), min(high, max(1, means.max() + 0.1)))
         if ax.get_subplotspec().is_first_col():
