@@ -23,7 +23,7 @@ lab: $(READY)
 	@$(BIN)/jupyter lab notebooks
 
 lint: $(READY)
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 lock: $(READY)
 	@$(BIN)/python .ci/lock.py

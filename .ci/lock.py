@@ -22,7 +22,9 @@ def wanted(requirement: Requirement, extras: set[str]) -> bool:
     """Whether some supported Python asks for it."""
     marker = requirement.marker
     environments = [
-        {"python_version": v, "python_full_version": f"{v}.0", "extra": e} for v in PYTHONS for e in extras | {""}
+        {"python_version": v, "python_full_version": f"{v}.0", "extra": e}
+        for v in PYTHONS
+        for e in extras | {""}
     ]
     return marker is None or any(marker.evaluate(environment) for environment in environments)
 
@@ -30,7 +32,10 @@ def wanted(requirement: Requirement, extras: set[str]) -> bool:
 def closure() -> dict[str, str]:
     """Name -> version of everything that the project and its extras need."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    queue = [Requirement(text) for text in sum(project["optional-dependencies"].values(), project["dependencies"])]
+    queue = [
+        Requirement(text)
+        for text in sum(project["optional-dependencies"].values(), project["dependencies"])
+    ]
     found: dict[str, str] = {}
     seen: set[tuple[str, frozenset[str]]] = set()
     while queue:
@@ -45,7 +50,9 @@ def closure() -> dict[str, str]:
             sys.exit(
                 f"'{requirement}' is needed on one of Python {', '.join(PYTHONS)} but not installed: pip install '{name}', then again"
             )
-        if requirement.specifier and not requirement.specifier.contains(installed.version, prereleases=True):
+        if requirement.specifier and not requirement.specifier.contains(
+            installed.version, prereleases=True
+        ):
             sys.exit(
                 f"'{requirement}' is asked for but {installed.version} is installed: install a fitting version, then again"
             )

@@ -50,5 +50,7 @@ def shard(rows: Tensor) -> Tensor:
     """This rank's rows of a batch, `(W b, ...) -> (b, ...)`. Raises ValueError when the batch does not divide by the ranks."""
     ranks = world_size()
     if len(rows) % ranks:
-        raise ValueError(f"a batch of {len(rows)} rows does not divide by {ranks} ranks: choose a multiple of {ranks}")
+        raise ValueError(
+            f"a batch of {len(rows)} rows does not divide by {ranks} ranks: choose a multiple of {ranks}"
+        )
     return rows if ranks == 1 else rows.chunk(ranks)[dist.get_rank()]

@@ -45,7 +45,9 @@ class SequenceEncoder(nn.Module):
         states, _ = self.gru(x)
         real = x.abs().sum(-1) > 0  # (B, T)
         steps = torch.arange(1, x.shape[1] + 1, device=x.device)
-        last = (real * steps).amax(dim=1).clamp(min=1) - 1  # (B,) a sample of pure padding reads step 0
+        last = (real * steps).amax(dim=1).clamp(
+            min=1
+        ) - 1  # (B,) a sample of pure padding reads step 0
         return self.head(states[torch.arange(len(x), device=x.device), last])
 
 
@@ -71,12 +73,16 @@ class JointEncoder(nn.Module):
         shapes = {name: (spec,) if isinstance(spec, int) else spec for name, spec in specs.items()}
         modules = [name for name, spec in shapes.items() if isinstance(spec, nn.Module)]
         if modules:
-            raise ValueError(f"modality '{modules[0]}' has its own module: pass a joint network f_0 as well")
+            raise ValueError(
+                f"modality '{modules[0]}' has its own module: pass a joint network f_0 as well"
+            )
         self.vectors = tuple(name for name, shape in shapes.items() if len(shape) == 1)
         self.sequences = tuple(name for name, shape in shapes.items() if len(shape) == 2)
         towers = {}
         if self.vectors:
-            towers["vectors"] = ResidualMLP(sum(shapes[name][0] for name in self.vectors), width, dropout)
+            towers["vectors"] = ResidualMLP(
+                sum(shapes[name][0] for name in self.vectors), width, dropout
+            )
         for index, name in enumerate(self.sequences):
             towers[f"sequence{index}"] = SequenceEncoder(shapes[name][1], width, dropout)
         self.towers = nn.ModuleDict(towers)
@@ -86,7 +92,9 @@ class JointEncoder(nn.Module):
         """All modalities by name -> `h_0 (B, width)`."""
         parts = []
         if self.vectors:
-            parts.append(self.towers["vectors"](torch.cat([inputs[name] for name in self.vectors], dim=-1)))
+            parts.append(
+                self.towers["vectors"](torch.cat([inputs[name] for name in self.vectors], dim=-1))
+            )
         for index, name in enumerate(self.sequences):
             parts.append(self.towers[f"sequence{index}"](inputs[name]))
         return self.mix(torch.cat(parts, dim=-1))

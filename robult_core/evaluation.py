@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from robult_core.datasets.container import MultimodalData
-from robult_core.methods.base import Method
+from robult_core.method import Method
 from robult_core.protocol import pattern_name
 
 CHUNK = 1024  # rows per forward pass; a number of memory, not of accuracy
 
 
-def _inputs(data: MultimodalData, rows: np.ndarray, pattern: tuple[str, ...], device) -> dict[str, torch.Tensor]:
+def _inputs(
+    data: MultimodalData, rows: np.ndarray, pattern: tuple[str, ...], device
+) -> dict[str, torch.Tensor]:
     index = torch.from_numpy(np.asarray(rows))
     return {name: data.modalities[name][index].to(device) for name in pattern}
 
 
 @torch.no_grad()
-def predict(method: Method, data: MultimodalData, rows: np.ndarray, pattern: tuple[str, ...]) -> np.ndarray:
+def predict(
+    method: Method, data: MultimodalData, rows: np.ndarray, pattern: tuple[str, ...]
+) -> np.ndarray:
     """Scores `(n, C)` of the samples `rows` when only the modalities of `pattern` are there."""
     return predict_all(method, data, rows, pattern)[""]
 
@@ -44,10 +48,14 @@ def predict_all(
     for start in range(0, max(len(rows), 1), CHUNK):
         inputs = _inputs(data, rows[start : start + CHUNK], pattern, device)
         parts.append({"": method.predict(inputs), **method.predict_variants(inputs)})
-    return {name: torch.cat([part[name] for part in parts]).float().cpu().numpy() for name in parts[0]}
+    return {
+        name: torch.cat([part[name] for part in parts]).float().cpu().numpy() for name in parts[0]
+    }
 
 
-def predict_present(method: Method, data: MultimodalData, rows: np.ndarray, present: torch.Tensor) -> np.ndarray:
+def predict_present(
+    method: Method, data: MultimodalData, rows: np.ndarray, present: torch.Tensor
+) -> np.ndarray:
     """Scores `(n, C)` where `present (M, n)` says per sample which modalities are there; samples are grouped by pattern."""
     if not present.any(dim=0).all():
         row = int((~present.any(dim=0)).nonzero()[0, 0])
@@ -56,15 +64,17 @@ def predict_present(method: Method, data: MultimodalData, rows: np.ndarray, pres
     distinct, group = torch.unique(present, dim=1, return_inverse=True)
     for number, column in enumerate(distinct.T):
         members = np.flatnonzero(group.numpy() == number)
-        pattern = tuple(name for name, there in zip(data.names, column.tolist(), strict=True) if there)
+        pattern = tuple(
+            name for name, there in zip(data.names, column.tolist(), strict=True) if there
+        )
         scores[members] = predict(method, data, np.asarray(rows)[members], pattern)
     return scores
 
 
 def evaluate(
     method: Method, data: MultimodalData, rows: np.ndarray, patterns: Iterable[tuple[str, ...]]
-) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Metrics of every pattern as tidy rows (pattern, variant, metric, value), and the scores by pattern name.
+) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """Metrics of every pattern as tidy rows with the keys pattern, variant, metric and value, and the scores by pattern name.
 
     `variant` is "" for the method's own prediction. Samples that lack a modality of a pattern (`data.present`) are left out of it; a pattern
     that no sample has gets no row.
@@ -77,10 +87,18 @@ def evaluate(
         targets = data.targets[torch.from_numpy(chosen)].numpy()
         for variant, values in predict_all(method, data, chosen, pattern).items():
             measured = data.task.metrics(values, targets)
-            records += [(pattern_name(pattern), variant, metric, value) for metric, value in measured.items()]
+            records += [
+                {
+                    "pattern": pattern_name(pattern),
+                    "variant": variant,
+                    "metric": metric,
+                    "value": value,
+                }
+                for metric, value in measured.items()
+            ]
             if not variant:
                 scores[pattern_name(pattern)] = values
-    return pd.DataFrame(records, columns=["pattern", "variant", "metric", "value"]), scores
+    return records, scores
 
 
 def having(data: MultimodalData, rows: np.ndarray, pattern: tuple[str, ...]) -> np.ndarray:

@@ -50,7 +50,9 @@ def check_table(table: np.ndarray, ndim: int = 3) -> np.ndarray:
     """The table as float64; ValueError when it is no joint distribution with `ndim` axes."""
     p = np.asarray(table, dtype=np.float64)
     if p.ndim != ndim or p.size == 0:
-        raise ValueError(f"a joint table with shape {p.shape} has {p.ndim} axes: expected {ndim}, none of them empty")
+        raise ValueError(
+            f"a joint table with shape {p.shape} has {p.ndim} axes: expected {ndim}, none of them empty"
+        )
     if not np.isfinite(p).all() or p.min() < 0:
         bad = p[~np.isfinite(p) | (p < 0)][0]
         raise ValueError(
@@ -84,7 +86,9 @@ def decompose(table: np.ndarray) -> PID:
     merged = _merge(_merge(p).transpose(1, 0, 2)).transpose(1, 0, 2)
     union = entropy(p.sum((0, 1))) - _largest_conditional_entropy(merged) / math.log(2)
     # Bounds that hold exactly; the solver meets them to its tolerance only.
-    return PID.from_information(first, second, max(first, second, min(union, both, first + second)), both)
+    return PID.from_information(
+        first, second, max(first, second, min(union, both, first + second)), both
+    )
 
 
 def _merge(p: np.ndarray) -> np.ndarray:
@@ -117,9 +121,15 @@ def _largest_conditional_entropy(p: np.ndarray, tolerance: float = 1e-9) -> floa
     c, eye = len(used), sparse.identity(n, format="csr")
     no_t = sparse.csr_matrix((len(used1), n))
     no_m = sparse.csr_matrix((len(used1), c))
-    equal = sparse.block_array([[sum1, no_t, no_m], [sum2, None, None], [pairs, None, -sparse.identity(c)]])
-    cones = sparse.block_array([[None, eye, None], [-eye, None, None], [None, None, -pairs.T]]).tocsr()
-    cones = cones[np.arange(3 * n).reshape(3, n).T.ravel()]  # (-t, q, m) of one cell next to each other
+    equal = sparse.block_array(
+        [[sum1, no_t, no_m], [sum2, None, None], [pairs, None, -sparse.identity(c)]]
+    )
+    cones = sparse.block_array(
+        [[None, eye, None], [-eye, None, None], [None, None, -pairs.T]]
+    ).tocsr()
+    cones = cones[
+        np.arange(3 * n).reshape(3, n).T.ravel()
+    ]  # (-t, q, m) of one cell next to each other
     right = np.concatenate([first.ravel()[used1], second.ravel()[used2], np.zeros(c + 3 * n)])
     cost = np.concatenate([np.zeros(n), ones, np.zeros(c)])
     kinds = [clarabel.ZeroConeT(equal.shape[0])] + [clarabel.ExponentialConeT()] * n
@@ -130,7 +140,9 @@ def _largest_conditional_entropy(p: np.ndarray, tolerance: float = 1e-9) -> floa
     rows = sparse.vstack([equal, cones]).tocsc()
     solution = clarabel.DefaultSolver(quadratic, cost, rows, right, kinds, settings).solve()
     if "Solved" not in str(solution.status):
-        raise RuntimeError(f"solver: '{solution.status}' on a {p.shape} table: merge states that are almost empty")
+        raise RuntimeError(
+            f"solver: '{solution.status}' on a {p.shape} table: merge states that are almost empty"
+        )
     return -solution.obj_val
 
 
@@ -140,15 +152,21 @@ def gate_table(label: Callable[[int, int], int]) -> np.ndarray:
     return np.eye(values.max() + 1)[values] / 4
 
 
-def discretize(features: np.ndarray, clusters: int, seed: int = 0, components: int = 5) -> np.ndarray:
+def discretize(
+    features: np.ndarray, clusters: int, seed: int = 0, components: int = 5
+) -> np.ndarray:
     """States `(N,)` of `(N, F)` features as Liang et al. form them: unit rows, PCA, k-means. 1-D integers are states already."""
     features = np.asarray(features)
     if features.ndim == 1 and features.dtype.kind in "iub":
         return np.unique(features, return_inverse=True)[1]
     if features.ndim != 2 or not np.isfinite(features).all():
-        raise ValueError(f"features of shape {features.shape}: pass a finite (N, F) array, or (N,) integer states")
+        raise ValueError(
+            f"features of shape {features.shape}: pass a finite (N, F) array, or (N,) integer states"
+        )
     if not 1 <= clusters <= len(features):
-        raise ValueError(f"clusters={clusters} does not fit {len(features)} samples: choose 1 to {len(features)}")
+        raise ValueError(
+            f"clusters={clusters} does not fit {len(features)} samples: choose 1 to {len(features)}"
+        )
     from sklearn.cluster import KMeans
     from sklearn.decomposition import PCA
     from sklearn.preprocessing import normalize
@@ -161,29 +179,45 @@ def discretize(features: np.ndarray, clusters: int, seed: int = 0, components: i
 def joint_table(*states: np.ndarray) -> np.ndarray:
     """Empirical joint distribution of integer columns `(N,)`, one axis per column."""
     if len({len(column) for column in states}) != 1 or not len(states[0]):
-        raise ValueError(f"columns of {list(map(len, states))} samples: give each the same samples, at least one")
+        raise ValueError(
+            f"columns of {list(map(len, states))} samples: give each the same samples, at least one"
+        )
     codes = [np.unique(column, return_inverse=True)[1] for column in states]
     table = np.zeros([code.max() + 1 for code in codes])
     np.add.at(table, tuple(codes), 1.0)
     return table / len(states[0])
 
 
-def decompose_samples(x1: ArrayLike, x2: ArrayLike, y: ArrayLike, clusters: int = 20, seed: int = 0) -> PID:
+def decompose_samples(
+    x1: ArrayLike, x2: ArrayLike, y: ArrayLike, clusters: int = 20, seed: int = 0
+) -> PID:
     """Plug-in estimate: cluster `(N, F)` features, count, decompose. Biased upwards, most in synergy, when N is not far above
     clusters^2 x classes; compare with `permutation_baseline`."""
-    return decompose(joint_table(discretize(x1, clusters, seed), discretize(x2, clusters, seed), np.asarray(y)))
+    return decompose(
+        joint_table(discretize(x1, clusters, seed), discretize(x2, clusters, seed), np.asarray(y))
+    )
 
 
 def permutation_baseline(
-    x1: ArrayLike, x2: ArrayLike, y: ArrayLike, clusters: int = 20, seed: int = 0, n_permutations: int = 20
+    x1: ArrayLike,
+    x2: ArrayLike,
+    y: ArrayLike,
+    clusters: int = 20,
+    seed: int = 0,
+    n_permutations: int = 20,
 ) -> list[PID]:
     """What `decompose_samples` answers when y is shuffled, so that the truth is 0: one PID per shuffle."""
     rng = np.random.default_rng(seed)
     first, second = discretize(x1, clusters, seed), discretize(x2, clusters, seed)
-    return [decompose(joint_table(first, second, rng.permutation(np.asarray(y)))) for _ in range(n_permutations)]
+    return [
+        decompose(joint_table(first, second, rng.permutation(np.asarray(y))))
+        for _ in range(n_permutations)
+    ]
 
 
-def sinkhorn(matrix: Tensor, rows: Tensor, columns: Tensor, tolerance: float = 0.01, calls: int = 500) -> Tensor:
+def sinkhorn(
+    matrix: Tensor, rows: Tensor, columns: Tensor, tolerance: float = 0.01, calls: int = 500
+) -> Tensor:
     """Scale a positive `(A, B)` matrix until its row sums are `rows` and its column sums `columns`, or `calls` are used up.
 
     One call scales the columns and, unless the rows now fit, the rows (the order of the released BATCH code).
@@ -198,7 +232,9 @@ def sinkhorn(matrix: Tensor, rows: Tensor, columns: Tensor, tolerance: float = 0
     return matrix
 
 
-def alignment_information(logits: Tensor, given1: Tensor, given2: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+def alignment_information(
+    logits: Tensor, given1: Tensor, given2: Tensor, prior: Tensor
+) -> tuple[Tensor, Tensor]:
     """I_q(X2;Y|X1), the loss of BATCH, and I_q(X1,X2;Y), both in nats.
 
     logits `(A, B, Y)` of q, given1 `(A, Y)` = p(y|x1), given2 `(B, Y)` = p(y|x2), prior `(Y,)` = p(y).
@@ -221,11 +257,15 @@ def posterior_information(given: Tensor, prior: Tensor) -> Tensor:
 
 def _network(width: int, outputs: int) -> nn.Sequential:
     """The MLP of BATCH: four hidden layers of 32."""
-    hidden = [part for a, b in pairwise([width, 32, 32, 32, 32]) for part in (nn.Linear(a, b), nn.ReLU())]
+    hidden = [
+        part for a, b in pairwise([width, 32, 32, 32, 32]) for part in (nn.Linear(a, b), nn.ReLU())
+    ]
     return nn.Sequential(*hidden, nn.Linear(32, outputs))
 
 
-def _minimize(module: nn.Module, loss: Callable[[Tensor], Tensor], rows: Tensor, epochs: int, batch: int) -> None:
+def _minimize(
+    module: nn.Module, loss: Callable[[Tensor], Tensor], rows: Tensor, epochs: int, batch: int
+) -> None:
     """Adam at 1e-3 over shuffled batches of `rows`; a last partial batch is left out of its epoch."""
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
     for _ in range(epochs):
@@ -251,10 +291,14 @@ def batch_estimate(
     samples, measured on the rest. Leaves the global random state as it was; run on one thread for equal bits.
     """
     if not len(x1) == len(x2) == len(y) >= 8:
-        raise ValueError(f"x1, x2, y of {len(x1)}, {len(x2)}, {len(y)} samples: give each the same samples, at least 8")
+        raise ValueError(
+            f"x1, x2, y of {len(x1)}, {len(x2)}, {len(y)} samples: give each the same samples, at least 8"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        sources = [torch.from_numpy(np.asarray(x, dtype=np.float32)).reshape(len(x), -1) for x in (x1, x2)]
+        sources = [
+            torch.from_numpy(np.asarray(x, dtype=np.float32)).reshape(len(x), -1) for x in (x1, x2)
+        ]
         codes = torch.from_numpy(np.unique(np.asarray(y), return_inverse=True)[1])
         classes = int(codes.max()) + 1
         test, train = torch.randperm(len(codes)).tensor_split([len(codes) // 4])
@@ -268,7 +312,10 @@ def batch_estimate(
         align = nn.ModuleList(_network(x.shape[1], classes * 10) for x in sources)
 
         def information(b: Tensor) -> tuple[Tensor, Tensor]:
-            shapes = [net(x[b]).reshape(len(b), classes, 10) for net, x in zip(align, sources, strict=True)]
+            shapes = [
+                net(x[b]).reshape(len(b), classes, 10)
+                for net, x in zip(align, sources, strict=True)
+            ]
             first, second = (nn.functional.layer_norm(e, (10,), eps=1e-8) for e in shapes)
             logits = torch.einsum("ayd,byd->aby", first, second) / math.sqrt(10)
             return alignment_information(logits, given[0][b], given[1][b], prior)
@@ -278,7 +325,9 @@ def batch_estimate(
             parts = [b for b in test.split(batch) if len(b) == min(batch, len(test))]
             union = torch.stack([information(b)[1] for b in parts]).mean()
             first, second, both = (posterior_information(p[test], prior) for p in given)
-        return PID.from_information(*(value.item() / math.log(2) for value in (first, second, union, both)))
+        return PID.from_information(
+            *(value.item() / math.log(2) for value in (first, second, union, both))
+        )
 
 
 def _classification_loss(net: nn.Module, x: Tensor, codes: Tensor, rows: Tensor) -> Tensor:

@@ -31,7 +31,9 @@ class SoftPULoss(NamedTuple):
         return self.labeled + self.unlabeled
 
 
-def positive_masks(classes: Tensor, labeled: Tensor, rows: slice = slice(None)) -> tuple[Tensor, Tensor]:
+def positive_masks(
+    classes: Tensor, labeled: Tensor, rows: slice = slice(None)
+) -> tuple[Tensor, Tensor]:
     """B_{1,1} and B_{1,0} of the anchors in `rows`, two `(b, B)` bool masks (readings 4 and 5).
 
     Both hold partners of the anchor's class; the first where both labels are given, the second where at least one is a pseudo-label.
@@ -46,7 +48,9 @@ def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return (values * mask).sum(-1) / mask.sum(-1).clamp(min=1)
 
 
-def _reference(proximity: Tensor, own: Tensor, labeled_pairs: Tensor, class_pairs: Tensor, reference: str) -> Tensor:
+def _reference(
+    proximity: Tensor, own: Tensor, labeled_pairs: Tensor, class_pairs: Tensor, reference: str
+) -> Tensor:
     """phi_j of Eq. 5, `(M, b)`: mean over B_{1,1}; an anchor without labelled partners takes its own pair (reading 6).
 
     `class_pairs` are the labelled samples of the anchor's (pseudo-)class: with reference "class" they stand in for B_{1,1}.
@@ -55,7 +59,9 @@ def _reference(proximity: Tensor, own: Tensor, labeled_pairs: Tensor, class_pair
     return torch.where(pairs.any(-1), _masked_mean(proximity, pairs), own)
 
 
-def _weights(proximity, reference, columns, bandwidth: float | None, unit: Tensor, hard: bool) -> Tensor:
+def _weights(
+    proximity, reference, columns, bandwidth: float | None, unit: Tensor, hard: bool
+) -> Tensor:
     """RBF of Eq. 5 between each pair's proximity and its anchor's reference, `(M, b, B)`.
 
     `unit (M, b, 1)` is one of phi in the unit of `proximity`; the adaptive width, the population deviation over the anchor's row, needs none.
@@ -64,17 +70,33 @@ def _weights(proximity, reference, columns, bandwidth: float | None, unit: Tenso
     if bandwidth is None:
         mean = _masked_mean(proximity, columns)[..., None]
         variance = _masked_mean((proximity - mean) ** 2, columns)[..., None]
-        width = variance.clamp(min=torch.finfo(variance.dtype).tiny).sqrt()  # the root of 0 has no gradient
+        width = variance.clamp(
+            min=torch.finfo(variance.dtype).tiny
+        ).sqrt()  # the root of 0 has no gradient
     else:
         width = bandwidth * unit
     # all proximities equal: nothing to weigh, weight 1 (reading 7)
-    ratio = torch.where(distance == 0, 0.0, distance / width.clamp(min=torch.finfo(width.dtype).tiny))
+    ratio = torch.where(
+        distance == 0, 0.0, distance / width.clamp(min=torch.finfo(width.dtype).tiny)
+    )
     if bandwidth is None:  # up to rounding, for identical rows differ in their last bits
         ratio = torch.where(width <= 16 * torch.finfo(width.dtype).eps * mean.abs(), 0.0, ratio)
     return (ratio <= 1).to(proximity.dtype) if hard else torch.exp(-0.5 * ratio**2)
 
 
-def _pair_terms(s, z, classes, labeled, present, rows: slice, temperature, bandwidth, weighting, reference, weight_gradient):  # fmt: skip
+def _pair_terms(
+    s,
+    z,
+    classes,
+    labeled,
+    present,
+    rows: slice,
+    temperature,
+    bandwidth,
+    weighting,
+    reference,
+    weight_gradient,
+):
     """log v, both masks and the weights for the anchors in `rows`, each `(M, b, B)`; `s` and `z` are unit vectors."""
     columns = present[:, None, :]  # (M, 1, B) candidates
     logits = torch.einsum("jd,mkd->mjk", s[rows], z) / temperature
@@ -84,7 +106,9 @@ def _pair_terms(s, z, classes, labeled, present, rows: slice, temperature, bandw
     both, pseudo = (mask & columns for mask in positive_masks(classes, labeled, rows))
     if weighting == "none":
         return log_v, both, pseudo, pseudo.to(log_v.dtype)
-    with torch.set_grad_enabled(weight_gradient and torch.is_grad_enabled()):  # constants by default (reading 8)
+    with torch.set_grad_enabled(
+        weight_gradient and torch.is_grad_enabled()
+    ):  # constants by default (reading 8)
         # v in place of phi: the row's factor cancels in the adaptive kernel, and phi itself leaves float32 at small temperatures
         shift = log_sum.detach().clamp(min=torch.finfo(logits.dtype).min)
         if weighting == "cosine":
@@ -98,30 +122,68 @@ def _pair_terms(s, z, classes, labeled, present, rows: slice, temperature, bandw
     return log_v, both, pseudo, weights
 
 
-def _anchor_terms(s, z, classes, labeled, present, rows, temperature, bandwidth, weighting, reference, weight_gradient, normalizer):  # fmt: skip
+def _anchor_terms(
+    s,
+    z,
+    classes,
+    labeled,
+    present,
+    rows,
+    temperature,
+    bandwidth,
+    weighting,
+    reference,
+    weight_gradient,
+    normalizer,
+):
     """Eq. 4 and Eq. 6 before any reduction: loss of each modality and anchor, two `(M, b)`."""
     log_v, both, pseudo, weights = _pair_terms(
-        s, z, classes, labeled, present, rows, temperature, bandwidth, weighting, reference, weight_gradient
+        s,
+        z,
+        classes,
+        labeled,
+        present,
+        rows,
+        temperature,
+        bandwidth,
+        weighting,
+        reference,
+        weight_gradient,
     )
     norm = (pseudo if normalizer == "count" else weights).sum(-1)  # reading 10
     norm = torch.where(norm > 0, norm, 1)
     # where() keeps the masked entries out of the gradient as well: absent candidates have log v = finite garbage
-    return -_masked_mean(torch.where(both, log_v, 0.0), both), -(torch.where(pseudo, log_v, 0.0) * weights).sum(-1) / norm  # fmt: skip
+    return -_masked_mean(torch.where(both, log_v, 0.0), both), -(
+        torch.where(pseudo, log_v, 0.0) * weights
+    ).sum(-1) / norm
 
 
-def _prepare(s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor, present: Tensor | None, temperature: float):
+def _prepare(
+    s: Tensor,
+    z: Tensor,
+    classes: Tensor,
+    labeled: Tensor,
+    present: Tensor | None,
+    temperature: float,
+):
     """Check shapes; unit vectors with zeros where a sample has none; anchors `(B,)`, present `(M, B)`."""
     if s.ndim != 2 or z.ndim != 3 or z.shape[1:] != s.shape:
-        raise ValueError(f"s has shape {tuple(s.shape)} and z {tuple(z.shape)}: expected (B, d) and (M, B, d)")
+        raise ValueError(
+            f"s has shape {tuple(s.shape)} and z {tuple(z.shape)}: expected (B, d) and (M, B, d)"
+        )
     for name, value in (("classes", classes), ("labeled", labeled)):
         if value.shape != s.shape[:1]:
-            raise ValueError(f"{name} has shape {tuple(value.shape)}: expected ({len(s)},), one per sample")
+            raise ValueError(
+                f"{name} has shape {tuple(value.shape)}: expected ({len(s)},), one per sample"
+            )
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}: it must be positive")
     if present is None:
         present = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device)
     elif present.shape != z.shape[:2]:
-        raise ValueError(f"present has shape {tuple(present.shape)}: expected {tuple(z.shape[:2])}, modalities by samples")  # fmt: skip
+        raise ValueError(
+            f"present has shape {tuple(present.shape)}: expected {tuple(z.shape[:2])}, modalities by samples"
+        )
     anchors = present.all(0)
     s = F.normalize(torch.where(anchors[:, None], s, 0.0), dim=-1)
     z = F.normalize(torch.where(present[..., None], z, 0.0), dim=-1)
@@ -130,19 +192,33 @@ def _prepare(s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor, present: Te
 
 def _check_options(bandwidth, weighting, reference, normalizer) -> None:
     if bandwidth is not None and not bandwidth > 0:
-        raise ValueError(f"bandwidth is {bandwidth}: it must be positive, or None for the adaptive width")
+        raise ValueError(
+            f"bandwidth is {bandwidth}: it must be positive, or None for the adaptive width"
+        )
     for name, value, known in (
-        ("weighting", weighting, WEIGHTINGS), ("reference", reference, REFERENCES), ("normalizer", normalizer, NORMALIZERS)
-    ):  # fmt: skip
+        ("weighting", weighting, WEIGHTINGS),
+        ("reference", reference, REFERENCES),
+        ("normalizer", normalizer, NORMALIZERS),
+    ):
         if value not in known:
             raise ValueError(f"{name} is {value!r}: choose one of {', '.join(known)}")
 
 
 def soft_pu_anchor_terms(
-    s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor, *, temperature: float = 0.2, bandwidth: float | None = None,
-    present: Tensor | None = None, block_size: int | None = None, weighting: str = "rbf", reference: str = "own",
-    normalizer: str = "count", weight_gradient: bool = False,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    s: Tensor,
+    z: Tensor,
+    classes: Tensor,
+    labeled: Tensor,
+    *,
+    temperature: float = 0.2,
+    bandwidth: float | None = None,
+    present: Tensor | None = None,
+    block_size: int | None = None,
+    weighting: str = "rbf",
+    reference: str = "own",
+    normalizer: str = "count",
+    weight_gradient: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Eq. 4 and Eq. 6 of every modality and sample, two `(M, B)`, and which samples are anchors, `(B,)`; arguments as `soft_pu_loss`."""
     _check_options(bandwidth, weighting, reference, normalizer)
     s, z, labeled, present, anchors = _prepare(s, z, classes, labeled, present, temperature)
@@ -153,13 +229,27 @@ def soft_pu_anchor_terms(
         raise ValueError(f"block_size is {block_size}: it must be at least 1")
     options = (temperature, bandwidth, weighting, reference, weight_gradient, normalizer)
     if block_size >= size:
-        labeled_terms, unlabeled_terms = _anchor_terms(s, z, classes, labeled, present, slice(0, size), *options)
+        labeled_terms, unlabeled_terms = _anchor_terms(
+            s, z, classes, labeled, present, slice(0, size), *options
+        )
     else:  # a row of pairs needs no other row, so tiles are recomputed in the backward pass: memory M * block_size * B instead of M * B * B
         tiles = [
-            checkpoint(_anchor_terms, s, z, classes, labeled, present, slice(start, min(start + block_size, size)), *options, use_reentrant=False)
+            checkpoint(
+                _anchor_terms,
+                s,
+                z,
+                classes,
+                labeled,
+                present,
+                slice(start, min(start + block_size, size)),
+                *options,
+                use_reentrant=False,
+            )
             for start in range(0, size, block_size)
-        ]  # fmt: skip
-        labeled_terms, unlabeled_terms = (torch.cat(parts, dim=1) for parts in zip(*tiles, strict=True))
+        ]
+        labeled_terms, unlabeled_terms = (
+            torch.cat(parts, dim=1) for parts in zip(*tiles, strict=True)
+        )
     return labeled_terms, unlabeled_terms, anchors
 
 
@@ -177,19 +267,43 @@ def soft_pu_loss(s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor, **optio
     Returns means over modalities and anchors. An anchor without positives adds 0; no anchors, no labels or B = 1 give 0, with gradients.
     Raises ValueError on shapes and options that do not fit.
     """
-    labeled_terms, unlabeled_terms, anchors = soft_pu_anchor_terms(s, z, classes, labeled, **options)
+    labeled_terms, unlabeled_terms, anchors = soft_pu_anchor_terms(
+        s, z, classes, labeled, **options
+    )
     count = (anchors.sum() * len(z)).clamp(min=1)
-    return SoftPULoss((labeled_terms * anchors).sum() / count, (unlabeled_terms * anchors).sum() / count)
+    return SoftPULoss(
+        (labeled_terms * anchors).sum() / count, (unlabeled_terms * anchors).sum() / count
+    )
 
 
 def rbf_weights(
-    s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor, *, temperature: float = 0.2, bandwidth: float | None = None,
-    present: Tensor | None = None, weighting: str = "rbf", reference: str = "own",
-) -> Tensor:  # fmt: skip
+    s: Tensor,
+    z: Tensor,
+    classes: Tensor,
+    labeled: Tensor,
+    *,
+    temperature: float = 0.2,
+    bandwidth: float | None = None,
+    present: Tensor | None = None,
+    weighting: str = "rbf",
+    reference: str = "own",
+) -> Tensor:
     """Weights of Eq. 5, `(M, B, B)`, anchors by partners, zero outside B_{1,0}; arguments as `soft_pu_loss`."""
     _check_options(bandwidth, weighting, reference, "count")
     s, z, labeled, present, anchors = _prepare(s, z, classes, labeled, present, temperature)
-    weights = _pair_terms(s, z, classes, labeled, present, slice(0, len(s)), temperature, bandwidth, weighting, reference, False)[3]  # fmt: skip
+    weights = _pair_terms(
+        s,
+        z,
+        classes,
+        labeled,
+        present,
+        slice(0, len(s)),
+        temperature,
+        bandwidth,
+        weighting,
+        reference,
+        False,
+    )[3]
     return weights * anchors[None, :, None]
 
 
@@ -199,6 +313,8 @@ def latent_reconstruction_loss(reconstructed: Tensor, latent: Tensor) -> Tensor:
     The square makes the sign free: r_i may return -h_i. Raises ValueError when the shapes differ; an empty batch gives 0.
     """
     if reconstructed.shape != latent.shape:
-        raise ValueError(f"reconstruction has shape {tuple(reconstructed.shape)}, the latent {tuple(latent.shape)}: they must agree")  # fmt: skip
+        raise ValueError(
+            f"reconstruction has shape {tuple(reconstructed.shape)}, the latent {tuple(latent.shape)}: they must agree"
+        )
     loss = 1 - F.cosine_similarity(reconstructed, latent, dim=-1) ** 2
     return loss.mean() if loss.numel() else reconstructed.sum()

@@ -22,7 +22,9 @@ def label_split(data: MultimodalData, fraction: float, seed: int) -> np.ndarray:
     `fraction` 1 keeps every training label, 0 none. Raises ValueError outside [0, 1].
     """
     if not 0 <= fraction <= 1:
-        raise ValueError(f"label fraction is {fraction}: it must lie between 0 (no labels) and 1 (all of them)")
+        raise ValueError(
+            f"label fraction is {fraction}: it must lie between 0 (no labels) and 1 (all of them)"
+        )
     train = data.rows("train")
     if fraction == 0 or fraction == 1:
         return train if fraction else train[:0]
@@ -42,7 +44,12 @@ def _class_share(classes: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     quota[np.argsort(quota - exact, kind="stable")[: max(extra, 0)]] += 1
     quota = np.minimum(np.maximum(quota, MIN_PER_CLASS), counts)
     return np.sort(
-        np.concatenate([rng.permutation(np.flatnonzero(classes == v))[:q] for v, q in zip(values, quota, strict=True)])
+        np.concatenate(
+            [
+                rng.permutation(np.flatnonzero(classes == v))[:q]
+                for v, q in zip(values, quota, strict=True)
+            ]
+        )
     )
 
 
@@ -51,7 +58,9 @@ def _multilabel_share(targets: np.ndarray, fraction: float, seed: int) -> np.nda
     from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 
     rng = np.random.default_rng(seed)
-    size = min(max(1, round(len(targets) * fraction)), len(targets) - 1)  # neither side may be empty
+    size = min(
+        max(1, round(len(targets) * fraction)), len(targets) - 1
+    )  # neither side may be empty
     splitter = MultilabelStratifiedShuffleSplit(
         n_splits=1, train_size=size, test_size=len(targets) - size, random_state=seed
     )
@@ -60,7 +69,9 @@ def _multilabel_share(targets: np.ndarray, fraction: float, seed: int) -> np.nda
         rows = np.flatnonzero(targets[:, label])
         missing = min(MIN_PER_CLASS, len(rows)) - len(chosen & set(rows.tolist()))
         if missing > 0:
-            chosen |= set(rng.permutation([row for row in rows if row not in chosen])[:missing].tolist())
+            chosen |= set(
+                rng.permutation([row for row in rows if row not in chosen])[:missing].tolist()
+            )
     return np.array(sorted(chosen))
 
 
@@ -71,13 +82,19 @@ def validation_split(data: MultimodalData, seed: int, share: float = 0.3) -> Mul
     """
     train = data.rows("train")
     classes = _strata(data, train)
-    _, held = train_test_split(np.arange(len(train)), test_size=share, random_state=seed, stratify=classes)
+    _, held = train_test_split(
+        np.arange(len(train)), test_size=share, random_state=seed, stratify=classes
+    )
     split = np.full(len(train), "train", dtype="<U5")
     split[held] = "test"
     return replace(
-        data, modalities={name: x[train] for name, x in data.modalities.items()}, targets=data.targets[train], split=split,
-        present=None if data.present is None else data.present[:, train], display={},
-    )  # fmt: skip
+        data,
+        modalities={name: x[train] for name, x in data.modalities.items()},
+        targets=data.targets[train],
+        split=split,
+        present=None if data.present is None else data.present[:, train],
+        display={},
+    )
 
 
 def _strata(data: MultimodalData, rows: np.ndarray) -> np.ndarray | None:

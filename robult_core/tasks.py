@@ -79,7 +79,11 @@ class Task:
         if rule == "probabilities" or self.kind == "regression":
             return scores.mean(0)
         if rule == "confidence":
-            weight = (scores - 1 / 2 if self.kind == "multilabel" else scores).abs().amax(-1, keepdim=True)
+            weight = (
+                (scores - 1 / 2 if self.kind == "multilabel" else scores)
+                .abs()
+                .amax(-1, keepdim=True)
+            )
             return (scores * weight).sum(0) / weight.sum(0).clamp(min=1e-12)
         yes, no = (one.clamp(min=1e-12).log().mean(0).exp() for one in (scores, 1 - scores))
         return yes / (yes + no if self.kind == "multilabel" else yes.sum(-1, keepdim=True))
@@ -126,7 +130,9 @@ class Classification(Task):
         labels = np.arange(self.n_outputs)
         result = {
             "accuracy": float(sk.accuracy_score(targets, decoded)),
-            "f1_macro": float(sk.f1_score(targets, decoded, labels=labels, average="macro", zero_division=0)),
+            "f1_macro": float(
+                sk.f1_score(targets, decoded, labels=labels, average="macro", zero_division=0)
+            ),
         }
         if self.n_outputs == 2:
             both = len(np.unique(targets)) == 2
@@ -146,17 +152,29 @@ class Regression(Task):
     primary: str = "mae"
     bound: float = 3.0
     kind: ClassVar[str] = "regression"
-    metric_names: ClassVar[tuple[str, ...]] = ("mae", "corr", "accuracy", "f1", "f1_gmc", "f1_macro", "accuracy_7")
+    metric_names: ClassVar[tuple[str, ...]] = (
+        "mae",
+        "corr",
+        "accuracy",
+        "f1",
+        "f1_gmc",
+        "f1_macro",
+        "accuracy_7",
+    )
 
     def per_sample_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         return (logits.squeeze(-1) - targets).abs()  # L1, section 2.3
 
     def check_targets(self, targets: Tensor) -> None:
         if targets.ndim != 1:
-            raise ValueError(f"targets have shape {tuple(targets.shape)}: expected (N,), one number per sample")
+            raise ValueError(
+                f"targets have shape {tuple(targets.shape)}: expected (N,), one number per sample"
+            )
         bad = targets[~torch.isfinite(targets)]
         if len(bad):
-            raise ValueError(f"target {bad[0].item()} is not a finite number: drop the row or mark it unlabelled")
+            raise ValueError(
+                f"target {bad[0].item()} is not a finite number: drop the row or mark it unlabelled"
+            )
 
     def label_classes(self, targets: Tensor) -> Tensor:
         return round_half_away(targets.nan_to_num().clamp(-self.bound, self.bound)).long()
@@ -171,14 +189,20 @@ class Regression(Task):
         sign, true_sign = predicted[keep] > 0, truth[keep] > 0
         constant = np.ptp(predicted) == 0 or np.ptp(truth) == 0
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a nearly constant prediction is an answer here, not a mistake
+            warnings.simplefilter(
+                "ignore"
+            )  # a nearly constant prediction is an answer here, not a mistake
             corr = math.nan if constant else float(pearsonr(predicted, truth).statistic)
-        bins = [self.label_classes(torch.from_numpy(np.asarray(v))).numpy() for v in (predicted, truth)]
+        bins = [
+            self.label_classes(torch.from_numpy(np.asarray(v))).numpy() for v in (predicted, truth)
+        ]
         return {
             "mae": float(np.abs(predicted - truth).mean()),
             "corr": corr,
             "accuracy": float((sign == true_sign).mean()) if keep.any() else math.nan,
-            "f1": float(sk.f1_score(true_sign, sign, average="weighted", zero_division=0)) if keep.any() else math.nan,
+            "f1": float(sk.f1_score(true_sign, sign, average="weighted", zero_division=0))
+            if keep.any()
+            else math.nan,
             "f1_gmc": float(sk.f1_score(sign, true_sign, average="weighted", zero_division=0))
             if keep.any()
             else math.nan,
@@ -198,11 +222,15 @@ class Multilabel(Task):
     metric_names: ClassVar[tuple[str, ...]] = ("f1_macro", "f1_micro", "f1_weighted", "f1_samples")
 
     def per_sample_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none").mean(dim=-1)
+        return F.binary_cross_entropy_with_logits(
+            logits, targets.to(logits.dtype), reduction="none"
+        ).mean(dim=-1)
 
     def __post_init__(self) -> None:
         if self.n_outputs < 2:  # F1 of one column would mean another thing
-            raise ValueError(f"a multilabel task with {self.n_outputs} label: use classification with two classes")
+            raise ValueError(
+                f"a multilabel task with {self.n_outputs} label: use classification with two classes"
+            )
 
     def check_targets(self, targets: Tensor) -> None:
         if targets.ndim != 2 or targets.shape[1] != self.n_outputs:
@@ -218,7 +246,9 @@ class Multilabel(Task):
     def label_classes(self, targets: Tensor) -> Tensor:
         """Identical label sets get identical numbers; different ones collide with probability 2^-63 (random sums in int64)."""
         generator = torch.Generator().manual_seed(20250)
-        keys = torch.randint(-(2**62), 2**62, (self.n_outputs,), generator=generator).to(targets.device)
+        keys = torch.randint(-(2**62), 2**62, (self.n_outputs,), generator=generator).to(
+            targets.device
+        )
         return ((targets > 0.5).long() * keys).sum(dim=-1)
 
     def scores(self, logits: Tensor) -> Tensor:

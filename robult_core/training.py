@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 import torch
 
 from robult_core.datasets.container import MultimodalData
 from robult_core.distributed import shard
-from robult_core.methods.base import Batch, Method
+from robult_core.method import Batch, Method
 
 SAMPLINGS = ("extra_labeled", "shuffle")
 
@@ -47,12 +46,10 @@ class History:
 
     rows: list[tuple[int, str, float]] = field(default_factory=list)
 
-    @property
-    def frame(self) -> pd.DataFrame:
-        return pd.DataFrame(self.rows, columns=["step", "term", "value"])
 
-
-def batches(train: np.ndarray, labeled: np.ndarray, config: TrainingConfig, seed: int) -> Iterator[np.ndarray]:
+def batches(
+    train: np.ndarray, labeled: np.ndarray, config: TrainingConfig, seed: int
+) -> Iterator[np.ndarray]:
     """Row indices of `config.steps` batches; the same for every method with the same seed.
 
     The last batch of an epoch is filled from the next shuffle. The extra labelled rows come from those that the batch does not hold yet.
@@ -85,15 +82,19 @@ def make_batch(data: MultimodalData, rows: np.ndarray, labeled: np.ndarray) -> B
     )
 
 
-def gradient_routes(method: Method, batch: Batch) -> pd.DataFrame:
-    """Norm of each loss term's gradient (columns) in each part of the method (rows), by autograd; 0 where a term does not reach."""
+def gradient_routes(method: Method, batch: Batch) -> dict[str, dict[str, float]]:
+    """Norm of each loss term's gradient in each part of the method, term -> part -> norm, by autograd; 0 where a term does not reach."""
     norms: dict[str, dict[str, float]] = {}
     for term, value in method.loss_terms(batch).items():
         norms[term] = {}
         for part, module in method.named_children():
-            gradients = torch.autograd.grad(value, list(module.parameters()), retain_graph=True, allow_unused=True)
-            norms[term][part] = float(sum(one.square().sum() for one in gradients if one is not None)) ** 0.5
-    return pd.DataFrame(norms)
+            gradients = torch.autograd.grad(
+                value, list(module.parameters()), retain_graph=True, allow_unused=True
+            )
+            norms[term][part] = (
+                float(sum(one.square().sum() for one in gradients if one is not None)) ** 0.5
+            )
+    return norms
 
 
 def _on_device(batch: Batch, device: torch.device) -> Batch:
@@ -103,20 +104,30 @@ def _on_device(batch: Batch, device: torch.device) -> Batch:
     return Batch(inputs, shard(batch.targets).to(device), shard(batch.labeled).to(device), present)
 
 
-def _schedule(optimizer: torch.optim.Optimizer, config: TrainingConfig) -> torch.optim.lr_scheduler.LRScheduler:
+def _schedule(
+    optimizer: torch.optim.Optimizer, config: TrainingConfig
+) -> torch.optim.lr_scheduler.LRScheduler:
     rise = max(1, round(config.warmup * config.steps))
     fall = max(1, config.steps - rise)
 
     def factor(step: int) -> float:
-        return (step + 1) / rise if step < rise else 0.5 * (1 + np.cos(np.pi * (step - rise) / fall))
+        return (
+            (step + 1) / rise if step < rise else 0.5 * (1 + np.cos(np.pi * (step - rise) / fall))
+        )
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
 def train(
-    method: Method, data: MultimodalData, labeled_rows: np.ndarray, config: TrainingConfig | None = None, seed: int = 0,
-    on_step: Callable[[int, Method], None] | None = None, fabric=None, log_every: int | None = None,
-) -> History:  # fmt: skip
+    method: Method,
+    data: MultimodalData,
+    labeled_rows: np.ndarray,
+    config: TrainingConfig | None = None,
+    seed: int = 0,
+    on_step: Callable[[int, Method], None] | None = None,
+    fabric=None,
+    log_every: int | None = None,
+) -> History:
     """Train `method` in place on the training rows of `data` (standardised), of which `labeled_rows` carry labels.
 
     `on_step(step, method)` is called before the first step (step 0) and after every step. `fabric`: a launched `lightning_fabric.Fabric`
@@ -132,24 +143,34 @@ def train(
     known = np.zeros(len(data), dtype=bool)
     known[labeled_rows] = True
     rate = method.learning_rate if config.learning_rate is None else config.learning_rate
-    optimizer = torch.optim.AdamW(method.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(
+        method.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True
+    )
     schedule = _schedule(optimizer, config)
     wrapped, optimizer = fabric.setup(method, optimizer)
     wrapped.mark_forward_method("loss_terms")
     history, log_every = History(), log_every or max(1, config.steps // 100)
     if on_step:
         on_step(0, method)
-    for step, rows in enumerate(batches(data.rows("train"), np.sort(labeled_rows), config, seed), start=1):
+    for step, rows in enumerate(
+        batches(data.rows("train"), np.sort(labeled_rows), config, seed), start=1
+    ):
         method.train()
         method.progress = (step - 1) / config.steps
         terms = wrapped.loss_terms(_on_device(make_batch(data, rows, known), fabric.device))
         total = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(total):
-            raise FloatingPointError(f"the loss is {total.item()} at step {step}: lower learning_rate (now {rate})")
+            raise FloatingPointError(
+                f"the loss is {total.item()} at step {step}: lower learning_rate (now {rate})"
+            )
         optimizer.zero_grad()
-        if total.requires_grad:  # a method without labels or unlabelled terms has nothing to learn from this batch
+        if (
+            total.requires_grad
+        ):  # a method without labels or unlabelled terms has nothing to learn from this batch
             fabric.backward(total)
-            fabric.clip_gradients(wrapped, optimizer, max_norm=config.gradient_clip, error_if_nonfinite=False)
+            fabric.clip_gradients(
+                wrapped, optimizer, max_norm=config.gradient_clip, error_if_nonfinite=False
+            )
             optimizer.step()
         schedule.step()
         if step % log_every == 0 or step in (1, config.steps):

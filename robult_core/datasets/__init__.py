@@ -10,16 +10,36 @@ from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 
-from robult_core.datasets.card import card
 from robult_core.datasets.container import MultimodalData
-from robult_core.datasets.files import GITHUB, DataError, Remote, build_in_place, fetch, npz_names, verify
+from robult_core.datasets.files import (
+    GITHUB,
+    DataError,
+    Remote,
+    build_in_place,
+    fetch,
+    npz_names,
+    verify,
+)
+from robult_study.results.card import card
 
-__all__ = ["BUILTIN", "CATALOGUE", "DataError", "DataSet", "MultimodalData", "available", "card", "data_folder", "load"]
+__all__ = [
+    "BUILTIN",
+    "CATALOGUE",
+    "DataError",
+    "DataSet",
+    "MultimodalData",
+    "available",
+    "card",
+    "data_folder",
+    "load",
+]
 
 
 def data_folder(folder: str | Path | None = None) -> Path:
     """The folder given, else `ROBULT_DATA`, else `data/` of the repository this package lies in."""
-    return Path(folder or os.environ.get("ROBULT_DATA") or Path(__file__).resolve().parents[2] / "data").expanduser()
+    return Path(
+        folder or os.environ.get("ROBULT_DATA") or Path(__file__).resolve().parents[2] / "data"
+    ).expanduser()
 
 
 def _resolve(dotted: str) -> object:
@@ -58,12 +78,18 @@ class DataSet:
     @property
     def remedy(self) -> str:
         extra = f" ({self.how})" if self.how else ""
-        return f"run 'robult data get {self.name}'{extra}" if self.builder or self.remotes else self.how
+        return (
+            f"run 'robult data get {self.name}'{extra}"
+            if self.builder or self.remotes
+            else self.how
+        )
 
     def files(self, folder: str | Path | None = None) -> dict[str, bool]:
         """Pattern -> found, of the alternative that is nearest to complete; nothing is read."""
         root = data_folder(folder)
-        choices = [{pattern: _found(root, pattern) for pattern in patterns} for patterns in self.needs]
+        choices = [
+            {pattern: _found(root, pattern) for pattern in patterns} for patterns in self.needs
+        ]
         return min(choices, key=lambda found: len(found) - sum(found.values()), default={})
 
     def missing(self, folder: str | Path | None = None) -> tuple[str, ...]:
@@ -89,7 +115,10 @@ class DataSet:
 
     def check(self, folder: str | Path | None = None) -> list[str]:
         """Problems, one sentence each: what is missing or altered and where to put it. Empty when the set can be used."""
-        missing = [f"missing: {data_folder(folder) / pattern}; {self.remedy}" for pattern in self.missing(folder)]
+        missing = [
+            f"missing: {data_folder(folder) / pattern}; {self.remedy}"
+            for pattern in self.missing(folder)
+        ]
         if missing:
             return missing
         if self.inspect:
@@ -100,12 +129,16 @@ class DataSet:
             return [str(error)]
         return []
 
-    def get(self, folder: str | Path | None = None, base_url: str = GITHUB, **options: object) -> list[str]:
+    def get(
+        self, folder: str | Path | None = None, base_url: str = GITHUB, **options: object
+    ) -> list[str]:
         """Download and build below the data folder, all or nothing; what is there and whole stays. Returns notes for the user."""
         if self.builtin or not self.check(folder):
             return [f"{self.name}: already there"]
         if not self.remotes and not self.builder:
-            raise DataError(f"data set '{self.name}' cannot be downloaded by this program ({self.licence}): {self.how}")
+            raise DataError(
+                f"data set '{self.name}' cannot be downloaded by this program ({self.licence}): {self.how}"
+            )
         notes: list[str] = []
 
         def make(temporary: Path) -> None:
@@ -124,9 +157,13 @@ def _found(root: Path, pattern: str) -> bool:
     return any(root.glob(pattern)) if "*" in pattern else (root / pattern).exists()
 
 
-def _entry(name: str, files: Mapping[str, list[str]] = MappingProxyType({}), **fields: object) -> DataSet:
+def _entry(
+    name: str, files: Mapping[str, list[str]] = MappingProxyType({}), **fields: object
+) -> DataSet:
     frozen = {key: _frozen(value) for key, value in fields.items()}
-    return DataSet(name, remotes=tuple(Remote(target, *where) for target, where in files.items()), **frozen)
+    return DataSet(
+        name, remotes=tuple(Remote(target, *where) for target, where in files.items()), **frozen
+    )
 
 
 def _frozen(value: object) -> object:
@@ -147,7 +184,11 @@ def available(folder: str | Path | None = None) -> list[str]:
     """
     ready = [item for item in CATALOGUE.values() if not item.variant and not item.missing(folder)]
     names = [item.name for item in ready if not item.encoder or os.environ.get("ROBULT_ENCODER")]
-    return [name for name in names if not name.endswith(STAND_INS) or name.rpartition("-")[0] not in names]
+    return [
+        name
+        for name in names
+        if not name.endswith(STAND_INS) or name.rpartition("-")[0] not in names
+    ]
 
 
 def load(name: str, folder: str | Path | None = None, **options: object) -> MultimodalData:

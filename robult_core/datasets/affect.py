@@ -25,13 +25,19 @@ def load_affect(folder: Path, candidates: Sequence[str]) -> MultimodalData:
     path = next(folder / candidate for candidate in candidates if (folder / candidate).exists())
     content = load_pickle(path)
     if not isinstance(content, dict) or not {"train", "valid", "test"} <= set(content):
-        raise DataError(f"pickle '{path}' has no splits train, valid and test: it is neither a MulT nor an MMSA file")
+        raise DataError(
+            f"pickle '{path}' has no splits train, valid and test: it is neither a MulT nor an MMSA file"
+        )
     parts = {split: content[split] for split in ("train", "valid", "test")}
     label_key = "regression_labels" if "regression_labels" in parts["train"] else "labels"
     arrays, labels = _arrays(path, parts, label_key)
     split = np.repeat(list(parts), [len(part[label_key]) for part in parts.values()])
     ids = [_text(item) for part in parts.values() for item in part.get("id", ())]
-    fresh = first_occurrences(ids, split) if len(ids) == len(labels) else np.ones(len(labels), dtype=bool)
+    fresh = (
+        first_occurrences(ids, split)
+        if len(ids) == len(labels)
+        else np.ones(len(labels), dtype=bool)
+    )
     keep = fresh & np.isfinite(labels)
     notes = [f"Read from {path.name}."]
     notes += count_note(int((~np.isfinite(labels)).sum()), "rows without a finite label left out")
@@ -45,7 +51,9 @@ def load_affect(folder: Path, candidates: Sequence[str]) -> MultimodalData:
         modalities[modality] = torch.from_numpy(x)
         present.append(torch.from_numpy(x.any(axis=(1, 2))))
         notes += [f"{modality}: {padding_side(x)}."]
-        notes += count_note(int((~present[-1]).sum()), f"samples whose {modality} is all zero counted as lacking it")
+        notes += count_note(
+            int((~present[-1]).sum()), f"samples whose {modality} is all zero counted as lacking it"
+        )
     mask = torch.stack(present)
     raw = [text for part in parts.values() for text in part.get("raw_text", ())]
     return MultimodalData(
@@ -55,17 +63,25 @@ def load_affect(folder: Path, candidates: Sequence[str]) -> MultimodalData:
         targets=torch.from_numpy(labels[keep]),
         split=split[keep],
         present=None if mask.all() else mask,
-        display={"transcript": [str(raw[row]) for row in np.flatnonzero(keep)]} if len(raw) == len(keep) else {},
+        display={"transcript": [str(raw[row]) for row in np.flatnonzero(keep)]}
+        if len(raw) == len(keep)
+        else {},
         notes=tuple(notes),
     )
 
 
-def _arrays(path: Path, parts: dict[str, dict], label_key: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def _arrays(
+    path: Path, parts: dict[str, dict], label_key: str
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Modalities over all splits in the order train, valid, test, and the labels `(N,)`."""
     try:
-        labels = np.concatenate([np.asarray(part[label_key], dtype=np.float32).reshape(-1) for part in parts.values()])
+        labels = np.concatenate(
+            [np.asarray(part[label_key], dtype=np.float32).reshape(-1) for part in parts.values()]
+        )
         arrays = {
-            name: np.concatenate([np.asarray(part[name], dtype=np.float32) for part in parts.values()])
+            name: np.concatenate(
+                [np.asarray(part[name], dtype=np.float32) for part in parts.values()]
+            )
             for name in MODALITIES
         }
     except (KeyError, ValueError) as error:

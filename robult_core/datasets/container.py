@@ -38,7 +38,9 @@ class MultimodalData:
     display: Mapping[str, object] = field(default_factory=dict)
     source: str = ""
     licence: str = ""
-    notes: tuple[str, ...] = ()  # what was skipped or repaired, one sentence each, for the data card
+    notes: tuple[
+        str, ...
+    ] = ()  # what was skipped or repaired, one sentence each, for the data card
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "modalities", MappingProxyType(dict(self.modalities)))
@@ -100,10 +102,16 @@ class MultimodalData:
         """The same samples with some of the modalities, in the container's order."""
         unknown = set(names) - set(self.names)
         if unknown or not names:
-            raise ValueError(f"modalities {sorted(unknown) or names} are not in '{self.name}', which has {self.names}")
+            raise ValueError(
+                f"modalities {sorted(unknown) or names} are not in '{self.name}', which has {self.names}"
+            )
         kept = [index for index, name in enumerate(self.names) if name in names]
         present = None if self.present is None else self.present[kept]
-        return replace(self, modalities={self.names[i]: self.modalities[self.names[i]] for i in kept}, present=present)
+        return replace(
+            self,
+            modalities={self.names[i]: self.modalities[self.names[i]] for i in kept},
+            present=present,
+        )
 
     def standardized(self, clip: float = 5.0) -> MultimodalData:
         """Every feature with mean 0 and deviation 1 over the training rows, clipped at `clip` deviations, alike for all methods.
@@ -113,12 +121,18 @@ class MultimodalData:
         train = torch.from_numpy(self.rows("train"))
         scaled = {}
         for index, (name, x) in enumerate(self.modalities.items()):
-            valid = torch.ones(len(x), dtype=torch.bool) if self.present is None else self.present[index]
+            valid = (
+                torch.ones(len(x), dtype=torch.bool)
+                if self.present is None
+                else self.present[index]
+            )
             rows = train[valid[train]]
             steps = x[rows].reshape(-1, x.shape[-1])
             if x.ndim == 3:
                 steps = steps[steps.abs().sum(-1) > 0]
-            steps = steps.double() if len(steps) else torch.zeros(1, x.shape[-1], dtype=torch.float64)
+            steps = (
+                steps.double() if len(steps) else torch.zeros(1, x.shape[-1], dtype=torch.float64)
+            )
             deviation, mean = torch.std_mean(steps, dim=0, correction=0)
             deviation[deviation < 1e-8] = 1.0  # a constant feature becomes 0, not noise
             z = ((x.double() - mean) / deviation).clamp(-clip, clip).float()

@@ -28,7 +28,9 @@ def make_encoders(encoders: Encoders) -> tuple[dict[str, Callable], str | None]:
         raise DataError(f"images and texts need a frozen encoder: {REMEDY}")
     if isinstance(encoders, Mapping):
         if set(encoders) != {"image", "text"}:
-            raise DataError(f"encoders has the keys {sorted(encoders)}: give exactly 'image' and 'text'")
+            raise DataError(
+                f"encoders has the keys {sorted(encoders)}: give exactly 'image' and 'text'"
+            )
         names = [getattr(encoders[key], "name", None) for key in ("image", "text")]
         return dict(encoders), None if None in names else "+".join(names)
     return _transformers(Path(encoders))
@@ -45,14 +47,21 @@ def _transformers(folder: Path) -> tuple[dict[str, Callable], str]:
     def encode(kind: str, items: list) -> np.ndarray:
         import torch
 
-        options = {"text": {"text": items, "padding": True, "truncation": True}, "image": {"images": items}}[kind]
+        options = {
+            "text": {"text": items, "padding": True, "truncation": True},
+            "image": {"images": items},
+        }[kind]
         with torch.inference_mode():
             out = heads[kind](**processor(return_tensors="pt", **options))
         return (out if isinstance(out, torch.Tensor) else out.pooler_output).numpy()
 
     files = sorted((path.name, path.stat().st_size) for path in folder.iterdir() if path.is_file())
-    digest = hashlib.sha256(f"{files}".encode() + (folder / "config.json").read_bytes()).hexdigest()[:12]
-    return {kind: lambda items, kind=kind: encode(kind, items) for kind in heads}, f"{folder.name}-{digest}"
+    digest = hashlib.sha256(
+        f"{files}".encode() + (folder / "config.json").read_bytes()
+    ).hexdigest()[:12]
+    return {
+        kind: lambda items, kind=kind: encode(kind, items) for kind in heads
+    }, f"{folder.name}-{digest}"
 
 
 def image_text_features(
@@ -64,15 +73,21 @@ def image_text_features(
     """
     functions, name = make_encoders(encoders)
     sizes = [path.stat().st_size if path.is_file() else -1 for path in images]
-    key = hashlib.sha256(repr((name, list(texts), [path.name for path in images], sizes)).encode()).hexdigest()[:16]
+    key = hashlib.sha256(
+        repr((name, list(texts), [path.name for path in images], sizes)).encode()
+    ).hexdigest()[:16]
     target = cache / f"features-{key}.npz"
     if name and target.is_file():
         return read_npz(target, ("text", "image", "present"), "load the data set again")
-    text, text_there = _encode(functions["text"], [item.strip() for item in texts], lambda item: item or None, "text")
+    text, text_there = _encode(
+        functions["text"], [item.strip() for item in texts], lambda item: item or None, "text"
+    )
     image, image_there = _encode(functions["image"], images, _open, "image")
     result = {"text": text, "image": image, "present": np.stack([text_there, image_there])}
     if name:
-        with contextlib.suppress(OSError):  # a read-only data folder: the features are computed again next time
+        with contextlib.suppress(
+            OSError
+        ):  # a read-only data folder: the features are computed again next time
             save_npz(target, **result)
     return result
 
@@ -87,7 +102,9 @@ def _open(path: Path) -> object | None:
         return None
 
 
-def _encode(encoder: Callable, items: Sequence, read: Callable, what: str) -> tuple[np.ndarray, np.ndarray]:
+def _encode(
+    encoder: Callable, items: Sequence, read: Callable, what: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Encode what `read` does not turn into None, batch by batch -> features `(N, d)`, present `(N,)`."""
     from tqdm import tqdm
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from robult_core.store import write_whole
+from robult_core.atomic import write_whole
 
 GITHUB = "https://raw.githubusercontent.com"
 
@@ -53,9 +53,13 @@ def reading(path: Path, kind: str, remedy: str, first: str = "delete it, then ")
         raise
     except ImportError as error:
         extras = "pip install 'robult[images,paper]'"
-        raise DataError(f"file '{path}' needs a package that is not installed ({error}): {extras}") from error
+        raise DataError(
+            f"file '{path}' needs a package that is not installed ({error}): {extras}"
+        ) from error
     except Exception as error:  # scipy, zip, csv, json and hdf5 readers raise a dozen kinds
-        raise DataError(f"file '{path}' cannot be read as {kind} ({error}): {first}{remedy}") from error
+        raise DataError(
+            f"file '{path}' cannot be read as {kind} ({error}): {first}{remedy}"
+        ) from error
 
 
 def verify(path: Path, expected: str, remedy: str) -> None:
@@ -64,7 +68,9 @@ def verify(path: Path, expected: str, remedy: str) -> None:
         found = hashlib.file_digest(handle, "sha256").hexdigest()
     if found != expected:
         hashes = f"SHA-256 {found[:12]}…, published {expected[:12]}…"
-        raise DataError(f"file '{path}' is altered or truncated ({hashes}): delete it, then {remedy}")
+        raise DataError(
+            f"file '{path}' is altered or truncated ({hashes}): delete it, then {remedy}"
+        )
 
 
 def read_mat(path: Path, keys: Iterable[str], remedy: str) -> dict[str, np.ndarray]:
@@ -123,7 +129,8 @@ def fetch(remotes: Iterable[Remote], folder: Path, base_url: str = GITHUB) -> No
     many = len(remotes) > 20
     with ThreadPoolExecutor(8 if many else 1) as pool:
         futures = [
-            pool.submit(_fetch_one, remote, folder, base_url, not many and sys.stderr.isatty()) for remote in remotes
+            pool.submit(_fetch_one, remote, folder, base_url, not many and sys.stderr.isatty())
+            for remote in remotes
         ]
         try:
             for future in tqdm(futures, unit="file", disable=None if many else True):
@@ -140,15 +147,27 @@ def _fetch_one(remote: Remote, folder: Path, base_url: str, bar: bool, attempts:
     url, path = remote.url(base_url), folder / remote.target
     known, downloader = remote.sha256, pooch.HTTPDownloader(progressbar=bar, timeout=60)
     try:
-        pooch.retrieve(url, known and f"sha256:{known}", fname=path.name, path=path.parent, downloader=downloader)
-    except Exception as error:  # requests and pooch raise many kinds; the sentence names the address in every case
+        pooch.retrieve(
+            url,
+            known and f"sha256:{known}",
+            fname=path.name,
+            path=path.parent,
+            downloader=downloader,
+        )
+    except (
+        Exception
+    ) as error:  # requests and pooch raise many kinds; the sentence names the address in every case
         if getattr(error, "response", None) is not None:
             error.response.close()
         if "hash" in str(error):
-            raise DataError(f"'{url}' was not downloaded: its SHA-256 is not the published one; try again") from error
+            raise DataError(
+                f"'{url}' was not downloaded: its SHA-256 is not the published one; try again"
+            ) from error
         if attempts == 1:
             reason = f"{type(error).__name__}: {error}"
-            raise DataError(f"'{url}' was not downloaded ({reason}): check the connection and try again") from error
+            raise DataError(
+                f"'{url}' was not downloaded ({reason}): check the connection and try again"
+            ) from error
         _fetch_one(remote, folder, base_url, bar, attempts - 1)
 
 
@@ -165,4 +184,6 @@ def build_in_place(folder: Path, make: Callable[[Path], None]) -> None:
                     os.replace(path, target)
     except OSError as error:
         remedy = "choose a folder you may write to with --folder or ROBULT_DATA"
-        raise DataError(f"cannot write below '{folder}' ({error.strerror or error}): {remedy}") from error
+        raise DataError(
+            f"cannot write below '{folder}' ({error.strerror or error}): {remedy}"
+        ) from error

@@ -24,12 +24,39 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
 
 _CORE = np._core.multiarray
 _NUMPY = {"_reconstruct": _CORE._reconstruct, "scalar": _CORE.scalar}
-ALLOWED = {(f"numpy.{core}.multiarray", name): value for core in ("core", "_core") for name, value in _NUMPY.items()}
-ALLOWED |= {(f"numpy.{core}.numeric", "_frombuffer"): np._core.numeric._frombuffer for core in ("core", "_core")}
-ALLOWED |= {("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype, ("_codecs", "encode"): _encode}
+ALLOWED = {
+    (f"numpy.{core}.multiarray", name): value
+    for core in ("core", "_core")
+    for name, value in _NUMPY.items()
+}
+ALLOWED |= {
+    (f"numpy.{core}.numeric", "_frombuffer"): np._core.numeric._frombuffer
+    for core in ("core", "_core")
+}
+ALLOWED |= {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): _encode,
+}
 ALLOWED |= {("collections", "OrderedDict"): dict}
-_BUILTINS = ("set", "frozenset", "list", "tuple", "dict", "bytes", "bytearray", "str", "int", "float", "bool")
-ALLOWED |= {(module, name): getattr(builtins, name) for module in ("builtins", "__builtin__") for name in _BUILTINS}
+_BUILTINS = (
+    "set",
+    "frozenset",
+    "list",
+    "tuple",
+    "dict",
+    "bytes",
+    "bytearray",
+    "str",
+    "int",
+    "float",
+    "bool",
+)
+ALLOWED |= {
+    (module, name): getattr(builtins, name)
+    for module in ("builtins", "__builtin__")
+    for name in _BUILTINS
+}
 
 
 class _Unpickler(pickle.Unpickler):
@@ -43,5 +70,8 @@ class _Unpickler(pickle.Unpickler):
 
 def load_pickle(path: str | Path) -> object:
     """Content of a pickle made of numpy arrays and builtins (any protocol, numpy 1 or 2, Python 2 strings become latin-1 text)."""
-    with reading(Path(path), "a pickle of arrays", "download it again from its publisher"), open(path, "rb") as handle:
+    with (
+        reading(Path(path), "a pickle of arrays", "download it again from its publisher"),
+        open(path, "rb") as handle,
+    ):
         return _Unpickler(handle, encoding="latin1").load()

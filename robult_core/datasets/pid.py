@@ -65,7 +65,9 @@ def dials_of(case: str | Dials) -> Dials:
     if isinstance(case, Dials):
         return case
     if case not in CASES:
-        raise KeyError(f"pid has no case '{case}': choose one of {', '.join(CASES)}, or pass Dials(...)")
+        raise KeyError(
+            f"pid has no case '{case}': choose one of {', '.join(CASES)}, or pass Dials(...)"
+        )
     return CASES[case]
 
 
@@ -75,7 +77,9 @@ def flip_probability(bits: float) -> float:
 
     if bits in (0.0, 1.0):
         return 0.5 * (1 - bits)
-    return brentq(lambda e: 1 + e * np.log2(e) + (1 - e) * np.log2(1 - e) - bits, 1e-300, 0.5, xtol=1e-15)
+    return brentq(
+        lambda e: 1 + e * np.log2(e) + (1 - e) * np.log2(1 - e) - bits, 1e-300, 0.5, xtol=1e-15
+    )
 
 
 def _tuple_index(parts: np.ndarray, active: list[int]) -> np.ndarray:
@@ -151,7 +155,11 @@ def load_pid(case: str | Dials = "mixed", n: int = 2000, seed: int = 0) -> Multi
         targets=torch.from_numpy(targets),
         split=np.where(np.isin(np.arange(n), test), "test", "train"),
         class_names=tuple(" ".join(map("{}={}".format, names, bits)) for bits in labels),
-        display={"components": dict(zip((*COMPONENTS, "synergy1", "synergy2"), (*parts.T, a, b), strict=True))},
+        display={
+            "components": dict(
+                zip((*COMPONENTS, "synergy1", "synergy2"), (*parts.T, a, b), strict=True)
+            )
+        },
         source="synthetic, drawn by robult_core.datasets.pid",
         licence="MIT, as this package",
     )

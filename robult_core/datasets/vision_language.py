@@ -20,7 +20,12 @@ from robult_core.tasks import Classification, Multilabel, Task
 _GENRES = """Drama Comedy Romance Thriller Crime Action Adventure Horror Documentary Mystery Sci-Fi Fantasy Family Biography War
 History Music Animation Musical Western Sport Short Film-Noir"""
 GENRES = tuple(_GENRES.split())
-PARTS = (("train", "train"), ("dev", "valid"), ("val", "valid"), ("test", "test"))  # published name, ours
+PARTS = (
+    ("train", "train"),
+    ("dev", "valid"),
+    ("val", "valid"),
+    ("test", "test"),
+)  # published name, ours
 
 
 AGAIN = "get it again from its publisher, the layout is in data/README.md"
@@ -44,7 +49,11 @@ def _json(path: Path) -> Any:
 def imdb_rows(root: Path) -> tuple[list[Row], list[str]]:
     """split.json, <id>.json and <id>.jpeg, both in dataset/ or in labels/ and images/; the longest plot counts."""
     rows, unknown, missing = [], 0, 0
-    texts, images = (root / "dataset",) * 2 if (root / "dataset").is_dir() else (root / "labels", root / "images")
+    texts, images = (
+        (root / "dataset",) * 2
+        if (root / "dataset").is_dir()
+        else (root / "labels", root / "images")
+    )
     splits = _json(root / "split.json")
     for name, split in ((name, split) for part, split in PARTS for name in splits.get(part, ())):
         if not (texts / f"{name}.json").is_file():
@@ -54,7 +63,15 @@ def imdb_rows(root: Path) -> tuple[list[Row], list[str]]:
         target = [int(genre in movie.get("genres", ())) for genre in GENRES]
         unknown += not any(target)
         if any(target):
-            rows.append(Row(name, max(movie.get("plot") or [""], key=len), images / f"{name}.jpeg", target, split))
+            rows.append(
+                Row(
+                    name,
+                    max(movie.get("plot") or [""], key=len),
+                    images / f"{name}.jpeg",
+                    target,
+                    split,
+                )
+            )
     notes = count_note(missing, "movies of split.json without a description file left out")
     return rows, notes + count_note(unknown, "movies without any of the 23 genres left out")
 
@@ -75,8 +92,15 @@ def food_rows(root: Path) -> tuple[list[Row], list[str]]:
 def hateful_rows(root: Path) -> tuple[list[Row], list[str]]:
     """train, dev_seen (or dev), test_seen (or test) .jsonl; the unseen files repeat rows and are not merged."""
     rows, unlabeled = [], 0
-    for names, split in ((("train",), "train"), (("dev_seen", "dev"), "valid"), (("test_seen", "test"), "test")):
-        path = next((root / f"{name}.jsonl" for name in names if (root / f"{name}.jsonl").is_file()), root / names[0])
+    for names, split in (
+        (("train",), "train"),
+        (("dev_seen", "dev"), "valid"),
+        (("test_seen", "test"), "test"),
+    ):
+        path = next(
+            (root / f"{name}.jsonl" for name in names if (root / f"{name}.jsonl").is_file()),
+            root / names[0],
+        )
         with reading(path, "JSON lines", AGAIN):
             for line in filter(str.strip, path.read_text(encoding="utf-8").splitlines()):
                 meme = json.loads(line)
@@ -84,7 +108,15 @@ def hateful_rows(root: Path) -> tuple[list[Row], list[str]]:
                 image = image if image.is_file() else root / "img" / f"{int(meme['id']):05d}.png"
                 unlabeled += meme.get("label") is None
                 if meme.get("label") is not None:
-                    rows.append(Row(str(meme["id"]), str(meme["text"] or ""), image, int(meme["label"]), split))
+                    rows.append(
+                        Row(
+                            str(meme["id"]),
+                            str(meme["text"] or ""),
+                            image,
+                            int(meme["label"]),
+                            split,
+                        )
+                    )
     return rows, count_note(unlabeled, "rows without a label left out")
 
 
@@ -92,7 +124,12 @@ def hateful_rows(root: Path) -> tuple[list[Row], list[str]]:
 KINDS: dict[str, tuple[str, Callable, Task, tuple[str, ...]]] = {
     "mm-imdb-raw": ("mm-imdb", imdb_rows, Multilabel(23), GENRES),
     "food101": ("food101", food_rows, Classification(101), ()),
-    "hateful-memes": ("hateful_memes", hateful_rows, Classification(2, primary="auroc"), ("not hateful", "hateful")),
+    "hateful-memes": (
+        "hateful_memes",
+        hateful_rows,
+        Classification(2, primary="auroc"),
+        ("not hateful", "hateful"),
+    ),
 }
 
 
@@ -101,17 +138,23 @@ def load_records(folder: Path, kind: str, encoders: Encoders = None) -> Multimod
     where, read, task, class_names = KINDS[kind]
     rows, notes = read(folder / where)
     if not rows:
-        raise DataError(f"no sample of '{kind}' can be read below '{folder / where}': run 'robult data check {kind}'")
+        raise DataError(
+            f"no sample of '{kind}' can be read below '{folder / where}': run 'robult data check {kind}'"
+        )
     ids, texts, images, targets, split = zip(*rows, strict=True)
     features = image_text_features(texts, images, encoders, folder / where)
     fresh, present = first_occurrences(ids, np.array(split)), features["present"]
     notes = notes + count_note(int((~fresh).sum()), "rows with a repeated id left out")
     for name, there in zip(("text", "image"), present, strict=True):
         notes += count_note(int((~there & fresh).sum()), f"samples without a usable {name}")
-    notes += count_note(int((~present.any(axis=0) & fresh).sum()), "of them without either left out")
+    notes += count_note(
+        int((~present.any(axis=0) & fresh).sum()), "of them without either left out"
+    )
     keep = np.flatnonzero(fresh & present.any(axis=0))
     names = (
-        {target: image.parent.name for target, image in zip(targets, images, strict=True)} if not class_names else {}
+        {target: image.parent.name for target, image in zip(targets, images, strict=True)}
+        if not class_names
+        else {}
     )
     mask = torch.from_numpy(present[:, keep])
     return MultimodalData(
@@ -120,7 +163,8 @@ def load_records(folder: Path, kind: str, encoders: Encoders = None) -> Multimod
         modalities={name: torch.from_numpy(features[name][keep]) for name in ("text", "image")},
         targets=torch.tensor([targets[row] for row in keep]),
         split=np.array(split)[keep],
-        class_names=class_names or tuple(names.get(label, f"class {label}") for label in range(task.n_outputs)),
+        class_names=class_names
+        or tuple(names.get(label, f"class {label}") for label in range(task.n_outputs)),
         present=None if mask.all() else mask,
         display={"text": [texts[row] for row in keep], "image": [str(images[row]) for row in keep]},
         notes=tuple(notes),
@@ -159,9 +203,12 @@ def load_imdb_hdf5(folder: Path) -> MultimodalData:
     there = np.stack([np.isfinite(text).all(1), np.isfinite(image).all(1)])
     keep = fresh & there.any(0)
     notes = count_note(int((~fresh).sum()), "rows with a repeated id left out")
-    notes += count_note(int((~there[0]).sum()), "plots without a known word counted as lacking text")
+    notes += count_note(
+        int((~there[0]).sum()), "plots without a known word counted as lacking text"
+    )
     text, image = (
-        np.where(ok[:, None], x, 0).astype(np.float32)[keep] for ok, x in zip(there, (text, image), strict=True)
+        np.where(ok[:, None], x, 0).astype(np.float32)[keep]
+        for ok, x in zip(there, (text, image), strict=True)
     )
     return MultimodalData(
         name="mm-imdb",

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robult_core.encoders import Spec
-from robult_core.methods.base import Batch, Method, check_choice, make_encoders, present_mask
+from robult_core.method import Batch, Method, check_choice, make_encoders, present_mask
 from robult_core.methods.vit import Block, xavier
 from robult_core.tasks import Task
 
@@ -54,14 +54,18 @@ def random_keep(present: Tensor) -> Tensor:
     return (noise.argsort(dim=1).argsort(dim=1) < size) & present
 
 
-def masked_reconstruction_loss(output: Tensor, target: Tensor, dropped: Tensor, normalize: bool = True) -> Tensor:
+def masked_reconstruction_loss(
+    output: Tensor, target: Tensor, dropped: Tensor, normalize: bool = True
+) -> Tensor:
     """L_rec: mean over features of (R - T')^2, averaged over dropped tokens; output and target `(B, M, D)`, dropped `(B, M)` bool.
 
     T' is the token with mean 0 and (unbiased) variance 1 over its features. It is not detached: encoders move towards what can be
     reconstructed. Nothing dropped: exactly 0.
     """
     if normalize:
-        target = (target - target.mean(-1, keepdim=True)) / (target.var(-1, keepdim=True) + 1e-6).sqrt()
+        target = (target - target.mean(-1, keepdim=True)) / (
+            target.var(-1, keepdim=True) + 1e-6
+        ).sqrt()
     per_token = (output - target).square().mean(-1)
     return (per_token * dropped).sum() / dropped.sum().clamp(min=1)
 
@@ -101,11 +105,15 @@ class ActionMAE(Method):
             module.apply(xavier)
         positions = sine_positions(count, width, config.memory_tokens)
         self.register_buffer(
-            "positions", positions if config.variant == "fixed" else torch.zeros_like(positions), persistent=False
+            "positions",
+            positions if config.variant == "fixed" else torch.zeros_like(positions),
+            persistent=False,
         )
 
     def _blocks(self) -> nn.ModuleList:
-        return nn.ModuleList(Block(self.config.token_width, self.config.heads) for _ in range(self.config.blocks))
+        return nn.ModuleList(
+            Block(self.config.token_width, self.config.heads) for _ in range(self.config.blocks)
+        )
 
     def _tokens(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """`(B, M, D)` tokens; zeros for modalities that are not given (they are never read)."""
@@ -134,12 +142,16 @@ class ActionMAE(Method):
         return self.reconstruct(self.decoder_norm(x)[:, n_memory:])
 
     def _logits(self, reconstruction: Tensor) -> Tensor:
-        return torch.stack([layer(reconstruction[:, i]) for i, layer in enumerate(self.fusion)]).sum(dim=0)
+        return torch.stack(
+            [layer(reconstruction[:, i]) for i, layer in enumerate(self.fusion)]
+        ).sum(dim=0)
 
     def _supervised(self, logits: Tensor, batch: Batch) -> Tensor:
         if self.task.kind == "classification" and batch.labeled.any():
             targets = batch.targets[batch.labeled].long()
-            return F.cross_entropy(logits[batch.labeled], targets, label_smoothing=self.config.label_smoothing)
+            return F.cross_entropy(
+                logits[batch.labeled], targets, label_smoothing=self.config.label_smoothing
+            )
         return self.task.supervised_loss(logits, batch.targets, batch.labeled)
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
@@ -156,7 +168,9 @@ class ActionMAE(Method):
         """Tokens and reconstructions from the modalities given."""
         given = self.check_inputs(inputs)
         tokens = self._tokens(inputs)
-        keep = torch.tensor([name in given for name in self.names], device=tokens.device).expand(len(tokens), -1)
+        keep = torch.tensor([name in given for name in self.names], device=tokens.device).expand(
+            len(tokens), -1
+        )
         return tokens, self._autoencode(tokens, keep)
 
     def predict(self, inputs: Mapping[str, Tensor]) -> Tensor:

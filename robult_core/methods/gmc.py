@@ -16,7 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robult_core.encoders import JointEncoder, Spec
-from robult_core.methods.base import Batch, Method, check_choice, complete_rows, make_encoders, rows_or_first, take
+from robult_core.method import (
+    Batch,
+    Method,
+    check_choice,
+    complete_rows,
+    make_encoders,
+    rows_or_first,
+    take,
+)
 from robult_core.methods.mult import FlatGRU, MulT
 from robult_core.tasks import Task
 
@@ -75,13 +83,18 @@ class GMC(Method):
     """Contrastive loss on all complete samples, supervised loss on labelled ones, weights 1 : 1; GMC itself knows no unlabelled rows, this is our reading."""
 
     def __init__(
-        self, task: Task, specs: Mapping[str, Spec], config: GMCConfig | None = None, joint: nn.Module | None = None
+        self,
+        task: Task,
+        specs: Mapping[str, Spec],
+        config: GMCConfig | None = None,
+        joint: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.task, self.names, self.config = task, tuple(specs), config or GMCConfig()
         config = self.config
         sequences = all(
-            not isinstance(spec, nn.Module) and not isinstance(spec, int) and len(spec) == 2 for spec in specs.values()
+            not isinstance(spec, nn.Module) and not isinstance(spec, int) and len(spec) == 2
+            for spec in specs.values()
         )
         if config.architecture == "mosi" and not sequences:
             raise ValueError(
@@ -89,7 +102,9 @@ class GMC(Method):
             )
         if sequences and config.architecture != "common":
             width = config.sequence_width
-            self.encoders = nn.ModuleList(FlatGRU(*spec, config.gru_width, width) for spec in specs.values())
+            self.encoders = nn.ModuleList(
+                FlatGRU(*spec, config.gru_width, width) for spec in specs.values()
+            )
             self.joint = MulT(specs, width) if joint is None else joint
         else:
             width = config.width
@@ -103,7 +118,9 @@ class GMC(Method):
 
     def _z(self, inputs: Mapping[str, Tensor], names: tuple[str, ...]) -> Tensor:
         """Unit vectors of the named modalities, `(len(names), B, D)`."""
-        return torch.stack([self._unit(self.encoders[self.names.index(name)](inputs[name])) for name in names])
+        return torch.stack(
+            [self._unit(self.encoders[self.names.index(name)](inputs[name])) for name in names]
+        )
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         complete = complete_rows(batch)

@@ -14,7 +14,11 @@ from torch import Tensor, nn
 
 from robult_core.methods.vit import xavier
 
-STREAM, HEADS, LAYERS = 30, 5, 5  # width of one cross-modal stream, attention heads, layers of every transformer
+STREAM, HEADS, LAYERS = (
+    30,
+    5,
+    5,
+)  # width of one cross-modal stream, attention heads, layers of every transformer
 LANGUAGE = (
     "text",
     "language",
@@ -38,7 +42,9 @@ def sinusoidal_position(first: Tensor, width: int) -> Tensor:
     frequencies 10000^(-k / (half - 1)). A step whose first channel is exactly 0 is padding and gets the zero vector.
     """
     half = width // 2
-    frequency = torch.exp(torch.arange(half, device=first.device) * (-math.log(10000.0) / (half - 1)))
+    frequency = torch.exp(
+        torch.arange(half, device=first.device) * (-math.log(10000.0) / (half - 1))
+    )
     angle = torch.arange(1, first.shape[1] + 1, device=first.device)[:, None] * frequency
     table = torch.cat([angle.sin(), angle.cos()], dim=-1)
     return table * (first != 0).unsqueeze(-1)
@@ -46,7 +52,9 @@ def sinusoidal_position(first: Tensor, width: int) -> Tensor:
 
 def causal_mask(n_query: int, n_key: int, device: torch.device | None = None) -> Tensor:
     """`(n_query, n_key)` bool, True where key k is blocked for query q: k > q + |n_key - n_query|."""
-    return torch.ones(n_query, n_key, dtype=torch.bool, device=device).triu(1 + abs(n_key - n_query))
+    return torch.ones(n_query, n_key, dtype=torch.bool, device=device).triu(
+        1 + abs(n_key - n_query)
+    )
 
 
 class Layer(nn.Module):
@@ -54,15 +62,23 @@ class Layer(nn.Module):
 
     def __init__(self, width: int, attention_dropout: float) -> None:
         super().__init__()
-        self.attention = nn.MultiheadAttention(width, HEADS, dropout=attention_dropout, batch_first=True)
+        self.attention = nn.MultiheadAttention(
+            width, HEADS, dropout=attention_dropout, batch_first=True
+        )
         self.norm_attention, self.norm_forward = nn.LayerNorm(width), nn.LayerNorm(width)
         self.forward_net = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.ReLU(), nn.Dropout(0.1), nn.Linear(4 * width, width), nn.Dropout(0.1)
+            nn.Linear(width, 4 * width),
+            nn.ReLU(),
+            nn.Dropout(0.1),
+            nn.Linear(4 * width, width),
+            nn.Dropout(0.1),
         )
 
     def forward(self, x: Tensor, source: Tensor, blocked: Tensor) -> Tensor:
         key = self.norm_attention(source)
-        attended, _ = self.attention(self.norm_attention(x), key, key, attn_mask=blocked, need_weights=False)
+        attended, _ = self.attention(
+            self.norm_attention(x), key, key, attn_mask=blocked, need_weights=False
+        )
         x = x + F.dropout(attended, 0.1, self.training)
         return x + self.forward_net(self.norm_forward(x))
 
@@ -94,7 +110,9 @@ class CrossTransformer(nn.Module):
 def last_step(x: Tensor, raw: Tensor) -> Tensor:
     """`(B, T, W) -> (B, W)` at the last step whose raw features are not all zero: the last one on MulT's left-padded files."""
     steps = torch.arange(1, raw.shape[1] + 1, device=raw.device)
-    last = ((raw.abs().sum(-1) > 0) * steps).amax(dim=1) - 1  # -1 (the last step) where a sample is pure padding
+    last = ((raw.abs().sum(-1) > 0) * steps).amax(
+        dim=1
+    ) - 1  # -1 (the last step) where a sample is pure padding
     return x[torch.arange(len(x), device=x.device), last]
 
 
@@ -105,13 +123,21 @@ class MulT(nn.Module):
         super().__init__()
         self.names = tuple(specs)
         n = len(self.names)
-        stream = STREAM * max(n - 1, 1)  # a single modality goes straight to its self-attention transformer
-        self.convolutions = nn.ModuleList(nn.Conv1d(features, STREAM, 1, bias=False) for _, features in specs.values())
-        self.pairs = [(target, source) for target in range(n) for source in range(n) if target != source]
+        stream = STREAM * max(
+            n - 1, 1
+        )  # a single modality goes straight to its self-attention transformer
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(features, STREAM, 1, bias=False) for _, features in specs.values()
+        )
+        self.pairs = [
+            (target, source) for target in range(n) for source in range(n) if target != source
+        ]
         rates = [0.1 if self.names[source] in LANGUAGE else 0.0 for _, source in self.pairs]
         self.cross = nn.ModuleList(CrossTransformer(STREAM, rate) for rate in rates)
         self.memory = nn.ModuleList(CrossTransformer(stream, 0.1) for _ in self.names)
-        self.residual = nn.Sequential(nn.Linear(n * stream, n * stream), nn.ReLU(), nn.Linear(n * stream, n * stream))
+        self.residual = nn.Sequential(
+            nn.Linear(n * stream, n * stream), nn.ReLU(), nn.Linear(n * stream, n * stream)
+        )
         self.out = nn.Linear(n * stream, width)
 
     def _streams(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
@@ -125,11 +151,14 @@ class MulT(nn.Module):
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         streams = self._streams(inputs)
         crossed = {
-            pair: net(streams[pair[0]], streams[pair[1]]) for pair, net in zip(self.pairs, self.cross, strict=True)
+            pair: net(streams[pair[0]], streams[pair[1]])
+            for pair, net in zip(self.pairs, self.cross, strict=True)
         }
         parts = []
         for target, (name, memory) in enumerate(zip(self.names, self.memory, strict=True)):
-            joined = [crossed[pair] for pair in self.pairs if pair[0] == target] or [streams[target]]
+            joined = [crossed[pair] for pair in self.pairs if pair[0] == target] or [
+                streams[target]
+            ]
             parts.append(last_step(memory(torch.cat(joined, dim=-1)), inputs[name]))
         h = torch.cat(parts, dim=-1)
         return self.out(h + self.residual(h))

@@ -19,7 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from robult_core.encoders import Spec
-from robult_core.methods.base import Batch, Method, check_choice, make_encoders, present_mask, rows_or_first, take
+from robult_core.method import (
+    Batch,
+    Method,
+    check_choice,
+    make_encoders,
+    present_mask,
+    rows_or_first,
+    take,
+)
 from robult_core.methods.vit import Block, xavier
 from robult_core.tasks import Task
 
@@ -107,11 +115,16 @@ class SmallBackbone(nn.Module):
         super().__init__()
         self.names, self.count, self.token_width = tuple(specs), config.tokens, config.token_width
         self.encoders = make_encoders(specs, config.width, config.dropout)
-        self.to_tokens = nn.ModuleList(nn.Linear(config.width, config.tokens * config.token_width) for _ in self.names)
+        self.to_tokens = nn.ModuleList(
+            nn.Linear(config.width, config.tokens * config.token_width) for _ in self.names
+        )
         self.cls = nn.Parameter(torch.randn(1, config.token_width) * 0.02)
-        self.kinds = nn.Parameter(torch.randn(len(self.names), config.tokens, config.token_width) * 0.02)
+        self.kinds = nn.Parameter(
+            torch.randn(len(self.names), config.tokens, config.token_width) * 0.02
+        )
         self.blocks = nn.ModuleList(
-            Block(config.token_width, config.heads, config.block_dropout) for _ in range(config.blocks)
+            Block(config.token_width, config.heads, config.block_dropout)
+            for _ in range(config.blocks)
         )
         self.norm = nn.LayerNorm(config.token_width)
         self.blocks.apply(xavier)
@@ -122,7 +135,9 @@ class SmallBackbone(nn.Module):
         for i, name in enumerate(self.names):
             part = self.kinds[i].expand(len(present), -1, -1)
             if name in inputs:
-                tokens = self.to_tokens[i](self.encoders[i](inputs[name])).unflatten(-1, (self.count, self.token_width))
+                tokens = self.to_tokens[i](self.encoders[i](inputs[name])).unflatten(
+                    -1, (self.count, self.token_width)
+                )
                 part = part + tokens * present[:, i, None, None]
             parts.append(part)
         return torch.cat(parts, dim=1), None
@@ -136,7 +151,9 @@ def run_blocks(
     Input type: the sequence grows by P before each prompted block, the readout moves on with it; one mask for the longest sequence is built
     once and its last N entries are used. Attention type: the length stays.
     """
-    layers, length = (0, 0) if prompts is None else (min(prompts.shape[1], len(blocks)), prompts.shape[2])
+    layers, length = (
+        (0, 0) if prompts is None else (min(prompts.shape[1], len(blocks)), prompts.shape[2])
+    )
     added = layers * length if kind == "input" else length // 2
     if mask is not None:
         mask = torch.cat([mask.new_ones(len(x), added), mask], dim=1)
@@ -202,13 +219,17 @@ class PromptTrans(Method):
         rows = rows_or_first(usable)
         pattern = present[rows]
         if self.frozen and self.config.simulate_missing:
-            pattern = torch.where(pattern.all(dim=1, keepdim=True), self.prompts.draw(len(rows)), pattern)
+            pattern = torch.where(
+                pattern.all(dim=1, keepdim=True), self.prompts.draw(len(rows)), pattern
+            )
         logits = self.head(self._pooled(take(batch.inputs, rows), pattern))
         return {"supervised": self.task.supervised_loss(logits, batch.targets[rows], usable[rows])}
 
     def _given(self, inputs: Mapping[str, Tensor], names: tuple[str, ...]) -> Tensor:
         x = inputs[names[0]]
-        present = torch.tensor([name in names for name in self.names], device=x.device).expand(len(x), -1)
+        present = torch.tensor([name in names for name in self.names], device=x.device).expand(
+            len(x), -1
+        )
         return self._pooled({name: inputs[name] for name in names}, present)
 
     def predict(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -218,4 +239,6 @@ class PromptTrans(Method):
         """Pooled readouts: `z/<modality>` from that modality alone, `s` from all of them."""
         given = self.check_inputs(inputs)
         latents = {f"z/{name}": self._given(inputs, (name,)) for name in given}
-        return latents | ({"s": self._given(inputs, given)} if len(given) == len(self.names) else {})
+        return latents | (
+            {"s": self._given(inputs, given)} if len(given) == len(self.names) else {}
+        )

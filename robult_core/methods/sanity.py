@@ -18,7 +18,7 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 from torch import Tensor
 
 from robult_core.datasets.container import MultimodalData
-from robult_core.methods.base import Method
+from robult_core.method import Method
 from robult_core.tasks import Task
 
 SANITY = ("linear", "self_training")
@@ -47,7 +47,10 @@ def choose_strength(x: np.ndarray, y: np.ndarray, seed: int) -> float:
     if smallest < 2:
         return 0.01
     folds = StratifiedKFold(min(3, smallest), shuffle=True, random_state=seed)
-    scores = [cross_val_score(_logistic(c), x, y, cv=folds, scoring="neg_log_loss").mean() for c in STRENGTHS]
+    scores = [
+        cross_val_score(_logistic(c), x, y, cv=folds, scoring="neg_log_loss").mean()
+        for c in STRENGTHS
+    ]
     return STRENGTHS[int(np.argmax(scores))]
 
 
@@ -80,13 +83,19 @@ def fit_scores(
 ) -> np.ndarray:
     """Scores `(n, C)` of `queries` from a model fitted on `x` (its `known` rows, or all of them when self-training)."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # few rows per class and unfinished solvers are what this row is about
+        warnings.simplefilter(
+            "ignore"
+        )  # few rows per class and unfinished solvers are what this row is about
         if task.kind == "regression":
             model = RidgeCV(ALPHAS) if known.sum() > 2 else Ridge(ALPHAS[2])
             return model.fit(x[known], targets[known]).predict(queries)[:, None]
         if task.kind == "classification":
-            return _probabilities(_classifier(x, targets, known, seed, self_training), queries, task.n_outputs)
-        columns = [_classifier(x, column, known, seed, self_training) for column in targets.T]  # one model per label
+            return _probabilities(
+                _classifier(x, targets, known, seed, self_training), queries, task.n_outputs
+            )
+        columns = [
+            _classifier(x, column, known, seed, self_training) for column in targets.T
+        ]  # one model per label
         return np.stack([_probabilities(model, queries, 2)[:, 1] for model in columns], axis=1)
 
 
@@ -104,7 +113,9 @@ def sanity_predictions(
     if name not in SANITY:
         raise ValueError(f"unknown sanity row '{name}': choose one of {', '.join(SANITY)}")
     if not len(labeled_rows):
-        raise ValueError(f"'{name}' needs labelled rows, '{data.name}' has none here: raise the label fraction")
+        raise ValueError(
+            f"'{name}' needs labelled rows, '{data.name}' has none here: raise the label fraction"
+        )
     self_training = name == "self_training"
     if self_training and data.task.kind == "regression":
         return {}
@@ -116,23 +127,35 @@ def sanity_predictions(
     for pattern in patterns:
         if not self_training or len(pattern) == len(data.names):
             x = np.concatenate([data.modalities[one].flatten(1).numpy() for one in pattern], axis=1)
-            scores[tuple(pattern)] = fit_scores(data.task, x[train], targets, known, x[rows], seed, self_training)
+            scores[tuple(pattern)] = fit_scores(
+                data.task, x[train], targets, known, x[rows], seed, self_training
+            )
     return scores
 
 
 class LinearHead(Method):
     """Ablation 1 of Table 3: a linear model per kind of vector that Robult's classifier would see, fitted on labelled rows after training."""
 
-    def __init__(self, method: Method, data: MultimodalData, labeled_rows: np.ndarray, seed: int = 0) -> None:
+    def __init__(
+        self, method: Method, data: MultimodalData, labeled_rows: np.ndarray, seed: int = 0
+    ) -> None:
         super().__init__()
-        self.method, self.task, self.names, self.seed = method.eval(), method.task, method.names, seed
+        self.method, self.task, self.names, self.seed = (
+            method.eval(),
+            method.task,
+            method.names,
+            seed,
+        )
         index = torch.from_numpy(np.asarray(labeled_rows))
         self.targets = data.targets[index].numpy()
         self.vectors = self._vectors({name: x[index] for name, x in data.modalities.items()})
 
     @torch.no_grad()
     def _vectors(self, inputs: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-        return {name: vector.double().cpu().numpy() for name, vector in self.method.classifier_inputs(inputs).items()}
+        return {
+            name: vector.double().cpu().numpy()
+            for name, vector in self.method.classifier_inputs(inputs).items()
+        }
 
     def _scores(self, name: str, queries: np.ndarray) -> Tensor:
         known = np.ones(len(self.targets), dtype=bool)

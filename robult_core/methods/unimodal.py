@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from robult_core.encoders import JointEncoder, Spec
-from robult_core.methods.base import (
+from robult_core.method import (
     Batch,
     Method,
     check_choice,
@@ -65,17 +65,24 @@ class Unimodal(Method):
             rows = rows_or_first(batch.labeled & present[index])
             logits = self.classifiers[index](self.encoders[index](batch.inputs[name][rows]))
             known = (batch.labeled & present[index])[rows]
-            terms[f"supervised/{name}"] = self.task.supervised_loss(logits, batch.targets[rows], known)
+            terms[f"supervised/{name}"] = self.task.supervised_loss(
+                logits, batch.targets[rows], known
+            )
         complete = batch.labeled & present.all(dim=0)
         rows = rows_or_first(complete)
         logits = self.joint_classifier(self.joint(take(batch.inputs, rows)))
-        terms["supervised/joint"] = self.task.supervised_loss(logits, batch.targets[rows], complete[rows])
+        terms["supervised/joint"] = self.task.supervised_loss(
+            logits, batch.targets[rows], complete[rows]
+        )
         return terms
 
     def _late_fusion(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Mean of the unimodal scores of the modalities given, `(B, C)`."""
         indices = [self.names.index(name) for name in self.check_inputs(inputs)]
-        scores = [self.task.scores(self.classifiers[i](self.encoders[i](inputs[self.names[i]]))) for i in indices]
+        scores = [
+            self.task.scores(self.classifiers[i](self.encoders[i](inputs[self.names[i]])))
+            for i in indices
+        ]
         return torch.stack(scores).mean(dim=0)
 
     def _joint(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -83,7 +90,11 @@ class Unimodal(Method):
 
     def predict(self, inputs: Mapping[str, Tensor]) -> Tensor:
         full = len(self.check_inputs(inputs)) == len(self.names) > 1
-        return self._joint(inputs) if full and self.config.full == "joint" else self._late_fusion(inputs)
+        return (
+            self._joint(inputs)
+            if full and self.config.full == "joint"
+            else self._late_fusion(inputs)
+        )
 
     def predict_variants(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not len(self.check_inputs(inputs)) == len(self.names) > 1:
@@ -95,7 +106,9 @@ class Unimodal(Method):
     def latents(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`z/<modality>`: h_i; `s`: h_0 where every modality is given."""
         given = self.check_inputs(inputs)
-        latents = {f"z/{name}": self.encoders[self.names.index(name)](inputs[name]) for name in given}
+        latents = {
+            f"z/{name}": self.encoders[self.names.index(name)](inputs[name]) for name in given
+        }
         if len(given) == len(self.names):
             latents["s"] = self.joint(inputs)
         return latents

@@ -11,7 +11,12 @@ from torch import Tensor, nn
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, heads: int, prompt: Tensor | None = None, mask: Tensor | None = None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    heads: int,
+    prompt: Tensor | None = None,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """Multi-head attention of projected `(B, N, D)` streams, scale head_dim^-0.5.
 
@@ -25,7 +30,11 @@ def attend(
         t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, key, value)
     )  # (B, heads, N, D / heads)
     allowed = None if mask is None else mask[:, None, None, :]
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=allowed).transpose(1, 2).flatten(2)
+    return (
+        F.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
+        .transpose(1, 2)
+        .flatten(2)
+    )
 
 
 class Block(nn.Module):
@@ -34,14 +43,20 @@ class Block(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         if width % heads:
-            raise ValueError(f"token width {width} is not a multiple of {heads} attention heads: change one of them")
+            raise ValueError(
+                f"token width {width} is not a multiple of {heads} attention heads: change one of them"
+            )
         self.heads = heads
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, prompt: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, prompt: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         query, key, value = self.qkv(self.norm_attention(x)).chunk(3, dim=-1)
         x = x + self.dropout(self.out(attend(query, key, value, self.heads, prompt, mask)))
         return x + self.dropout(self.mlp(self.norm_mlp(x)))

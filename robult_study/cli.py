@@ -1,0 +1,80 @@
+"""The command line: `robult reproduce | publish | data … | runs …`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from robult_study.data_commands import Sentences, data
+from robult_study.runs_commands import runs
+
+PROFILE = click.Choice(["smoke", "quick", "full"])
+
+
+@click.group(cls=Sentences, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="robult")
+def main() -> None:
+    """Robult: notebooks, data and runs of the study."""
+
+
+main.add_command(data)
+main.add_command(runs)
+
+
+@main.command()
+@click.option(
+    "--profile", type=PROFILE, help="How much to run [default: ROBULT_PROFILE, else quick]."
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NN",
+    help="Only the notebooks whose names start so; may be repeated.",
+)
+@click.option(
+    "--data-sets", metavar="A,B", help="Only these data sets [default: all that are found]."
+)
+@click.option(
+    "--n-seeds", type=click.IntRange(1), help="Seeds per configuration [default: by profile]."
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Processes for the grids [default: ROBULT_JOBS, else one per core].",
+)
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Run the grids on this dask scheduler instead."
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of results [default: out/<profile>].",
+)
+@click.option(
+    "--cell-seconds",
+    type=click.FloatRange(1),
+    help="Longest time for one cell [default: by profile].",
+)
+def reproduce(output: Path | None, only: tuple[str, ...], **options: object) -> None:
+    """Run the notebooks in order and write a report over them; exit status 1 when one fails."""
+    from robult_study.report.reproduce import reproduce as run
+
+    only = tuple(part.strip() for text in only for part in text.split(","))
+    outcomes = run(
+        only=only, output=str(output.resolve()) if output else None, say=click.echo, **options
+    )
+    if any(outcome.status != "ok" for outcome in outcomes):
+        raise SystemExit(1)
+
+
+@main.command()
+@click.option("--profile", type=click.Choice(["quick", "full"]), default="quick", show_default=True)
+@click.option(
+    "--source", type=click.Path(path_type=Path), help="Folder of the run [default: out/<profile>]."
+)
+def publish(profile: str, source: Path | None) -> None:
+    """Copy a whole run with every data set into reports/ and figures/."""
+    from robult_study.report.publish import publish as copy
+
+    copy(profile, source, say=click.echo)

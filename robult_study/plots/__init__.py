@@ -1,0 +1,1 @@
+"""Every figure of the study, one function each, and the widgets."""

@@ -1,0 +1,1 @@
+"""All notebooks in order, a report over them, and its publication."""

@@ -1,0 +1,142 @@
+"""Predictions by availability pattern: the same for a sample alone, in a crowd, and by a per-sample mask."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from robult_core import evaluation
+from robult_core.datasets.container import MultimodalData
+from robult_core.evaluation import evaluate, having, predict, predict_all, predict_present
+from robult_core.methods import make_method
+from robult_core.protocol import pattern_name, patterns, random_missing
+from robult_core.tasks import Classification, Multilabel, Regression
+
+TASKS = {
+    "classification": Classification(3),
+    "regression": Regression(),
+    "multilabel": Multilabel(4),
+}
+ROWS = np.arange(12, 30)
+
+
+def make_data(task=TASKS["classification"], present=None) -> MultimodalData:
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"a": (4,), "b": (5, 3), "c": (2,)}
+    targets = {
+        "classification": torch.arange(30) % 3,
+        "regression": torch.randn(30, generator=generator),
+        "multilabel": torch.randint(2, (30, 4), generator=generator),
+    }[task.kind]
+    views = {name: torch.randn(30, *shape, generator=generator) for name, shape in shapes.items()}
+    return MultimodalData(
+        "toy", task, views, targets, np.array(["train"] * 12 + ["test"] * 18), present=present
+    )
+
+
+def make_model(data, name="robult"):
+    torch.manual_seed(0)
+    return make_method(name, data.task, data.shapes, width=8)
+
+
+def test_prediction_reads_the_rows_and_modalities_asked_for():
+    data = make_data()
+    model = make_model(data)
+    scores = predict(model, data, ROWS, ("a", "c"))
+    assert not model.training
+    direct = model.predict({name: data.modalities[name][12:30] for name in ("a", "c")})
+    np.testing.assert_array_equal(scores, direct.detach().numpy())
+    assert predict(model, data, ROWS[:0], ("b",)).shape == (0, 3)
+
+
+def test_chunks_do_not_matter(monkeypatch):
+    data = make_data()
+    model = make_model(data)
+    whole = predict_all(model, data, ROWS, data.names)
+    monkeypatch.setattr(evaluation, "CHUNK", 7)
+    parts = predict_all(model, data, ROWS, data.names)
+    assert set(whole) == {"", "late_fusion"}
+    for name, scores in whole.items():
+        np.testing.assert_allclose(parts[name], scores, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["robult", "unimodal", "gmc", "action_mae", "prompt_trans"])
+@pytest.mark.parametrize("rate", [0.0, 0.5, 1.0])
+def test_mask_per_sample_equals_one_sample_at_a_time(name, rate):
+    data = make_data()
+    model = make_model(data, name)
+    present = random_missing(18, 3, rate, seed=0)
+    scores = predict_present(model, data, ROWS, present)
+    for number, row in enumerate(ROWS):
+        pattern = tuple(
+            one for one, there in zip(data.names, present[:, number], strict=True) if there
+        )
+        alone = predict(model, data, np.array([row]), pattern)[0]
+        np.testing.assert_allclose(scores[number], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_sample_without_modality_is_named():
+    data = make_data()
+    present = torch.ones(3, 18, dtype=torch.bool)
+    present[:, 5] = False
+    with pytest.raises(ValueError, match="sample 5 has no modality left"):
+        predict_present(make_model(data), data, ROWS, present)
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_evaluate_gives_tidy_rows(task):
+    data = make_data(task)
+    model = make_model(data)
+    rows, scores = evaluate(model, data, ROWS, patterns(data.names))
+    table = pd.DataFrame(rows)
+    assert list(table.columns) == ["pattern", "variant", "metric", "value"]
+    assert (
+        list(scores)
+        == list(dict.fromkeys(table["pattern"]))
+        == [pattern_name(one) for one in patterns(data.names)]
+    )
+    assert not table.duplicated(["pattern", "variant", "metric"]).any()
+    assert set(table.loc[table["variant"] == "late_fusion", "pattern"]) == {"a+b+c"}
+    for name, values in scores.items():
+        expected = task.metrics(values, data.targets[12:30].numpy())
+        found = (
+            table[(table["pattern"] == name) & (table["variant"] == "")]
+            .set_index("metric")["value"]
+            .to_dict()
+        )
+        assert found == pytest.approx(expected, nan_ok=True)
+        assert set(found) <= set(task.metric_names)
+
+
+def test_samples_that_lack_a_modality_are_left_out():
+    present = torch.ones(3, 30, dtype=torch.bool)
+    present[0, 12:20] = False
+    present[2, 20:] = False
+    data = make_data(present=present)
+    assert having(data, ROWS, ("a",)).tolist() == list(range(20, 30))
+    assert having(data, ROWS, ("b",)).tolist() == ROWS.tolist()
+    assert having(data, ROWS, ("a", "c")).tolist() == []
+    assert having(replace(data, present=None), ROWS, ("a", "c")).tolist() == ROWS.tolist()
+    model = make_model(data)
+    rows, scores = evaluate(model, data, ROWS, patterns(data.names))
+    table = pd.DataFrame(rows)
+    assert {name: len(values) for name, values in scores.items()} == {
+        "a": 10,
+        "b": 18,
+        "c": 8,
+        "a+b": 10,
+        "b+c": 8,
+    }
+    assert set(table["pattern"]) == set(scores)  # no sample has a+c or a+b+c
+    np.testing.assert_allclose(scores["a"], predict(model, data, np.arange(20, 30), ("a",)))
+
+
+def test_evaluation_leaves_random_numbers_alone():
+    data = make_data()
+    model, state = make_model(data), torch.get_rng_state()
+    evaluate(model, data, ROWS, patterns(data.names))
+    assert torch.equal(torch.get_rng_state(), state)

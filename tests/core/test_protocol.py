@@ -1,0 +1,206 @@
+"""Label splits, availability patterns and random missing: shares, minima, determinism, and no test row anywhere."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from robult_core import datasets
+from robult_core.datasets.container import MultimodalData
+from robult_core.protocol import (
+    label_split,
+    paper_patterns,
+    pattern_name,
+    patterns,
+    random_missing,
+    validation_split,
+)
+from robult_core.tasks import Classification, Multilabel, Regression
+
+
+def make_data(task, targets, n_test: int = 5, n_valid: int = 3) -> MultimodalData:
+    """Training rows carry `targets`, between rows of the other splits, so that positions and rows differ."""
+    n = len(targets)
+    filler = targets[:1].expand(n_valid + n_test, *targets.shape[1:])
+    order = torch.from_numpy(np.random.default_rng(0).permutation(n + n_valid + n_test))
+    split = np.array(["train"] * n + ["valid"] * n_valid + ["test"] * n_test)[order]
+    return MultimodalData(
+        "toy",
+        task,
+        {"a": torch.arange(len(order))[:, None].float()},
+        torch.cat([targets, filler])[order],
+        split,
+    )
+
+
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=6),
+    st.floats(0.001, 0.999),
+    st.integers(0, 10),
+    st.sampled_from(["classification", "regression"]),
+)
+@settings(max_examples=80, deadline=None)
+def test_shares_are_stratified_with_at_least_two_per_class(counts, fraction, seed, kind):
+    targets = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    task = Classification(len(counts)) if kind == "classification" else Regression(bound=10.0)
+    data = make_data(task, targets if kind == "classification" else targets.float() + 0.3)
+    rows = label_split(data, fraction, seed)
+    assert set(rows) <= set(data.rows("train"))
+    assert (np.diff(rows) > 0).all()
+    found = np.bincount(task.label_classes(data.targets[rows]).numpy(), minlength=len(counts))
+    for count, total in zip(found, counts, strict=True):
+        assert min(2, total) <= count <= total
+        assert count == min(2, total) or abs(count - total * fraction) < 1
+    assert len(rows) >= round(sum(counts) * fraction)
+    if min(total * fraction for total in counts) >= 2:
+        assert len(rows) == round(sum(counts) * fraction)
+
+
+@pytest.fixture
+def ten_classes() -> MultimodalData:
+    return make_data(Classification(10), torch.arange(400) % 10)
+
+
+def test_same_seed_same_rows(ten_classes):
+    one, two, other = (label_split(ten_classes, 0.05, seed) for seed in (0, 0, 1))
+    assert one.tolist() == two.tolist() != other.tolist()
+    assert len(one) == 20
+
+
+def test_labels_of_other_splits_are_not_read(ten_classes):
+    targets = ten_classes.targets.clone()
+    targets[torch.from_numpy(np.flatnonzero(ten_classes.split != "train"))] = 9
+    changed = MultimodalData(
+        "toy", ten_classes.task, ten_classes.modalities, targets, ten_classes.split
+    )
+    assert label_split(changed, 0.05, 0).tolist() == label_split(ten_classes, 0.05, 0).tolist()
+
+
+def test_no_and_all_labels(ten_classes):
+    assert label_split(ten_classes, 0, 0).tolist() == []
+    assert label_split(ten_classes, 1, 0).tolist() == ten_classes.rows("train").tolist()
+
+
+@pytest.mark.parametrize("fraction", [-0.01, 1.01, math.nan, math.inf])
+def test_fraction_outside_is_named(ten_classes, fraction):
+    with pytest.raises(ValueError, match=f"label fraction is {fraction}: it must lie between 0"):
+        label_split(ten_classes, fraction, 0)
+
+
+@given(st.floats(0.001, 0.999), st.integers(0, 5), st.integers(20, 80))
+@settings(max_examples=25, deadline=None)
+def test_multilabel_shows_every_label_twice(fraction, seed, size):
+    targets = torch.from_numpy(
+        (np.random.default_rng(seed).random((size, 4)) < [0.6, 0.3, 0.1, 0.02]).astype(int)
+    )
+    data = make_data(Multilabel(4), targets)
+    rows = label_split(data, fraction, seed)
+    assert set(rows) <= set(data.rows("train"))
+    assert (np.diff(rows) > 0).all()
+    seen, there = data.targets[rows].sum(0), data.targets[data.rows("train")].sum(0)
+    assert (seen >= there.clamp(max=2)).all()
+    assert rows.tolist() == label_split(data, fraction, seed).tolist()
+
+
+def test_multilabel_share_is_close_to_the_one_asked_for():
+    targets = torch.from_numpy(
+        (np.random.default_rng(0).random((1000, 4)) < [0.6, 0.4, 0.3, 0.2]).astype(int)
+    )
+    rows = label_split(data := make_data(Multilabel(4), targets), 0.1, 0)
+    assert abs(len(rows) - 100) <= 5
+    shares = data.targets[rows].float().mean(0) - targets.float().mean(0)
+    assert shares.abs().max() < 0.03
+
+
+def test_five_percent_of_real_data(data_folder):
+    """Two labels per action are more than 5 % (54 of 431); the others get their share."""
+    expected = {"utd_mhad": 54, "handwritten": 80, "cub10": 21}
+    for name, count in expected.items():
+        data = datasets.load(name, data_folder)
+        for seed in range(3):
+            rows = label_split(data, 0.05, seed)
+            assert len(rows) == count
+            assert np.bincount(data.targets[rows].numpy()).min() >= 2
+            assert set(rows) <= set(data.rows("train"))
+
+
+def test_patterns():
+    assert patterns(("a", "b")) == [("a",), ("b",), ("a", "b")]
+    assert patterns(("a",)) == [("a",)]
+    assert paper_patterns(("a",)) == [("a",)]
+    assert paper_patterns(("a", "b", "c")) == [("a",), ("b",), ("c",), ("a", "b", "c")]
+    assert pattern_name(("text", "audio")) == "text+audio"
+    six = patterns(tuple("abcdef"))
+    assert len(set(six)) == len(six) == 63
+    assert [len(pattern) for pattern in six] == sorted(len(pattern) for pattern in six)
+    assert six[-1] == tuple("abcdef")
+
+
+@given(st.integers(0, 50), st.integers(1, 5), st.floats(0, 1), st.integers(0, 2**31))
+def test_every_sample_keeps_a_modality(n, n_modalities, rate, seed):
+    present = random_missing(n, n_modalities, rate, seed)
+    assert present.shape == (n_modalities, n)
+    assert present.dtype == torch.bool
+    assert present.any(0).all()
+    assert torch.equal(present, random_missing(n, n_modalities, rate, seed))
+    if rate == 0:
+        assert present.all()
+    if rate == 1:
+        assert (present.sum(0) == 1).all()
+
+
+def test_missing_rate_is_met_and_the_keeper_is_drawn_alike():
+    present = random_missing(20000, 3, 0.3, 0)
+    assert (present.float().mean(1) - (0.7 + 0.3**3 / 3)).abs().max() < 0.015
+    assert (random_missing(20000, 3, 1.0, 0).float().mean(1) - 1 / 3).abs().max() < 0.015
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.1, math.nan])
+def test_missing_rate_outside_is_named(rate):
+    with pytest.raises(ValueError, match=f"missing rate is {rate}"):
+        random_missing(5, 2, rate, 0)
+
+
+@pytest.mark.parametrize(
+    ("task", "targets"),
+    [
+        (Classification(3), torch.arange(60) % 3),
+        (
+            Classification(3),
+            torch.tensor([0] * 30 + [1] * 29 + [2]),
+        ),  # a class of one: no stratified cut exists
+        (Regression(), torch.linspace(-3, 3, 60)),
+        (Multilabel(2), torch.randint(2, (60, 2), generator=torch.Generator().manual_seed(0))),
+    ],
+)
+def test_validation_split_never_holds_test_rows(task, targets):
+    data = make_data(task, targets)
+    cut = validation_split(data, seed=0)
+    assert len(cut) == 60
+    assert (
+        sorted(cut.modalities["a"][:, 0].tolist()) == data.rows("train").tolist()
+    )  # the feature is the row's number
+    assert len(cut.rows("test")) == 18
+    assert len(cut.rows("train")) == 42
+    numbers = cut.modalities["a"][:, 0].long()
+    assert torch.equal(cut.targets, data.targets[numbers])
+    assert (
+        validation_split(data, 0).split.tolist()
+        == cut.split.tolist()
+        != validation_split(data, 1).split.tolist()
+    )
+
+
+def test_validation_split_carries_presence():
+    data = make_data(Classification(2), torch.arange(40) % 2)
+    present = torch.arange(48)[None] % 3 > 0
+    masked = MultimodalData(
+        "toy", data.task, data.modalities, data.targets, data.split, present=present
+    )
+    cut = validation_split(masked, 0)
+    assert torch.equal(cut.present[0], cut.modalities["a"][:, 0].long() % 3 > 0)

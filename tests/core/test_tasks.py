@@ -1,0 +1,209 @@
+"""Metrics against the fixture made with GMC's code and scikit-learn, rounding, contrastive classes, targets outside the task."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robult_core.tasks import LATE_FUSION, Classification, Multilabel, Regression, round_half_away
+
+FIXTURE = json.loads((Path(__file__).parents[1] / "fixtures/metrics.json").read_text())
+TASKS = {
+    "classification": Classification(3),
+    "regression": Regression(),
+    "multilabel": Multilabel(3),
+}
+
+
+def test_regression_metrics_equal_the_fixture():
+    predictions, truth = np.array(FIXTURE["predictions"]), np.array(FIXTURE["truth"])
+    found, expected = Regression().metrics(predictions[:, None], truth), FIXTURE["results"]
+    gmc = expected["exclude_zero_True"]
+    pairs = {
+        "mae": gmc["mae"],
+        "corr": gmc["correlation"],
+        "accuracy": gmc["accuracy"],
+        "f1_gmc": gmc["f1_score"],
+        "f1": expected["conventional_f1_order_true_first_exclude_zero"]["f1_weighted"],
+        # the fixture rounds halves to even, which takes the prediction 2.5 to its truth 2; reading 19 takes it to 3
+        "accuracy_7": expected["acc7"] - 1 / 12,
+    }
+    for name, value in pairs.items():
+        assert found[name] == pytest.approx(value, abs=1e-6), name
+    assert set(found) == set(Regression.metric_names)
+
+
+def test_constant_prediction_has_no_correlation():
+    truth = np.array(FIXTURE["truth"])
+    found, expected = (
+        Regression().metrics(np.full((12, 1), 0.5), truth),
+        FIXTURE["constant_prediction_0_5"],
+    )
+    assert math.isnan(found["corr"])
+    assert found["mae"] == pytest.approx(expected["mae"], abs=1e-6)
+    assert found["f1_gmc"] == pytest.approx(expected["f1_score"], abs=1e-6)
+    assert found["accuracy"] == pytest.approx(expected["accuracy"], abs=1e-6)
+
+
+def test_nearly_constant_prediction_and_truth_of_zeros_do_not_warn():
+    nearly = np.full(5, 0.5) + 1e-17 * np.arange(5)
+    assert "corr" in Regression().metrics(nearly[:, None], np.arange(5.0))
+    zeros = Regression().metrics(np.arange(5.0)[:, None], np.zeros(5))
+    assert all(math.isnan(zeros[name]) for name in ("corr", "accuracy", "f1", "f1_gmc", "f1_macro"))
+    assert zeros["mae"] == 2
+
+
+def test_multilabel_metrics_equal_the_fixture():
+    case = FIXTURE["multilabel"]
+    scores = Multilabel(3).scores(torch.tensor(case["logits"])).numpy()
+    found = Multilabel(3).metrics(scores, np.array(case["labels"]))
+    assert found == pytest.approx(
+        {f"f1_{name}": value for name, value in case["f1"].items()}, abs=1e-6
+    )
+
+
+def test_auroc_equals_the_fixture():
+    case = FIXTURE["auroc"]
+    scores = Classification(2).scores(torch.tensor(case["two_class_logits"])).numpy()
+    np.testing.assert_allclose(scores[:, 1], case["prob_pos"], atol=1e-6)
+    assert Classification(2).metrics(scores, np.array(case["labels"]))["auroc"] == pytest.approx(
+        0.833333, abs=1e-6
+    )
+    assert math.isnan(Classification(2).metrics(scores, np.ones(5, dtype=int))["auroc"])
+
+
+def test_macro_f1_counts_a_class_that_nobody_has_as_zero():
+    scores = np.eye(4)[[0, 1, 0, 1]]
+    assert Classification(4).metrics(scores, np.array([0, 1, 0, 1])) == {
+        "accuracy": 1.0,
+        "f1_macro": 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.5, 1),
+        (1.5, 2),
+        (2.5, 3),
+        (-0.5, -1),
+        (-1.5, -2),
+        (0.49999997, 0),
+        (-0.49999997, 0),
+        (0, 0),
+        (2.4, 2),
+    ],
+)
+def test_halves_round_away_from_zero(value, expected):
+    assert round_half_away(torch.tensor([value]))[0] == expected
+
+
+@given(st.floats(-1e6, 1e6))
+def test_rounding_is_to_the_nearest_and_odd(value):
+    exact = torch.tensor([value], dtype=torch.float64)
+    assert (round_half_away(exact) - exact).abs() <= 0.5
+    assert round_half_away(-exact) == -round_half_away(exact)
+
+
+def test_regression_classes_are_the_seven_bins():
+    targets = torch.tensor([-9.0, -3.0, -2.5, -0.4, 0.0, 0.5, 1.4, 2.6, 3.0, 7.0])
+    assert Regression().label_classes(targets).tolist() == [-3, -3, -3, 0, 0, 1, 1, 3, 3, 3]
+
+
+@given(st.integers(2, 80), st.integers(0, 2**31))
+def test_multilabel_classes_are_label_sets(n_labels, seed):
+    targets = torch.from_numpy(np.random.default_rng(seed).integers(2, size=(30, n_labels)))
+    targets[1], targets[29] = targets[0], 0
+    classes = Multilabel(n_labels).label_classes(targets)
+    same_set = (targets[:, None] == targets[None]).all(-1)
+    assert torch.equal(classes[:, None] == classes[None], same_set)
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_contrastive_class_is_the_label_or_the_pseudo_label(task):
+    logits = torch.randn(6, task.n_outputs, generator=torch.Generator().manual_seed(0))
+    decoded = task.decode(task.scores(logits))
+    targets = torch.zeros_like(decoded)
+    labeled = torch.tensor([True, False] * 3)
+    classes = task.contrastive_classes(targets, labeled, logits)
+    assert torch.equal(classes[labeled], task.label_classes(targets)[labeled])
+    assert torch.equal(classes[~labeled], task.label_classes(decoded)[~labeled])
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_supervised_loss_is_the_mean_over_labelled_rows(task):
+    logits = torch.randn(4, task.n_outputs, requires_grad=True)
+    targets = {
+        "classification": torch.tensor([0, 2, 1, 1]),
+        "regression": torch.tensor([0.5, -1, math.nan, 2]),
+    }.get(task.kind, torch.tensor([[0, 1, 1], [1, 0, 0], [9, 9, 9], [0, 0, 1]]))
+    labeled = torch.tensor([True, True, False, True])
+    each = task.per_sample_loss(logits, targets)
+    torch.testing.assert_close(task.supervised_loss(logits, targets, labeled), each[labeled].mean())
+    none = task.supervised_loss(logits, targets, torch.zeros(4, dtype=torch.bool))
+    assert none == 0
+    assert torch.autograd.grad(none, logits)[0].abs().sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("task", "targets", "message"),
+    [
+        (Classification(3), torch.tensor([0, 3]), r"label 3 is outside the task's classes 0\.\.2"),
+        (Classification(3), torch.tensor([0, -1]), "label -1 is outside"),
+        (Classification(3), torch.tensor([0.0, math.nan]), "expected .N,. integers"),
+        (Classification(3), torch.zeros(2, 1, dtype=torch.long), "expected .N,. integers"),
+        (Regression(), torch.tensor([0.0, math.nan]), "target nan is not a finite number"),
+        (Regression(), torch.tensor([0.0, math.inf]), "target inf is not a finite number"),
+        (Regression(), torch.zeros(2, 1), "expected .N,., one number"),
+        (Multilabel(3), torch.tensor([[0, 1, 2]]), "multilabel target 2 is neither 0 nor 1"),
+        (Multilabel(3), torch.zeros(2, 4, dtype=torch.long), r"pass a \(N, 3\) indicator"),
+    ],
+)
+def test_targets_outside_the_task_are_named(task, targets, message):
+    with pytest.raises(ValueError, match=message):
+        task.check_targets(targets)
+
+
+def test_one_label_is_no_multilabel_task():
+    with pytest.raises(ValueError, match="use classification with two classes"):
+        Multilabel(1)
+
+
+def test_only_mae_is_better_when_lower():
+    assert [
+        name for name in Regression.metric_names if not Regression().higher_is_better(name)
+    ] == ["mae"]
+
+
+# Late fusion (reading 17) ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", TASKS)
+@given(seed=st.integers(0, 10_000))
+def test_late_fusion_from_scores_equals_that_from_logits(kind, seed):
+    """Three slow references on the logits: mean of scores, scores of the mean logit, scores weighted by their largest certainty."""
+    task = TASKS[kind]
+    logits = torch.randn(
+        3, 4, task.n_outputs, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
+    scores = task.scores(logits)
+    sure = [
+        (one - 0.5 if kind == "multilabel" else one).abs().max(dim=-1).values[:, None]
+        for one in scores
+    ]
+    weighted = sum(weight * one for weight, one in zip(sure, scores, strict=True)) / sum(sure)
+    expected = {
+        "probabilities": sum(scores) / 3,
+        "logits": task.scores(sum(logits) / 3),
+        "confidence": sum(scores) / 3 if kind == "regression" else weighted,
+    }
+    assert set(expected) == set(LATE_FUSION)
+    for rule, value in expected.items():
+        torch.testing.assert_close(task.late_fusion(scores, rule), value)

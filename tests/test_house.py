@@ -1,0 +1,262 @@
+"""The frame itself: table of contents, declared dependencies, locks that agree, notebooks in their form, thinness."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from itertools import chain
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import robult_core
+from robult_study.report.publish import MARKS
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = sorted((ROOT / "robult_core").rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+HEAVY = [
+    "umap",
+    "dask",
+    "distributed",
+    "transformers",
+    "sentence_transformers",
+    "h5py",
+    "dit",
+    "cvxpy",
+    "IPython",
+    "ipywidgets",
+    "papermill",
+    "nbconvert",
+]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def pins() -> list[str]:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def requirements() -> list[str]:
+    """What the project asks for directly, extras included."""
+    return [*PROJECT["dependencies"], *chain(*PROJECT["optional-dependencies"].values())]
+
+
+def test_the_package_is_thin():
+    """The method reads in one sitting; the rest may not grow unnoticed: lines of code without blanks, comments and docstrings."""
+    lines = {path.name: len(path.read_text().splitlines()) for path in PACKAGE}
+    assert lines["losses.py"] + lines["model.py"] <= 400
+    assert sum(map(lines_of_code, PACKAGE)) < 5600  # the goal is 4000: delete before you raise this
+
+
+def lines_of_code(path: Path) -> int:
+    text = path.read_text()
+    docstrings = [
+        node.body[0]
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        and ast.get_docstring(node) is not None
+    ]
+    skip = {line for one in docstrings for line in range(one.lineno, one.end_lineno + 1)}
+    return sum(
+        bool(line.strip()) and not line.strip().startswith("#") and number not in skip
+        for number, line in enumerate(text.splitlines(), 1)
+    )
+
+
+@pytest.mark.parametrize("name", robult_core.__all__)
+def test_every_name_in_the_table_of_contents_resolves(name):
+    assert getattr(robult_core, name) is not None
+
+
+def test_every_module_is_in_the_table_of_contents():
+    top = {
+        path.stem
+        for path in (ROOT / "robult_core").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert top - {"__init__", "__main__", "cli", "runs_commands"} <= set(robult_core._CONTENTS)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'robult'"):
+        _ = robult_core.robult
+
+
+def test_importing_the_package_loads_no_heavy_library():
+    modules = [f"robult_core.{name}" for name in robult_core._CONTENTS] + ["robult_study.cli"]
+    code = f"import sys, importlib\nfor m in {modules}: importlib.import_module(m)\nprint(*[m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.split() == []
+
+
+def test_every_import_is_declared():
+    declared = {canonicalize_name(Requirement(text).name) for text in requirements()}
+    homes = importlib.metadata.packages_distributions()
+    for path in PACKAGE:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for top in (
+                {name.split(".")[0] for name in names}
+                - {"robult_core", "timm"}
+                - sys.stdlib_module_names
+            ):
+                assert {canonicalize_name(home) for home in homes[top]} & declared, (
+                    f"{path.name} imports {top}"
+                )
+
+
+def test_pip_and_conda_get_the_same_versions():
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert next(entry["pip"] for entry in conda if isinstance(entry, dict)) == pins()
+    assert [entry for entry in conda if isinstance(entry, str)] == [
+        "python" + PROJECT["requires-python"],
+        "pip",
+    ]
+
+
+def test_the_lock_is_exact_and_holds_every_direct_dependency():
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][A-Za-z0-9.]*", pin) for pin in pins())
+    locked = dict(pin.split("==") for pin in pins())
+    assert locked["torch"] == "2.13.0"
+    assert not [name for name in locked if name.startswith("nvidia")]
+    for text in requirements():
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), text
+
+
+def test_the_environment_holds_what_the_lock_says():
+    wrong = {
+        name: version
+        for name, version in (pin.split("==") for pin in pins())
+        if importlib.metadata.version(name).split("+")[0] != version
+    }
+    assert not wrong
+
+
+def test_citation_names_software_and_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == robult_core.__version__ == PROJECT["version"]
+    assert [author["family-names"] for author in citation["preferred-citation"]["authors"]] == [
+        "Nguyen",
+        "Kamboj",
+        "Do",
+    ]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_has_the_form_that_all_share(path):
+    book = json.loads(path.read_text())
+    assert book["metadata"]["kernelspec"] == {
+        "name": "python3",
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+    }
+    code = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
+    text = ["".join(cell["source"]) for cell in code]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in code)
+    assert code[0]["metadata"]["tags"] == ["parameters"]
+    assert text[0].split("\n") == [
+        "profile = None",
+        "data_sets = None",
+        "seed = 0",
+        "n_seeds = None",
+        "output = None",
+    ]
+    assert "settings = start(globals())" in text[1]
+    assert "settings.finish()" in text[-1]
+    assert max(source.count("\n") + 1 for source in text) <= 25
+    prose = "\n".join(
+        "".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "markdown"
+    )
+    assert len(re.findall(r"^# ", prose, re.MULTILINE)) == 1
+    assert not re.search(
+        r"(?:^|[\s\"'(=])(?:/(?:home|root|work|tmp|Users)/|\.\./)", prose + "\n".join(text)
+    )
+
+
+def shown(source: str) -> list[ast.Call]:
+    """Calls of `settings.show` in a code cell."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [call for call in calls if ast.unparse(call.func) == "settings.show"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_keeps_the_checklist_as_far_as_a_machine_can_tell(path):
+    book = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(book)  # cell ids included
+    assert len({cell["id"] for cell in book.cells}) == len(book.cells) <= 40
+    assert book.cells[0].cell_type == "markdown"
+    assert book.cells[0].source.startswith("# ")
+    code = [cell.source for cell in book.cells if cell.cell_type == "code"]
+    prose = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
+    assert "**Question.**" in prose
+    assert re.search(r"(Run time|Expected time).*([Ss]econd|minute| s\b)", prose)
+    assert "## What was learned" in prose
+    assert re.search(r"does not show|Not shown", prose)
+    for call in [call for source in code for call in shown(source)]:
+        assert len(call.args) > 2 or "alt" in {keyword.arg for keyword in call.keywords}, (
+            ast.unparse(call)
+        )
+        assert ast.unparse(call.args[1]).lstrip("f'").startswith(path.name[:3]), ast.unparse(call)
+
+
+WITH_WIDGETS = {"01", "03", "08", "09"}  # the others may have some
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_widget_has_a_static_twin_and_says_how_to_use_it(path):
+    book = nbformat.read(path, as_version=4)
+    code = [cell.source for cell in book.cells if cell.cell_type == "code"]
+    explorers = [i for i, source in enumerate(code) if re.search(r"(explorer|Slider)\(", source)]
+    assert explorers or path.name[:2] not in WITH_WIDGETS
+    prose = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
+    for i in explorers:
+        near = code[max(0, i - 6) : i + 4]
+        assert any(shown(source) for source in near), code[i]
+        assert re.search(r"(?i)static|saved copies", prose)
+        assert path.name[:2] not in WITH_WIDGETS or re.search(
+            r"(?i)arrow keys|tab (and|moves)", prose
+        )
+
+
+def test_the_readme_links_to_what_exists():
+    published = (ROOT / "reports/index.html").exists()
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
+    wanted = [link for link in links if published or not link.startswith(("reports/", "figures/"))]
+    assert len(wanted) > 9
+    assert [link for link in wanted if not (ROOT / link).exists()] == []
+    sources = "".join(path.read_text() for path in NOTEBOOKS)
+    shown_here = [
+        Path(link).stem for link in links if link.startswith("figures/") and link.endswith(".png")
+    ]
+    assert [name for name in shown_here if f'\\"{name}\\"' not in sources] == []
+
+
+def test_the_results_in_the_readme_are_the_published_ones():
+    first, last = MARKS
+    between = (ROOT / "README.md").read_text().split(f"{first}\n")[1].split(last)[0]
+    assert between.strip() == (ROOT / "reports/tables/04_headline.md").read_text().strip()
+
+
+def test_the_example_of_the_readme_runs():
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    short = code.replace(
+        "train(method, data, labeled)", "train(method, data, labeled, TrainingConfig(steps=3))"
+    )
+    space: dict = {}
+    exec(short.replace("import train\n", "import TrainingConfig, train\n"), space)
+    assert short != code
+    assert set(space["metrics"]["pattern"]) == {"text", "audio", "text+audio"}
