@@ -18,6 +18,8 @@ from scipy.stats import pearsonr
 from sklearn import metrics as sk
 from torch import Tensor
 
+from robult_core.distributed import gather
+
 LATE_FUSION = ("probabilities", "logits", "confidence")
 
 
@@ -47,10 +49,15 @@ class Task:
         raise TypeError(f"{type(self).__name__} is abstract")
 
     def supervised_loss(self, logits: Tensor, targets: Tensor, labeled: Tensor) -> Tensor:
-        """Mean of `per_sample_loss` over labelled rows; a zero that carries gradients when no row is labelled."""
-        if not labeled.any():
+        """Mean of `per_sample_loss` over the labelled rows of all ranks.
+
+        Without any labelled row it is a zero that carries gradients.
+        """
+        own_losses = self.per_sample_loss(logits[labeled], targets[labeled])
+        losses = gather(own_losses)
+        if not len(losses):
             return logits.sum() * 0.0
-        return self.per_sample_loss(logits[labeled], targets[labeled]).mean()
+        return losses.mean()
 
     def check_targets(self, targets: Tensor) -> None:
         """Raise ValueError naming the first target outside the task."""
