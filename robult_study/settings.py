@@ -263,7 +263,7 @@ def _integer(name: str, value: object, least: int) -> int:
 
 
 def _data_sets(value: object, builtin: bool) -> tuple[str, ...]:
-    from robult_core.datasets import BUILTIN, CATALOGUE, available, data_folder
+    from robult_core.datasets import BUILTIN, CATALOGUE, DataError, available, data_folder, entry
 
     if value is None:
         return tuple(BUILTIN if builtin else available())
@@ -277,13 +277,15 @@ def _data_sets(value: object, builtin: bool) -> tuple[str, ...]:
             f"data_sets is {value!r}: give names as a list or separated by commas, such as 'pid,digits'"
         )
     for name in names:
-        if name not in CATALOGUE:
+        try:
+            item = entry(name)
+        except DataError:
             raise SettingsError(
                 f"unknown data set '{name}'{_closest(name, CATALOGUE)}: known are {', '.join(CATALOGUE)}"
-            )
-        if CATALOGUE[name].missing():
+            ) from None
+        if item.missing():
             raise SettingsError(
-                f"data set '{name}' is not in '{data_folder()}': {CATALOGUE[name].remedy}, or point ROBULT_DATA to it"
+                f"data set '{name}' is not in '{data_folder()}': {item.remedy}, or point ROBULT_DATA to it"
             )
     return tuple(dict.fromkeys(names))
 

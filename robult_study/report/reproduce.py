@@ -411,11 +411,7 @@ def _digest(path: Path, modified: int, size: int) -> str:
 
 
 def downloadable(name: str) -> bool:
-    from robult_core.datasets import CATALOGUE, STAND_INS
+    from robult_core.datasets import CATALOGUE
 
     entry = CATALOGUE[name]
-    return (
-        not entry.variant
-        and not name.endswith(STAND_INS)
-        and bool(entry.builtin or entry.remotes or entry.builder)
-    )
+    return not entry.instead_of and (entry.builtin or entry.downloadable)

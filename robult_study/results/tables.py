@@ -74,7 +74,7 @@ def configs(data_sets: Sequence[str], seeds: Sequence[int], steps: int) -> list[
         for name in data_sets
         for method in COLUMNS
         for seed in seeds
-        if (method, CATALOGUE[name].task) != ("self_training", "regression")
+        if (method, CATALOGUE[name].task.kind) != ("self_training", "regression")
     ]
 
 

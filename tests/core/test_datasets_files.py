@@ -14,11 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from robult_core.datasets.download import Remote, build_in_place, fetch
 from robult_core.datasets.files import (
     DataError,
-    Remote,
-    build_in_place,
-    fetch,
     fingerprint,
     read_mat,
     read_npz,
