@@ -186,11 +186,9 @@ def test_a_notebook_has_the_form_that_all_share(path):
         "n_seeds = None",
         "output = None",
     ]
-    assert "settings = start(globals())" in text[1]
-    assert "settings.finish()" in text[-1]
-    assert (
-        max(source.count("\n") + 1 for source in text) <= 25
-    )  # 12 once the notebooks are rewritten
+    assert "notebook = start(globals())" in text[1]
+    assert "notebook.finish()" in text[-1]
+    assert max(source.count("\n") + 1 for source in text) <= 25
     prose = "\n".join(
         "".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "markdown"
     )
@@ -201,9 +199,9 @@ def test_a_notebook_has_the_form_that_all_share(path):
 
 
 def shown(source: str) -> list[ast.Call]:
-    """Calls of `settings.show` in a code cell."""
+    """Calls of `notebook.show` in a code cell."""
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-    return [call for call in calls if ast.unparse(call.func) == "settings.show"]
+    return [call for call in calls if ast.unparse(call.func) == "notebook.show"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -23,7 +23,7 @@ from typing import Any
 from robult_core.atomic import write_whole
 from robult_study.provenance import git_state, hardware, repository, versions
 from robult_study.runs.store import sha256
-from robult_study.settings import SettingsError, start
+from robult_study.settings import SettingsError, read_settings
 
 MINUTES = {
     "01": 0.6,
@@ -94,7 +94,7 @@ def reproduce(
     given = {
         name: value for name, value in (("data_sets", data_sets), ("n_seeds", n_seeds)) if value
     }
-    settings = start({"profile": profile, "output": output, **given})
+    settings = read_settings({"profile": profile, "output": output, **given})
     parameters = {"profile": settings.profile, **given}
     report = _new_report(settings, parameters)
     _announce(notebooks, settings, report["notebooks"], say, jobs)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.metadata
+import inspect
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from robult_study.runs.store import canonical
+from robult_study.provenance import versions
+from robult_study.runs.store import canonical, sha256
 
 ROOT = Path(__file__).resolve().parents[2]
 MOVING = (
@@ -74,3 +77,10 @@ def code_of(source: str) -> str:
 def numeric_versions() -> dict[str, str]:
     """Library versions without the local part (`+cpu`)."""
     return {name: importlib.metadata.version(name).split("+")[0] for name in LIBRARIES}
+
+
+def answers_stamp(function: Callable) -> str:
+    """Fingerprint of what can move a cached answer: the function's module, all methods, all versions."""
+    module = inspect.getsource(inspect.getmodule(function))
+    parts = {"code": code_of(module), "methods": numerics(), "versions": versions()}
+    return sha256(canonical(parts).encode())[:16]

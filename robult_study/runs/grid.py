@@ -330,10 +330,10 @@ class _Progress:
     def __init__(self, total: int, show: bool) -> None:
         from tqdm.auto import tqdm
 
-        from robult_study.settings import _headless
+        from robult_study.settings import is_headless
 
         self.total, self.done, self.failed = total, 0, 0
-        self.lines = show and _headless()
+        self.lines = show and is_headless()
         self.bar = tqdm(total=total, unit="run", disable=not show or self.lines)
         self.started = self.printed = time.perf_counter()
 
