@@ -47,7 +47,7 @@ def list_sets(folder: Path | None) -> None:
         missing = item.missing(folder)
         where = "built in" if item.builtin else item.needs[0][0] if not missing else item.remedy
         rows.append(
-            (item.name, "no" if missing else "yes", item.task, ", ".join(item.modalities), where)
+            (item.name, "no" if missing else "yes", item.task.kind, ", ".join(item.modalities), where)
         )
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:

@@ -20,6 +20,7 @@ from robult_core.datasets.files import (
     npz_names,
     verify,
 )
+from robult_core.tasks import Classification, Multilabel, Regression, Task
 from robult_study.results.card import card
 
 __all__ = [
@@ -57,7 +58,7 @@ class DataSet:
     """
 
     name: str
-    task: str
+    task: Task
     modalities: tuple[str, ...]
     loader: str
     licence: str
@@ -157,10 +158,20 @@ def _found(root: Path, pattern: str) -> bool:
     return any(root.glob(pattern)) if "*" in pattern else (root / pattern).exists()
 
 
+# A stand-in until the catalogue itself is a table of tasks.
+_TASKS = {
+    "classification": Classification(2),
+    "binary": Classification(2, primary="auroc"),
+    "multilabel": Multilabel(23),
+    "regression": Regression(),
+}
+
+
 def _entry(
     name: str, files: Mapping[str, list[str]] = MappingProxyType({}), **fields: object
 ) -> DataSet:
     frozen = {key: _frozen(value) for key, value in fields.items()}
+    frozen["task"] = _TASKS["binary" if name == "hateful-memes" else frozen["task"]]
     return DataSet(
         name, remotes=tuple(Remote(target, *where) for target, where in files.items()), **frozen
     )
