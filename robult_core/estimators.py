@@ -1,4 +1,4 @@
-"""The front door: estimators in scikit-learn's manner for several modalities, few labels and missing sensors.
+"""The front door: estimators in scikit-learn's manner for several modalities and few labels.
 
     from robult_core.estimators import MultimodalClassifier
     model = MultimodalClassifier(random_state=0).fit({"text": X_text, "audio": X_audio}, y)
@@ -127,7 +127,7 @@ class _Multimodal(TransformerMixin, BaseEstimator):
         return self
 
     def _train(self, data: MultimodalData, labeled_rows: np.ndarray) -> None:
-        """Make the method and train it; the caller's random state and thread count stay as they are."""
+        """Make the method and train it; the caller's random state stays as it is."""
         seed = self._seed()
         config = self._training_config(len(data))
         known = f"{len(labeled_rows)} of {len(data)} samples are labelled"
@@ -147,12 +147,13 @@ class _Multimodal(TransformerMixin, BaseEstimator):
         self.n_steps_ = config.steps
 
     def _make_method(self, task: Task, shapes: Mapping[str, tuple[int, ...]]) -> Method:
-        """A fresh method for the modalities at hand; own encoders are copied, never trained in place."""
+        """A fresh method for these modalities; own encoders are copied, never trained in place."""
         own = dict(self.encoders or {})
         unknown = [name for name in own if name not in shapes]
         if unknown:
             raise ValueError(
-                f"encoders names the modality '{unknown[0]}', which X lacks: it has {', '.join(shapes)}"
+                f"encoders names the modality '{unknown[0]}', which X lacks: "
+                f"it has {', '.join(shapes)}"
             )
         specs = {name: deepcopy(own[name]) if name in own else shapes[name] for name in shapes}
         settings = dict(self.settings or {})
@@ -247,7 +248,7 @@ class _Multimodal(TransformerMixin, BaseEstimator):
         return tensors, present
 
     def _checked_modalities(self, X: Any) -> Modalities:
-        """The modalities of new samples, in the order of the fit; ValueError where they differ from it."""
+        """The modalities of new samples in the order of the fit, whose names and shapes they have."""
         columns = self.modalities
         if columns is not None and isinstance(X, Mapping):
             columns = None  # a dict is fine too
@@ -279,12 +280,12 @@ class _Multimodal(TransformerMixin, BaseEstimator):
             expected = self.sample_shapes_[name]
             raise ValueError(
                 f"X has {shape[-1]} features, but {type(self).__name__} is expecting "
-                f"{expected[-1]} features as input: modality '{name}' has samples of shape {shape}, "
-                f"at fit they had {expected}"
+                f"{expected[-1]} features as input: modality '{name}' has samples of shape "
+                f"{shape}, at fit they had {expected}"
             )
 
     def transform(self, X: Any) -> np.ndarray:
-        """The latents of samples side by side, `(N, k d)`; `get_feature_names_out` names the columns."""
+        """The latents side by side, `(N, k d)`; `get_feature_names_out` names the columns."""
         return np.concatenate(list(self.latents(X).values()), axis=1)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -300,7 +301,6 @@ class _Multimodal(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True  # a row of NaN is a modality that the sample lacks
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
@@ -388,7 +388,7 @@ class MultimodalClassifier(ClassifierMixin, _Multimodal):
     unlabeled: the label that marks an unlabelled sample; None and NaN always do. Where -1 is a
         class of yours, name another mark or None.
     max_steps: gradient steps; None: ten times through the data, at least 400, at most 2,000.
-    batch_size, learning_rate: of the training; the rate None is the method's own, which was searched.
+    batch_size, learning_rate: of the training; None is the method's own rate, which was searched.
     calibrate: fit one temperature per availability pattern by cross-fitting, so that probabilities
         can be trusted. It trains five more times. Below 5 labelled samples per class nothing is
         held out, and the probabilities stay uncalibrated.
@@ -496,7 +496,9 @@ class MultimodalRegressor(RegressorMixin, _Multimodal):
 
 
 class MultimodalMultilabelClassifier(ClassifierMixin, _Multimodal):
-    """A classifier for samples with several labels; y is `(N, C)` of 0 and 1, a row of -1 is unlabelled.
+    """A classifier for samples with several labels each.
+
+    y is `(N, C)` of 0 and 1; a row of -1 is an unlabelled sample.
 
     Everything else is as in `MultimodalClassifier`.
     """
