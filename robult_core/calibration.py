@@ -1,4 +1,4 @@
-"""Probabilities one can trust: temperature scaling (Guo et al. 2017) and the expected calibration error.
+"""Probabilities one can trust: temperature scaling (Guo et al. 2017) and how far off they are.
 
 One temperature per availability pattern, fitted on labelled rows that the predicting model did not
 see. The temperature changes no decision, only how sure the probabilities are.
@@ -14,10 +14,10 @@ RANGE = (np.log(0.05), np.log(20.0))  # of log temperatures that are searched
 
 
 def scaled(probabilities: np.ndarray, temperature: float, multilabel: bool = False) -> np.ndarray:
-    """Probabilities `(N, C)` at a temperature; 1 leaves them as they are, above 1 they are less sure.
+    """Probabilities `(N, C)` at a temperature; above 1 they are less sure than before.
 
-    For classes they are p^(1/T), normalised over the classes. For labels each is p^(1/T), normalised
-    against (1 - p)^(1/T).
+    For classes they are p^(1/T), normalised over the classes. For labels each is p^(1/T),
+    normalised against (1 - p)^(1/T).
     """
     yes = np.clip(probabilities, SMALLEST, 1) ** (1 / temperature)
     if multilabel:
@@ -53,9 +53,10 @@ def fit_temperature(
 def expected_calibration_error(
     probabilities: np.ndarray, truth: np.ndarray, bins: int = 10
 ) -> float:
-    """The mean distance of confidence and accuracy over bins of equal width, weighted by their rows.
+    """The mean distance of confidence and accuracy over bins of equal width.
 
-    probabilities `(N, C)`, truth `(N,)` class numbers (Naeini et al. 2015).
+    Each bin weighs as much as it has rows; probabilities `(N, C)`, truth `(N,)` class numbers
+    (Naeini et al. 2015).
     """
     rows = reliability(probabilities, truth, bins)
     gaps = [row["rows"] * abs(row["confidence"] - row["accuracy"]) for row in rows]
@@ -63,7 +64,7 @@ def expected_calibration_error(
 
 
 def reliability(probabilities: np.ndarray, truth: np.ndarray, bins: int = 10) -> list[dict]:
-    """The points of a reliability curve: confidence, accuracy and number of rows of each filled bin."""
+    """The points of a reliability curve: confidence, accuracy and rows of each filled bin."""
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)

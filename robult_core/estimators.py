@@ -248,7 +248,7 @@ class _Multimodal(TransformerMixin, BaseEstimator):
         return tensors, present
 
     def _checked_modalities(self, X: Any) -> Modalities:
-        """The modalities of new samples in the order of the fit, whose names and shapes they have."""
+        """The modalities of new samples in the order of the fit, checked against it."""
         columns = self.modalities
         if columns is not None and isinstance(X, Mapping):
             columns = None  # a dict is fine too

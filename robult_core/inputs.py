@@ -1,4 +1,4 @@
-"""What people hand to an estimator, read into arrays by modality: dicts, frames, tensors, memory maps.
+"""What people hand to an estimator, read into arrays by modality: dicts, frames, tensors.
 
 `Modalities` holds one array per modality. A sample lacks a modality where its whole row is NaN, or
 where the modality is not in the dict at all.
@@ -26,6 +26,12 @@ class Modalities(Mapping[str, Any]):
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
         self.arrays = dict(arrays)
+        for name, x in self.arrays.items():
+            if hasattr(x, "toarray"):
+                raise TypeError(
+                    f"modality '{name}' is a sparse matrix, and sparse input is not supported: "
+                    "pass x.toarray(), or reduce its width first, for instance by TruncatedSVD"
+                )
         lengths = {name: len(x) for name, x in self.arrays.items()}
         if len(set(lengths.values())) > 1:
             counts = ", ".join(f"'{name}' has {length}" for name, length in lengths.items())
@@ -97,7 +103,7 @@ def _columns(frame: Any, wanted: Sequence[Any], name: str) -> Any:
 
 
 def feature_names(x: Any) -> np.ndarray | None:
-    """The column names of a frame whose columns are all named by strings; None for anything else."""
+    """The column names of a frame whose columns all have strings for names; None otherwise."""
     columns = getattr(x, "columns", None)
     if columns is None or not all(isinstance(column, str) for column in columns):
         return None
@@ -106,11 +112,6 @@ def feature_names(x: Any) -> np.ndarray | None:
 
 def to_array(x: Any, name: str) -> np.ndarray:
     """One modality as a float32 array `(N, ...)`; ValueError says what cannot be read."""
-    if hasattr(x, "toarray"):
-        raise TypeError(
-            f"modality '{name}' is a sparse matrix, and sparse input is not supported: "
-            "pass x.toarray(), or reduce its width first, for instance by TruncatedSVD"
-        )
     if isinstance(x, Tensor):
         x = x.detach().cpu().numpy()
     elif hasattr(x, "to_numpy"):  # frames of pandas and polars
@@ -125,7 +126,8 @@ def to_array(x: Any, name: str) -> np.ndarray:
         )
     if 0 in array.shape[1:]:
         raise ValueError(
-            f"modality '{name}' has 0 feature(s) (shape={array.shape}) while a minimum of 1 is required."
+            f"modality '{name}' has 0 feature(s) (shape={array.shape}) while a minimum of 1 is "
+            "required: leave the modality out"
         )
     _check_range(array, name)
     return array.astype(np.float32, copy=False)
@@ -178,6 +180,6 @@ def presence(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def to_tensor(array: np.ndarray, present: np.ndarray) -> Tensor:
-    """Features with zeros where a sample lacks the modality; never shares memory with the caller."""
+    """Features with zeros where a sample lacks the modality; a copy, never the caller's memory."""
     there = present.reshape(-1, *[1] * (array.ndim - 1))
     return torch.from_numpy(np.where(there, array, np.float32(0)))

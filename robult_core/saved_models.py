@@ -1,4 +1,4 @@
-"""Fitted estimators on disk: weights as safetensors, everything else as JSON; no pickle is read or written."""
+"""Fitted estimators on disk: weights as safetensors, everything else as JSON, never pickle."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ NUMBERS = ("target_mean_", "target_deviation_")
 
 
 def save_estimator(model: _Multimodal, folder: Path) -> Path:
-    """Write `model.safetensors` and `model.json` below `folder`; ValueError for what JSON cannot hold."""
+    """Write `model.safetensors` and `model.json` below `folder`.
+
+    Raises ValueError where the model holds code of the user, which no file can hold.
+    """
     from safetensors.torch import save
 
     if model.encoders:
         raise ValueError(
-            f"the encoders of {', '.join(model.encoders)} are code of yours, which no file can hold: "
-            "save model.model_.state_dict() beside your code, or pickle the estimator"
+            f"the encoders of {', '.join(model.encoders)} are code of yours, which no file can "
+            "hold: save model.model_.state_dict() beside your code, or pickle the estimator"
         )
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"model.{name}": value for name, value in model.model_.state_dict().items()}
@@ -44,8 +47,7 @@ def save_estimator(model: _Multimodal, folder: Path) -> Path:
 
 
 def _description(model: _Multimodal) -> dict[str, Any]:
-    parameters = {name: value for name, value in model.get_params(deep=False).items()}
-    parameters["random_state"] = _plain(parameters["random_state"])
+    parameters = model.get_params(deep=False)
     attributes = {name: getattr(model, name) for name in (*PLAIN, *NUMBERS) if hasattr(model, name)}
     description = {
         "format": FORMAT,
@@ -79,7 +81,7 @@ def _plain(value: Any) -> Any:
 
 
 def load_estimator(folder: Path, device: str) -> Any:
-    """The estimator that `save_estimator` wrote; ValueError where files are missing, damaged or newer."""
+    """The estimator that `save_estimator` wrote; ValueError for missing, damaged or newer files."""
     from safetensors.torch import load
 
     description = _read_description(folder / DESCRIPTION)

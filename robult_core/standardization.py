@@ -1,4 +1,4 @@
-"""Features with mean 0 and deviation 1 over the training rows, alike for all methods (section 3.2)."""
+"""Features with mean 0 and deviation 1 over the training rows, alike for all methods."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Standardizer:
 
     @classmethod
     def fit(cls, x: Tensor) -> Standardizer:
-        """The statistics of training rows `(N, F)` or `(N, T, F)`; no row gives mean 0, deviation 1."""
+        """The statistics of training rows `(N, F)` or `(N, T, F)`; no rows give mean 0 and 1."""
         steps = x.reshape(-1, x.shape[-1])
         if x.ndim == 3:
             real = steps.abs().sum(-1) > 0

@@ -1,4 +1,4 @@
-"""Labels as people have them, read into what a task trains on: which rows are labelled, and as what."""
+"""Labels as people have them, read into what a task trains on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def column(y: Any, n: int) -> np.ndarray:
         count = 0 if labels.ndim == 0 else len(labels)
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: X has {n} samples and "
-            f"y has {count} labels; give every sample one, the mark of an unlabelled sample included"
+            f"y has {count} labels; give every sample one, or the mark of an unlabelled sample"
         )
     return labels
 
@@ -143,8 +143,8 @@ def read_indicators(y: Any, n: int) -> Targets:
     labels = column(y, n)
     if labels.ndim != 2 or labels.shape[1] < 2:
         raise ValueError(
-            f"y has shape {labels.shape}: a multilabel classifier needs (samples, labels) of 0 and 1 "
-            "with at least two labels"
+            f"y has shape {labels.shape}: a multilabel classifier needs (samples, labels) of 0 "
+            "and 1 with at least two labels"
         )
     try:
         numbers = labels.astype(np.float64)
