@@ -115,12 +115,9 @@ class Notebook:
         It is for what takes seconds and depends on its arguments alone, such as maps, probes and
         estimators. The folder may be deleted at any time.
         """
-        from joblib import Memory
+        from robult_study.runs.answers import cached
 
-        from robult_study.runs.fingerprint import answers_stamp
-
-        stamp = answers_stamp(function)
-        return Memory(self.settings.output / "cache" / stamp, verbose=0).cache(function)
+        return cached(function, self.settings.output / "cache" / "answers")
 
     # What a reader sees -------------------------------------------------------------------------
 
