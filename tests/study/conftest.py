@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from small_repository import reproduced  # noqa: F401, a fixture of several files
 
 
 @pytest.fixture(autouse=True)
