@@ -207,3 +207,21 @@ def test_late_fusion_from_scores_equals_that_from_logits(kind, seed):
     assert set(expected) == set(LATE_FUSION)
     for rule, value in expected.items():
         torch.testing.assert_close(task.late_fusion(scores, rule), value)
+
+
+@pytest.mark.parametrize("rule", LATE_FUSION)
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_late_fusion_of_equal_scores_is_that_score(task, rule):
+    logits = torch.randn(5, task.n_outputs, generator=torch.Generator().manual_seed(0))
+    scores = task.scores(logits)
+    torch.testing.assert_close(task.late_fusion(torch.stack([scores] * 3), rule), scores)
+    with_a_blind_one = torch.stack([scores, task.scores(0 * logits)])
+    assert torch.isfinite(task.late_fusion(with_a_blind_one, rule)).all()
+
+
+def test_a_confident_modality_counts_more():
+    task = Classification(3)
+    sure, unsure = torch.tensor([[9.0, 0, 0]]), torch.tensor([[0, 0.5, 0]])
+    scores = task.scores(torch.stack([sure, unsure]))
+    by_confidence = task.late_fusion(scores, "confidence")
+    assert by_confidence[0, 0] > task.late_fusion(scores, "probabilities")[0, 0]
