@@ -55,9 +55,7 @@ def embedding(digits):
 
 def weights(digits, model):
     batch, truth = pairs.inspection_batches(digits, label_split(digits, 0.05, 0), seed=0)[0]
-    return widgets.weights_explorer(
-        pairs.contrastive_view(model, batch), truth, digits.names, 0.5
-    )
+    return widgets.weights_explorer(pairs.contrastive_view(model, batch), truth, digits.names, 0.5)
 
 
 BUILD = {
