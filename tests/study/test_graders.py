@@ -293,10 +293,13 @@ def test_two_of_three_cells_are_partly():
     ],
 )
 def test_poorest_without_supervision(supervised, expected):
-    others = dict.fromkeys(("no_reconstruction", "no_labeled", "no_unlabeled"), [0.3, 0.3, 0.3])
-    if expected == NOT:
-        others["no_labeled"] = [0.2, 0.2, 0.2]
-    numbers = many(no_supervised=supervised, **others)
+    labeled = 0.2 if expected == NOT else 0.3
+    numbers = many(
+        no_supervised=supervised,
+        no_reconstruction=[0.3] * 3,
+        no_labeled=[labeled] * 3,
+        no_unlabeled=[0.3] * 3,
+    )
     assert grade("poorest_without_supervision", numbers) == expected
 
 
