@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from robult_core.datasets import CATALOGUE, DataError, DataSet, data_folder, entry
-from robult_core.datasets.files import GITHUB
-from robult_study.results.card import card
+from robult_core.datasets.data_set import matches
+from robult_core.datasets.download import GITHUB
 
-HELP = "Data folder [default: ROBULT_DATA, else data/ of the repository]."
-FOLDER = click.option("--folder", type=click.Path(path_type=Path), help=HELP)
+GUIDE = "data/README.md says how each set is laid out."
+ENCODER = "Raw images and texts also need a frozen encoder: set ROBULT_ENCODER to its folder."
+FOLDER = click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    help="Data folder [default: ROBULT_DATA, else data/ of the repository].",
+)
 
 
 class Sentences(click.Group):
@@ -30,32 +36,44 @@ def data() -> None:
 
 
 def _entries(names: tuple[str, ...]) -> list[DataSet]:
-    return (
-        [item for item in CATALOGUE.values() if not item.variant]
-        if "all" in names
-        else list(map(entry, names))
-    )
+    if "all" in names:
+        return list(CATALOGUE.values())
+    return [entry(name) for name in names]
 
 
 @data.command("list")
 @FOLDER
 def list_sets(folder: Path | None) -> None:
     """Every data set the program knows, and whether it is found."""
-    click.echo(f"data folder: {data_folder(folder)}")
+    root = data_folder(folder)
+    click.echo(f"data folder: {root}")
     rows = [("name", "found", "task", "modalities", "where")]
     for item in CATALOGUE.values():
-        missing = item.missing(folder)
-        where = "built in" if item.builtin else item.needs[0][0] if not missing else item.remedy
-        rows.append(
-            (item.name, "no" if missing else "yes", item.task.kind, ", ".join(item.modalities), where)
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        found = "no" if item.missing(folder) else "yes"
+        modalities = ", ".join(item.modalities)
+        rows.append((item.name, found, item.task.kind, modalities, _where(item, root)))
+    _print_columns(rows)
+    click.echo(f"{ENCODER} {GUIDE}")
+
+
+def _where(item: DataSet, root: Path) -> str:
+    """The file that is there, or the names it could have and what to do."""
+    if item.builtin:
+        return "built in"
+    missing = item.missing(root)
+    if missing:
+        return f"lacks {', '.join(missing)}: {item.remedy}"
+    first = matches(root, next(iter(item.files(root))))
+    place = str(first.relative_to(root))
+    return f"{place} (with ROBULT_ENCODER)" if item.encoder else place
+
+
+def _print_columns(rows: list[tuple[str, ...]]) -> None:
+    """Print rows as columns of one width each; the last column is as long as it is."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
-        click.echo(
-            "  ".join(
-                [*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[4]]
-            )
-        )
+        padded = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
+        click.echo("  ".join([*padded, row[-1]]))
 
 
 @data.command()
@@ -68,7 +86,7 @@ def get(names: tuple[str, ...], folder: Path | None, base_url: str) -> None:
     """Download NAMES from their pinned sources, check them and build derived files."""
     failed = False
     for item in _entries(names):
-        if "all" in names and not item.remotes and not item.builder:
+        if "all" in names and not item.downloadable:
             continue
         try:
             click.echo("\n".join(item.get(folder, base_url)))
@@ -86,20 +104,36 @@ def get(names: tuple[str, ...], folder: Path | None, base_url: str) -> None:
     "--card", "cards", is_flag=True, help="Print the data card of every set that is in order."
 )
 def check(names: tuple[str, ...], folder: Path | None, cards: bool) -> None:
-    """Check NAMES (or all): what is there, missing or altered, and where to put it. Exit code 1 on problems."""
+    """Check NAMES (or all): what is there, missing or altered, and where to put it.
+
+    The exit code is 1 on problems.
+    """
     failed = False
     for item in _entries(names):
         problems = item.check(folder)
-        failed |= bool(problems)
-        click.echo(f"{item.name}: {'in order' if not problems else f'{len(problems)} problem(s)'}")
-        there = [
-            f"found: {data_folder(folder) / pattern}"
-            for pattern, found in item.files(folder).items()
-            if found
-        ]
-        for line in [*there, *problems] if problems else []:
-            click.echo(f"  {line}")
-        if cards and not problems:
-            click.echo(card(item.load(folder)))
+        failed = failed or bool(problems)
+        if problems:
+            _print_problems(item, folder, problems)
+            continue
+        click.echo(f"{item.name}: in order")
+        if cards:
+            _print_card(item.load(folder).describe())
     if failed:
+        click.echo(GUIDE)
         raise SystemExit(1)
+
+
+def _print_problems(item: DataSet, folder: Path | None, problems: list[str]) -> None:
+    click.echo(f"{item.name}: {len(problems)} problem(s)")
+    for pattern in item.files(folder):
+        path = matches(data_folder(folder), pattern)
+        if path is not None:
+            click.echo(f"  found: {path}")
+    for problem in problems:
+        click.echo(f"  {problem}")
+
+
+def _print_card(items: Mapping[str, str]) -> None:
+    width = max(len(label) for label in items)
+    for label, text in items.items():
+        click.echo(f"{label:<{width}}  {text}")

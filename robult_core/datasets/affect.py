@@ -15,12 +15,12 @@ import torch
 from robult_core.datasets.container import MultimodalData
 from robult_core.datasets.files import DataError
 from robult_core.datasets.pickles import load_pickle
-from robult_core.tasks import Regression
+from robult_core.tasks import Task
 
 MODALITIES = ("text", "audio", "vision")
 
 
-def load_affect(folder: Path, candidates: Sequence[str]) -> MultimodalData:
+def load_affect(folder: Path, task: Task, candidates: Sequence[str]) -> MultimodalData:
     """Read the first of `candidates` that is there; rows without a finite label and repeated ids are left out and counted."""
     path = next(folder / candidate for candidate in candidates if (folder / candidate).exists())
     content = load_pickle(path)
@@ -58,7 +58,7 @@ def load_affect(folder: Path, candidates: Sequence[str]) -> MultimodalData:
     raw = [text for part in parts.values() for text in part.get("raw_text", ())]
     return MultimodalData(
         name="affect",
-        task=Regression(),
+        task=task,
         modalities=modalities,
         targets=torch.from_numpy(labels[keep]),
         split=split[keep],

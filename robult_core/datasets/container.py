@@ -1,12 +1,13 @@
-"""One container for every data set: named modalities, targets, split, task and where they come from."""
+"""One container for every data set: named modalities, targets, split, task and their source."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,17 +16,27 @@ from torch import Tensor
 from robult_core.tasks import Task
 
 SPLITS = ("train", "valid", "test")
+BLOCK = 1024  # rows looked at together; a number of memory, not of accuracy
 
 
 @dataclass(frozen=True)
 class MultimodalData:
     """N samples seen by M modalities.
 
+    Arrays and lists may be given where tensors are kept, of any number type.
+
     modalities: name -> float32 `(N, F)` for vectors or `(N, T, F)` for sequences, in a fixed order.
-    targets:    `(N,)` int64 (classification), `(N,)` float32 (regression) or `(N, C)` int64 of 0/1 (multilabel).
+    targets:    `(N,)` int64 (classification), `(N,)` float32 (regression) or `(N, C)` int64 of 0/1
+                (multilabel).
     split:      `(N,)` array of "train", "valid" or "test".
-    present:    `(M, N)` bool, False where a sample lacks a modality (its features are zero there); None when complete.
-    display:    what a person can look at, name -> N items (images, transcripts); never used by a method.
+    present:    `(M, N)` bool, False where a sample lacks a modality (its features are zero there);
+                None when complete.
+    unscaled:   modalities that keep their type, may have any shape `(N, ...)` and are never
+                standardised: token ids and pixels.
+    display:    what a person can look at, name -> N items (images, transcripts); no method sees it.
+    notes:      what was skipped or repaired, one sentence each.
+
+    Raises ValueError with the name, the value and the remedy.
     """
 
     name: str
@@ -35,45 +46,91 @@ class MultimodalData:
     split: np.ndarray
     class_names: tuple[str, ...] = ()
     present: Tensor | None = None
-    display: Mapping[str, object] = field(default_factory=dict)
+    display: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
     licence: str = ""
-    notes: tuple[
-        str, ...
-    ] = ()  # what was skipped or repaired, one sentence each, for the data card
+    notes: tuple[str, ...] = ()
+    unscaled: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "modalities", MappingProxyType(dict(self.modalities)))
+        self._convert()
+        if not len(self):
+            raise ValueError(f"data set '{self.name}' has no sample: give at least one row")
         if not self.modalities:
             raise ValueError(f"data set '{self.name}' has no modality: give at least one")
-        n = len(self.targets)
         for name, x in self.modalities.items():
-            if x.ndim not in (2, 3):
-                raise ValueError(
-                    f"modality '{name}' of '{self.name}' has shape {tuple(x.shape)}: expected (N, F) or (N, T, F)"
-                )
-            if len(x) != n:
-                raise ValueError(
-                    f"modality '{name}' of '{self.name}' has {len(x)} rows but there are {n} targets: give every modality the same rows"
-                )
-            if not torch.isfinite(x).all():
-                row = int((~torch.isfinite(x)).flatten(1).any(1).nonzero()[0, 0])
-                raise ValueError(
-                    f"modality '{name}' of '{self.name}' has NaN or infinite values, first in row {row}: repair or drop the row"
-                )
-        if len(self.split) != n or not set(np.unique(self.split)) <= set(SPLITS):
-            raise ValueError(f"split of '{self.name}' must hold {n} entries out of {SPLITS}")
-        if self.present is not None and tuple(self.present.shape) != (len(self.modalities), n):
-            raise ValueError(
-                f"present of '{self.name}' has shape {tuple(self.present.shape)}: expected {(len(self.modalities), n)}"
-            )
+            self._check_name(name)
+            self._check_shape(name, x)
+            self._check_values(name, x)
+        self._check_split()
+        self._check_present()
         self.task.check_targets(self.targets)
+
+    def _convert(self) -> None:
+        """Make tensors of what was given; a frozen class sets its fields through `object`."""
+        modalities = {}
+        for name, x in self.modalities.items():
+            features = as_tensor(x, f"modality '{name}' of '{self.name}'")
+            modalities[name] = features if name in self.unscaled else features.to(torch.float32)
+        targets = as_tensor(self.targets, f"the targets of '{self.name}'")
+        object.__setattr__(self, "modalities", MappingProxyType(modalities))
+        object.__setattr__(self, "targets", typed_targets(targets, self.task))
+        object.__setattr__(self, "split", np.asarray(self.split))
+        if self.present is not None:
+            present = as_tensor(self.present, f"present of '{self.name}'")
+            object.__setattr__(self, "present", present)
+
+    def _check_name(self, name: object) -> None:
+        """A pattern is written "text+audio", so the name of a modality must hold no plus sign."""
+        if not isinstance(name, str) or not name or "+" in name:
+            rule = "give a text that is not empty and has no '+'"
+            raise ValueError(f"{name!r} cannot name a modality of '{self.name}': {rule}")
+
+    def _check_shape(self, name: str, x: Tensor) -> None:
+        modality = f"modality '{name}' of '{self.name}'"
+        shape = tuple(x.shape)
+        if x.ndim not in (2, 3) and not (name in self.unscaled and x.ndim > 1):
+            raise ValueError(f"{modality} has shape {shape}: expected (N, F) or (N, T, F)")
+        if len(x) != len(self):
+            rows = f"{len(x)} rows but there are {len(self)} targets"
+            raise ValueError(f"{modality} has {rows}: give every modality the same rows")
+        if 0 in shape:
+            raise ValueError(f"{modality} has shape {shape}: drop it or give it a feature")
+
+    def _check_values(self, name: str, x: Tensor) -> None:
+        if not x.is_floating_point():
+            return
+        start = 0
+        for block in x.split(BLOCK):
+            good = torch.isfinite(block).flatten(1).all(1)
+            if not good.all():
+                row = start + int((~good).nonzero()[0, 0])
+                holes = f"has NaN or infinite values, first in row {row}"
+                raise ValueError(f"modality '{name}' of '{self.name}' {holes}: repair or drop it")
+            start += len(block)
+
+    def _check_split(self) -> None:
+        if len(self.split) != len(self) or not set(np.unique(self.split)) <= set(SPLITS):
+            choices = f"{len(self)} entries out of {SPLITS}"
+            raise ValueError(f"split of '{self.name}' must hold {choices}")
+
+    def _check_present(self) -> None:
+        if self.present is None:
+            return
+        expected = (len(self.modalities), len(self))
+        shape = tuple(self.present.shape)
+        if shape != expected:
+            raise ValueError(f"present of '{self.name}' has shape {shape}: expected {expected}")
+        if self.present.dtype != torch.bool:
+            given = f"the type {self.present.dtype}"
+            raise ValueError(f"present of '{self.name}' has {given}: give True and False")
 
     def __len__(self) -> int:
         return len(self.targets)
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The modalities in their fixed order."""
         return tuple(self.modalities)
 
     @property
@@ -83,6 +140,8 @@ class MultimodalData:
 
     def rows(self, split: str) -> np.ndarray:
         """Indices of one split, ascending."""
+        if split not in SPLITS:
+            raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
         return np.flatnonzero(self.split == split)
 
     @cached_property
@@ -91,52 +150,148 @@ class MultimodalData:
         digest = hashlib.sha256(repr((self.name, self.task)).encode())
         for name, x in self.modalities.items():
             digest.update(f"{name}{tuple(x.shape)}".encode())
-            digest.update(np.ascontiguousarray(x.numpy()).tobytes())
-        digest.update(np.ascontiguousarray(self.targets.numpy()).tobytes())
+            for content in _blocks_of_bytes(x):
+                digest.update(content)
+        for content in _blocks_of_bytes(self.targets):
+            digest.update(content)
         digest.update(" ".join(self.split).encode())
         if self.present is not None:
-            digest.update(np.ascontiguousarray(self.present.numpy()).tobytes())
+            for content in _blocks_of_bytes(self.present):
+                digest.update(content)
+        if self.unscaled:
+            digest.update(f"unscaled {self.unscaled}".encode())
         return digest.hexdigest()
 
     def select(self, names: tuple[str, ...]) -> MultimodalData:
         """The same samples with some of the modalities, in the container's order."""
         unknown = set(names) - set(self.names)
         if unknown or not names:
+            absent = sorted(unknown) or names
             raise ValueError(
-                f"modalities {sorted(unknown) or names} are not in '{self.name}', which has {self.names}"
+                f"modalities {absent} are not in '{self.name}', which has {self.names}"
             )
         kept = [index for index, name in enumerate(self.names) if name in names]
-        present = None if self.present is None else self.present[kept]
         return replace(
             self,
-            modalities={self.names[i]: self.modalities[self.names[i]] for i in kept},
-            present=present,
+            modalities={self.names[index]: self.modalities[self.names[index]] for index in kept},
+            present=None if self.present is None else self.present[kept],
+            unscaled=tuple(name for name in self.unscaled if name in names),
         )
 
     def standardized(self, clip: float = 5.0) -> MultimodalData:
-        """Every feature with mean 0 and deviation 1 over the training rows, clipped at `clip` deviations, alike for all methods.
+        """Every feature with mean 0 and deviation 1 over the training rows, alike for all methods.
 
-        Sequences share one mean per feature over samples and steps; steps that are all zero are padding and stay zero.
+        Values are clipped at `clip` deviations. Sequences share one mean per feature over samples
+        and steps; steps that are all zero are padding and stay zero, as absent samples do.
         """
         train = torch.from_numpy(self.rows("train"))
         scaled = {}
         for index, (name, x) in enumerate(self.modalities.items()):
-            valid = (
-                torch.ones(len(x), dtype=torch.bool)
-                if self.present is None
-                else self.present[index]
-            )
-            rows = train[valid[train]]
-            steps = x[rows].reshape(-1, x.shape[-1])
-            if x.ndim == 3:
-                steps = steps[steps.abs().sum(-1) > 0]
-            steps = (
-                steps.double() if len(steps) else torch.zeros(1, x.shape[-1], dtype=torch.float64)
-            )
-            deviation, mean = torch.std_mean(steps, dim=0, correction=0)
-            deviation[deviation < 1e-8] = 1.0  # a constant feature becomes 0, not noise
-            z = ((x.double() - mean) / deviation).clamp(-clip, clip).float()
-            if x.ndim == 3:
-                z = z * (x.abs().sum(-1, keepdim=True) > 0)
-            scaled[name] = z * valid.reshape(-1, *[1] * (x.ndim - 1))
+            if name in self.unscaled:
+                scaled[name] = x
+                continue
+            there = torch.ones(len(x), dtype=torch.bool)
+            if self.present is not None:
+                there = self.present[index]
+            mean, deviation = _moments(x[train[there[train]]])
+            scaled[name] = _scaled(x, there, mean, deviation, clip)
         return replace(self, modalities=scaled)
+
+    def describe(self) -> dict[str, str]:
+        """The data card: label -> text, in reading order."""
+        primary = f"judged by {self.task.primary}"
+        items = {
+            "data set": self.name,
+            "task": f"{self.task.kind}, {self.task.n_outputs} output(s), {primary}",
+        }
+        for index, (name, shape) in enumerate(self.shapes.items()):
+            missing = 0 if self.present is None else int((~self.present[index]).sum())
+            size = " x ".join(map(str, shape))
+            lacking = f"missing in {missing} of {len(self)} samples"
+            items[f"modality {name}"] = f"{size} features, {lacking}"
+        rows = {split: self.rows(split) for split in SPLITS}
+        items["samples"] = ", ".join(f"{len(some)} {split}" for split, some in rows.items())
+        for split, some in rows.items():
+            if len(some):
+                items[f"labels, {split}"] = self._labels(some)
+        items["licence"] = self.licence or "not stated"
+        items["source"] = self.source or "not stated"
+        items["checksum"] = self.checksum
+        if self.notes:
+            items["notes"] = " ".join(self.notes)
+        return items
+
+    def _labels(self, rows: np.ndarray) -> str:
+        """Samples per class; per rounded score in regression; positives per label in multilabel."""
+        targets = self.targets[torch.from_numpy(rows)]
+        if self.task.kind == "multilabel":
+            counts = list(enumerate((targets > 0.5).sum(0).tolist()))
+        else:
+            classes, sizes = self.task.label_classes(targets).unique(return_counts=True)
+            counts = list(zip(classes.tolist(), sizes.tolist(), strict=True))
+        named = self.class_names if self.task.kind != "regression" else ()
+        texts = [f"{named[label] if named else label}: {size}" for label, size in counts]
+        if self.task.kind != "regression":
+            return ", ".join(texts)
+        spread = f"range {targets.min():g} to {targets.max():g}"
+        return f"{', '.join(texts)} (rounded; mean {targets.mean():.3f}, {spread})"
+
+
+def as_tensor(x: Any, what: str) -> Tensor:
+    """Numbers as a tensor on the CPU; nothing is copied that need not be.
+
+    Raises ValueError, beginning with `what`, where there is something else than numbers.
+    """
+    if isinstance(x, Tensor):
+        return x.detach().cpu()
+    try:
+        array = np.asarray(x)
+    except ValueError as error:  # lists of unequal length
+        raise ValueError(f"{what} cannot be read ({error}): give rows of equal length") from None
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{what} has the type {array.dtype}: give numbers")
+    native = array.astype(array.dtype.newbyteorder("="), copy=not array.flags.writeable)
+    return torch.from_numpy(native)
+
+
+def typed_targets(targets: Tensor, task: Task) -> Tensor:
+    """Targets in the type of the task: float32 for regression, else whole numbers as int64.
+
+    Numbers with a fraction are left as they are, for the task to refuse.
+    """
+    if task.kind == "regression":
+        return targets.to(torch.float32)
+    if task.kind == "multilabel" or not targets.is_floating_point():
+        whole = targets.to(torch.int64)
+        return whole if torch.equal(whole.to(targets.dtype), targets) else targets
+    return targets
+
+
+def _blocks_of_bytes(x: Tensor) -> Iterator[memoryview]:
+    """The bytes of a tensor, some rows at a time, so that a large one is not copied whole."""
+    for block in x.split(BLOCK):
+        yield np.ascontiguousarray(block.numpy()).data.cast("B")
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each feature, `(F,)` float64, over samples and steps with content."""
+    steps = x.reshape(-1, x.shape[-1])
+    if x.ndim == 3:
+        steps = steps[steps.abs().sum(-1) > 0]
+    if not len(steps):
+        steps = torch.zeros(1, x.shape[-1])
+    deviation, mean = torch.std_mean(steps.double(), dim=0, correction=0)
+    deviation[deviation < 1e-8] = 1.0  # a constant feature becomes 0, not noise
+    return mean, deviation
+
+
+def _scaled(x: Tensor, there: Tensor, mean: Tensor, deviation: Tensor, clip: float) -> Tensor:
+    """`x` with the moments taken out; padding and absent samples are 0."""
+    scaled = torch.empty_like(x)
+    for start in range(0, len(x), BLOCK):
+        rows = slice(start, start + BLOCK)
+        z = ((x[rows].double() - mean) / deviation).clamp(-clip, clip).float()
+        if x.ndim == 3:
+            z = z * (x[rows].abs().sum(-1, keepdim=True) > 0)
+        scaled[rows] = z * there[rows].reshape(-1, *[1] * (x.ndim - 1))
+    return scaled

@@ -15,7 +15,7 @@ from robult_core.datasets.affect import count_note, first_occurrences
 from robult_core.datasets.container import MultimodalData
 from robult_core.datasets.features import REMEDY, Encoders, image_text_features
 from robult_core.datasets.files import DataError, reading
-from robult_core.tasks import Classification, Multilabel, Task
+from robult_core.tasks import Task
 
 _GENRES = """Drama Comedy Romance Thriller Crime Action Adventure Horror Documentary Mystery Sci-Fi Fantasy Family Biography War
 History Music Animation Musical Western Sport Short Film-Noir"""
@@ -120,22 +120,17 @@ def hateful_rows(root: Path) -> tuple[list[Row], list[str]]:
     return rows, count_note(unlabeled, "rows without a label left out")
 
 
-# kind -> folder, reader, task, class names (empty: those of the image folders)
-KINDS: dict[str, tuple[str, Callable, Task, tuple[str, ...]]] = {
-    "mm-imdb-raw": ("mm-imdb", imdb_rows, Multilabel(23), GENRES),
-    "food101": ("food101", food_rows, Classification(101), ()),
-    "hateful-memes": (
-        "hateful_memes",
-        hateful_rows,
-        Classification(2, primary="auroc"),
-        ("not hateful", "hateful"),
-    ),
+# kind -> folder, reader, class names (empty: those of the image folders)
+KINDS: dict[str, tuple[str, Callable, tuple[str, ...]]] = {
+    "mm-imdb-raw": ("mm-imdb", imdb_rows, GENRES),
+    "food101": ("food101", food_rows, ()),
+    "hateful-memes": ("hateful_memes", hateful_rows, ("not hateful", "hateful")),
 }
 
 
-def load_records(folder: Path, kind: str, encoders: Encoders = None) -> MultimodalData:
+def load_records(folder: Path, task: Task, kind: str, encoders: Encoders = None) -> MultimodalData:
     """Features of the raw set `kind`; a row without text or readable image lacks that modality, without both it is left out."""
-    where, read, task, class_names = KINDS[kind]
+    where, read, class_names = KINDS[kind]
     rows, notes = read(folder / where)
     if not rows:
         raise DataError(
@@ -186,7 +181,7 @@ def check_records(folder: Path, kind: str) -> list[str]:
     return problems
 
 
-def load_imdb_hdf5(folder: Path) -> MultimodalData:
+def load_imdb_hdf5(folder: Path, task: Task) -> MultimodalData:
     """multimodal_imdb.hdf5: word2vec of the plot (300; NaN where no word is known), VGG features (4096), 23 genres; fuel's split attribute."""
     path = folder / "mm-imdb/multimodal_imdb.hdf5"
     with reading(path, "the published hdf5 file", AGAIN):
@@ -212,7 +207,7 @@ def load_imdb_hdf5(folder: Path) -> MultimodalData:
     )
     return MultimodalData(
         name="mm-imdb",
-        task=Multilabel(genres.shape[1]),
+        task=task,
         modalities={"text": torch.from_numpy(text), "image": torch.from_numpy(image)},
         targets=torch.from_numpy(genres[keep].astype(np.int64)),
         split=split[keep],

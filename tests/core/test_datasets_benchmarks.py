@@ -15,7 +15,7 @@ import torch
 from click.testing import CliRunner
 
 from robult_core import datasets
-from robult_core.datasets import benchmarks
+from robult_core.datasets import mosi, utd_mhad
 from robult_core.datasets.files import DataError
 from robult_study.data_commands import data as command
 
@@ -48,7 +48,7 @@ def mirror(data_folder):
         for e in datasets.CATALOGUE.values()
         for r in e.remotes
     }
-    for remote in benchmarks.utd_remotes(SAMPLE):
+    for remote in utd_mhad.remotes(SAMPLE):
         paths[f"/{remote.repository}/{remote.commit}/{remote.path}"] = (
             data_folder / remote.target.replace("/raw/", "/raw_sample/")
         )
@@ -99,7 +99,7 @@ def test_real_sets(name, request):
     assert (counts(data), tuple(x.shape[1] for x in data.modalities.values())) == (splits, widths)
     assert data.name == name
     assert data.names == datasets.CATALOGUE[name].modalities
-    assert data.task.kind == datasets.CATALOGUE[name].task
+    assert data.task == datasets.CATALOGUE[name].task
     assert data.licence
     assert data.source
     assert data.checksum == datasets.load(name, folder).checksum
@@ -109,14 +109,14 @@ def test_utd_mhad_splits_by_subject_and_mosi_by_video(data_folder):
     subject = np.load(data_folder / "utd_mhad/utd_mhad.npz")["subject"]
     utd = datasets.load("utd_mhad", data_folder)
     assert set(subject[utd.rows("train")]) == {1, 3, 5, 7}
-    mosi = datasets.load("mosi", data_folder)
+    sentiment = datasets.load("mosi", data_folder)
     videos = np.array(
         [
             line.split(",")[1]
             for line in (data_folder / "mosi/mosi.csv").read_text().splitlines()[1:]
         ]
     )
-    seen = [set(videos[mosi.rows(split)]) for split in ("train", "valid", "test")]
+    seen = [set(videos[sentiment.rows(split)]) for split in ("train", "valid", "test")]
     assert len(set.union(*seen)) == sum(map(len, seen))
 
 
@@ -150,10 +150,10 @@ def _reword(path: Path) -> int:
 
 
 def test_utd_mhad_is_built_from_raw_recordings_as_the_reference(data_folder, tmp_path):
-    benchmarks.build_utd_mhad(data_folder / "utd_mhad/raw_sample", tmp_path / "x.npz", SAMPLE)
+    utd_mhad.build_utd_mhad(data_folder / "utd_mhad/raw_sample", tmp_path / "x.npz", SAMPLE)
     built, reference = np.load(tmp_path / "x.npz"), np.load(data_folder / "utd_mhad/utd_mhad.npz")
     keys = list(zip(reference["action"], reference["subject"], reference["trial"], strict=True))
-    assert keys == benchmarks.UTD_KEYS
+    assert keys == utd_mhad.KEYS
     rows = [keys.index(key) for key in SAMPLE]
     for name in ("action", "subject", "trial"):
         np.testing.assert_array_equal(built[name], reference[name][rows])
@@ -163,7 +163,7 @@ def test_utd_mhad_is_built_from_raw_recordings_as_the_reference(data_folder, tmp
 
 def test_mosi_is_built_from_raw_files_as_the_reference(data_folder, tmp_path):
     encoder = StubEncoder()
-    benchmarks.build_mosi(data_folder / "mosi/raw", tmp_path / "mosi.npz", encoder)
+    mosi.build_mosi(data_folder / "mosi/raw", tmp_path / "mosi.npz", encoder)
     built, reference = np.load(tmp_path / "mosi.npz"), np.load(data_folder / "mosi/mosi.npz")
     for name in ("audio", "score"):
         np.testing.assert_array_equal(built[name], reference[name])
@@ -182,7 +182,7 @@ def test_mosi_reads_only_the_first_column_of_the_leaking_text_files(data_folder,
         (raw / name).write_text(
             "".join(f'{row},"poison",nan,inf,{i}\n' for i, row in enumerate(rows))
         )
-    benchmarks.build_mosi(raw, tmp_path / "mosi.npz")
+    mosi.build_mosi(raw, tmp_path / "mosi.npz")
     np.testing.assert_array_equal(
         np.load(tmp_path / "mosi.npz")["audio"], np.load(data_folder / "mosi/mosi.npz")["audio"]
     )
@@ -192,13 +192,13 @@ def test_mosi_reads_only_the_first_column_of_the_leaking_text_files(data_folder,
 def test_resample_keeps_a_straight_line_and_its_ends():
     line = np.linspace(0, 1, 7)[:, None] * [1.0, -2.0]
     np.testing.assert_allclose(
-        benchmarks.resample(line, 32), np.linspace(0, 1, 32)[:, None] * [1.0, -2.0], atol=1e-12
+        utd_mhad.resample(line, 32), np.linspace(0, 1, 32)[:, None] * [1.0, -2.0], atol=1e-12
     )
-    np.testing.assert_array_equal(benchmarks.resample(np.ones((1, 3)), 4), np.ones((4, 3)))
+    np.testing.assert_array_equal(utd_mhad.resample(np.ones((1, 3)), 4), np.ones((4, 3)))
 
 
 def test_depth_maps_of_a_still_scene_are_zero():
-    assert not benchmarks.depth_maps(np.full((24, 32, 5), 2000, dtype=np.uint16)).any()
+    assert not utd_mhad.depth_maps(np.full((24, 32, 5), 2000, dtype=np.uint16)).any()
 
 
 # --- download ----------------------------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ def test_get_from_loopback_gives_the_same_data(name, mirror, data_folder, tmp_pa
 
 
 def test_get_mosi_without_a_sentence_encoder_serves_tfidf_only(mirror, tmp_path, monkeypatch):
-    monkeypatch.setattr(benchmarks, "sentence_encoder", lambda: None)
+    monkeypatch.setattr(mosi, "sentence_encoder", lambda: None)
     notes = datasets.CATALOGUE["mosi"].get(tmp_path, mirror[1])
     assert "only 'mosi-tfidf' is ready" in notes[1]
     assert {"mosi", "mosi-tfidf"} & set(datasets.available(tmp_path)) == {"mosi-tfidf"}
@@ -326,22 +326,22 @@ def test_a_transcript_table_that_does_not_belong_to_its_archive(copy):
 # --- catalogue and commands --------------------------------------------------------------------------------------------
 
 
-def test_catalogue_names_match_the_pid_cases():
+def test_the_cases_of_pid_have_names():
     from robult_core.datasets.pid import CASES
 
-    assert {name for name in datasets.CATALOGUE if name.startswith("pid-")} == {
-        f"pid-{case}" for case in CASES
-    }
-    assert datasets.load("pid-synergy").name == "pid-synergy"
+    for case in CASES:
+        data = datasets.load(f"pid-{case}")
+        assert data.name == f"pid-{case}"
+        assert data.task == datasets.entry(f"pid-{case}").task
+        same = datasets.load("pid", case=case)
+        assert torch.equal(data.modalities["x1"], same.modalities["x1"])
+        assert torch.equal(data.targets, same.targets)
+    assert not [name for name in datasets.CATALOGUE if name.startswith("pid-")]
 
 
 def test_the_guide_names_every_data_set():
     guide = (Path(datasets.__file__).parents[2] / "data/README.md").read_text()
-    assert [
-        name
-        for name in datasets.CATALOGUE
-        if not name.startswith("pid-") and f"`{name}`" not in guide
-    ] == []
+    assert [name for name in datasets.CATALOGUE if f"`{name}`" not in guide] == []
 
 
 def test_handwritten_classes_are_the_digits(data_folder):
@@ -381,7 +381,7 @@ def test_unknown_and_absent_names(tmp_path):
 
 
 def test_card_shows_everything(data_folder):
-    text = datasets.card(datasets.load("mosi", data_folder))
+    text = str(datasets.load("mosi", data_folder).describe())
     for part in (
         "384 features, missing in 0 of 2199",
         "1284 train, 229 valid, 686 test",
@@ -390,7 +390,7 @@ def test_card_shows_everything(data_folder):
         "checksum",
     ):
         assert part in text
-    assert "0: 124, 1: 127" in datasets.card(datasets.load("digits"))
+    assert "0: 124, 1: 127" in datasets.load("digits").describe()["labels, train"]
 
 
 def test_commands(mirror, tmp_path):

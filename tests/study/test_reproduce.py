@@ -19,18 +19,18 @@ from robult_study.report import publish as publishing
 from robult_study.report import reproduce as running
 from robult_study.results import variants as ablations
 from robult_study.runs.grid import GUESS_SECONDS, clock
-from robult_study.settings import SettingsError, start
+from robult_study.settings import SettingsError, read_settings
 
 pytestmark = pytest.mark.xdist_group(
     "reproduce"
 )  # one worker: the run of the fixture `run` is shared
 PARAMETERS = "profile = None\ndata_sets = None\nseed = 0\nn_seeds = None\noutput = None"
-START = "from robult_study.settings import start\n\nsettings = start(globals())"
+START = "from robult_study.notebook import start\n\nnotebook = start(globals())\nsettings = notebook.settings"
 GOOD = [
     START,
     "import matplotlib.pyplot as plt\nimport pandas as pd\n\nfigure, axes = plt.subplots()\naxes.plot([1, 2])\n"
-    "frame = pd.DataFrame({'x': [1.0, 2.0]})\nsettings.show(figure, '01_line', alt='A \"rising\" line', data=frame)",
-    "settings.table(frame, '01_numbers', caption='Numbers')",
+    "frame = pd.DataFrame({'x': [1.0, 2.0]})\nnotebook.show(figure, '01_line', alt='A \"rising\" line', data=frame)",
+    "notebook.table(frame, '01_numbers', caption='Numbers')",
     "import ipywidgets\n\nprint(__import__('os').getcwd(), settings.jobs, settings.headless)\nipywidgets.FloatSlider()",
 ]
 
@@ -100,7 +100,9 @@ def test_the_start_says_what_runs_how_long_and_where_results_go(run):
 
 
 def test_a_full_profile_says_how_many_runs_and_how_long(tmp_path):
-    settings = start({"profile": "full", "data_sets": "pid", "n_seeds": 2, "output": str(tmp_path)})
+    settings = read_settings(
+        {"profile": "full", "data_sets": "pid", "n_seeds": 2, "output": str(tmp_path)}
+    )
     said: list[str] = []
     books = [
         Path("05_critical_difference.ipynb"),

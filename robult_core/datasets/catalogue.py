@@ -1,0 +1,304 @@
+"""Every data set by name: the table, and `load`, `available` and `entry` over it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+
+from robult_core.datasets import affect, benchmarks, mosi, utd_mhad, vision_language
+from robult_core.datasets.container import MultimodalData
+from robult_core.datasets.data_set import DataSet
+from robult_core.datasets.download import Remote
+from robult_core.datasets.files import DataError
+from robult_core.datasets.pid import CASES, Dials, load_pid, pid_task
+from robult_core.tasks import Classification, Multilabel, Regression, Task
+
+TMC = "hanmenghan/TMC"
+TMC_COMMIT = "08d0ca4c4461b6de1cf73514d8c621598bc2b504"
+PROIMP = "XLearning-SCU/2023-IJCAI-ProImp"
+PROIMP_COMMIT = "7f993ecc3e3ca29aa2d7d6a6c3bea0bac0e932c1"
+BC_LSTM = "declare-lab/multimodal-deep-learning"
+BC_LSTM_COMMIT = "111b401d867c14a1dcd930fd2b2ab58a5eca3f70"
+MMCPANDA = "jiangbing22/MMCPanda"
+MMCPANDA_COMMIT = "3e568e4da552a9d0c61bf61761c73a06acd0eda4"
+
+MOSI_LICENCE = "CMU-MOSI: research use"
+MOSI_SOURCE = (
+    "CMU-MOSI (Zadeh et al. 2016): transcripts and openSMILE audio of github "
+    "declare-lab/multimodal-deep-learning @111b401d, scores and folds of github "
+    "jiangbing22/MMCPanda @3e568e4d; no video"
+)
+MOSI_REMOTES = (
+    Remote(
+        "mosi/raw/transcripts.csv",
+        BC_LSTM,
+        BC_LSTM_COMMIT,
+        "bc-LSTM/data/transcripts.csv",
+        "e7689e6d70720addd2a6b316419d245a68839c32b014ff426c406063ee777466",
+    ),
+    Remote(
+        "mosi/raw/audio_train0.csv",
+        BC_LSTM,
+        BC_LSTM_COMMIT,
+        "bc-LSTM/data/audio/audio_train0.csv",
+        "5435398a54664e7b00304587dc59ae84a438852be033c2a2fba779588624a2a1",
+    ),
+    Remote(
+        "mosi/raw/audio_test0.csv",
+        BC_LSTM,
+        BC_LSTM_COMMIT,
+        "bc-LSTM/data/audio/audio_test0.csv",
+        "ddd17eeefd3d951d51d4e2ef8a0d132652d8161e1886f71eb7262b7a14bffff6",
+    ),
+    Remote(
+        "mosi/raw/text_train.csv",
+        BC_LSTM,
+        BC_LSTM_COMMIT,
+        "bc-LSTM/data/text_train.csv",
+        "73770b6302ad0f7a51f4eddcae6788efde4d0b6802e09f78249d5b538d1c1d67",
+    ),
+    Remote(
+        "mosi/raw/text_test.csv",
+        BC_LSTM,
+        BC_LSTM_COMMIT,
+        "bc-LSTM/data/text_test.csv",
+        "f3b735070bf07ceff7a6ef6c8f4c32757e988de484e35bd6d38b2aecef851a59",
+    ),
+    Remote(
+        "mosi/raw/label.csv",
+        MMCPANDA,
+        MMCPANDA_COMMIT,
+        "data/mosi/label.csv",
+        "74c52aba8884cca3f77962310c41f31d3d6250c4e4b50fd77fd4efe4eb75a521",
+    ),
+)
+
+
+def _load_pid(
+    folder: Path, task: Task, case: str | Dials = "mixed", n: int = 2000, seed: int = 0
+) -> MultimodalData:
+    """`pid` needs no folder, and its task follows from the case."""
+    return load_pid(case, n, seed)
+
+
+def _affect(corpus: str, publisher: str, aligned: bool, *files: str) -> DataSet:
+    """One of the paper's sentiment sets; each of `files` is enough."""
+    name = f"{corpus}-{publisher.lower()}"
+    paths = tuple(f"cmu-{corpus}/{file}" for file in files)
+    return DataSet(
+        name=name if aligned else f"{name}-unaligned",
+        task=Regression(),
+        modalities=affect.MODALITIES,
+        loader=partial(affect.load_affect, candidates=paths),
+        licence=f"CMU-{corpus.upper()}: research use",
+        source="pickles of MulT, read by GMC" if publisher == "MulT" else "pickles of MMSA",
+        needs=(("|".join(paths),),),
+        how=f"put {files[0]} as {publisher} publishes it into cmu-{corpus}/",
+        instead_of="" if aligned else name,
+    )
+
+
+_ENTRIES = (
+    DataSet(
+        name="pid",
+        task=pid_task("mixed"),
+        modalities=("x1", "x2"),
+        loader=_load_pid,
+        licence="MIT, as this package",
+        source="synthetic, drawn by robult_core.datasets.pid",
+    ),
+    DataSet(
+        name="digits",
+        task=Classification(10),
+        modalities=tuple(benchmarks.QUADRANTS),
+        loader=benchmarks.load_digits,
+        licence="CC BY 4.0 (UCI)",
+        source="UCI Optical Recognition of Handwritten Digits, as bundled with scikit-learn",
+    ),
+    DataSet(
+        name="handwritten",
+        task=Classification(10),
+        modalities=benchmarks.VIEWS,
+        loader=benchmarks.load_handwritten,
+        licence="CC BY 4.0 (UCI Multiple Features)",
+        source="UCI Multiple Features; github hanmenghan/TMC @08d0ca4c",
+        needs=(("handwritten/handwritten_6views.mat",),),
+        remotes=(
+            Remote(
+                "handwritten/handwritten_6views.mat",
+                TMC,
+                TMC_COMMIT,
+                "TMC ICLR/datasets/handwritten_6views.mat",
+                "d731ec02aaa97cf9a5826df68b0dd1e73ba61a82ba3c8f64606ba402926c885b",
+            ),
+        ),
+    ),
+    DataSet(
+        name="cub10",
+        task=Classification(10),
+        modalities=("image", "text"),
+        loader=benchmarks.load_cub10,
+        licence="MIT repository; CUB images for non-commercial research",
+        source=(
+            "Caltech-UCSD Birds, ten species; github XLearning-SCU/2023-IJCAI-ProImp @7f993ecc"
+        ),
+        needs=(("cub10/cub_googlenet_doc2vec_c10.mat",),),
+        remotes=(
+            Remote(
+                "cub10/cub_googlenet_doc2vec_c10.mat",
+                PROIMP,
+                PROIMP_COMMIT,
+                "data/cub_googlenet_doc2vec_c10.mat",
+                "3ab7dc9917c520e6931fa3338cb9c6e8b2f6a4050ca8a25c97360e87d7bbfc3a",
+            ),
+        ),
+    ),
+    DataSet(
+        name="utd_mhad",
+        task=Classification(27),
+        modalities=tuple(utd_mhad.RAW),
+        loader=utd_mhad.load_utd_mhad,
+        licence="UTD-MHAD: research use with citation",
+        source=(
+            "UTD-MHAD (Chen, Jafari, Kehtarnavaz, ICIP 2015); "
+            "github woo-chia-wei/kinect-sequence-classification @65e9b139"
+        ),
+        needs=(("utd_mhad/utd_mhad.npz",),),
+        builder=utd_mhad.get_utd_mhad,  # downloads its 2583 files itself, to drop them again
+    ),
+    DataSet(
+        name="mosi",
+        task=Regression(),
+        modalities=("text", "audio"),
+        loader=mosi.load_mosi,
+        licence=MOSI_LICENCE,
+        source=MOSI_SOURCE,
+        needs=(("mosi/mosi.npz::text", "mosi/mosi.csv"),),
+        how="the text embedding needs pip install 'robult[text]'",
+        remotes=MOSI_REMOTES,
+        builder=mosi.get_mosi,
+    ),
+    DataSet(
+        name="mosi-tfidf",
+        task=Regression(),
+        modalities=("text", "audio"),
+        loader=mosi.load_mosi_tfidf,
+        licence=MOSI_LICENCE,
+        source=MOSI_SOURCE,
+        needs=(("mosi/mosi.npz", "mosi/mosi.csv"),),
+        remotes=MOSI_REMOTES,
+        builder=mosi.get_mosi,
+        instead_of="mosi",
+    ),
+    _affect("mosi", "MulT", True, "mosi_data.pkl", "mosi_raw.pkl"),
+    _affect("mosi", "MulT", False, "mosi_data_noalign.pkl"),
+    _affect("mosi", "MMSA", True, "aligned_50.pkl", "Processed/aligned_50.pkl"),
+    _affect("mosi", "MMSA", False, "unaligned_50.pkl", "Processed/unaligned_50.pkl"),
+    _affect("mosei", "MulT", True, "mosei_senti_data.pkl", "mosei_data.pkl", "mosei_raw.pkl"),
+    _affect("mosei", "MulT", False, "mosei_senti_data_noalign.pkl", "mosei_data_noalign.pkl"),
+    _affect("mosei", "MMSA", True, "aligned_50.pkl", "Processed/aligned_50.pkl"),
+    _affect("mosei", "MMSA", False, "unaligned_50.pkl", "Processed/unaligned_50.pkl"),
+    DataSet(
+        name="mm-imdb",
+        task=Multilabel(23),
+        modalities=("text", "image"),
+        loader=vision_language.load_imdb_hdf5,
+        licence="MM-IMDb: research use",
+        source="Arevalo et al. 2017, multimodal_imdb.hdf5 (word2vec and VGG features)",
+        needs=(("mm-imdb/multimodal_imdb.hdf5",),),
+        how="put multimodal_imdb.hdf5 into mm-imdb/",
+    ),
+    DataSet(
+        name="mm-imdb-raw",
+        task=Multilabel(23),
+        modalities=("text", "image"),
+        loader=partial(vision_language.load_records, kind="mm-imdb-raw"),
+        licence="MM-IMDb: research use",
+        source="Arevalo et al. 2017, raw plots and posters",
+        needs=(
+            ("mm-imdb/split.json", "mm-imdb/dataset/*.json"),
+            ("mm-imdb/split.json", "mm-imdb/labels/*.json", "mm-imdb/images/*.jpeg"),
+        ),
+        how="put split.json and dataset/ (or labels/ and images/) into mm-imdb/",
+        inspect=partial(vision_language.check_records, kind="mm-imdb-raw"),
+        encoder=True,
+    ),
+    DataSet(
+        name="food101",
+        task=Classification(101),
+        modalities=("text", "image"),
+        loader=partial(vision_language.load_records, kind="food101"),
+        licence="UPMC Food-101: research use",
+        source="Wang et al. 2015",
+        needs=(
+            (
+                "food101/class_idx.json",
+                "food101/split.json",
+                "food101/text.json",
+                "food101/images",
+            ),
+        ),
+        how="put class_idx.json, split.json, text.json and images/ into food101/",
+        inspect=partial(vision_language.check_records, kind="food101"),
+        encoder=True,
+    ),
+    DataSet(
+        name="hateful-memes",
+        task=Classification(2, primary="auroc"),
+        modalities=("text", "image"),
+        loader=partial(vision_language.load_records, kind="hateful-memes"),
+        licence="Hateful Memes challenge terms (Meta), research use",
+        source="Kiela et al. 2020",
+        needs=(
+            (
+                "hateful_memes/train.jsonl",
+                "hateful_memes/dev_seen.jsonl|hateful_memes/dev.jsonl",
+                "hateful_memes/test_seen.jsonl|hateful_memes/test.jsonl",
+                "hateful_memes/img",
+            ),
+        ),
+        how="put train.jsonl, dev_seen.jsonl, test_seen.jsonl and img/ into hateful_memes/",
+        inspect=partial(vision_language.check_records, kind="hateful-memes"),
+        encoder=True,
+    ),
+)
+CATALOGUE: Mapping[str, DataSet] = MappingProxyType({item.name: item for item in _ENTRIES})
+BUILTIN = tuple(item.name for item in _ENTRIES if item.builtin)
+
+
+def load(name: str, folder: str | Path | None = None, **options: object) -> MultimodalData:
+    """The data set of that name, not standardised.
+
+    `options` go to its loader: `case=` for `pid`, `encoders=` for sets of images and texts.
+    """
+    return entry(name).load(folder, **options)
+
+
+def entry(name: str) -> DataSet:
+    """The data set of that name; `pid-synergy` is the case "synergy" of `pid`."""
+    if name in CATALOGUE:
+        return CATALOGUE[name]
+    case = name.removeprefix("pid-")
+    if name.startswith("pid-") and case in CASES:
+        loader = partial(_load_pid, case=case)
+        return replace(CATALOGUE["pid"], name=name, task=pid_task(case), loader=loader)
+    raise DataError(f"unknown data set '{name}': known ones are {', '.join(CATALOGUE)}")
+
+
+def available(folder: str | Path | None = None) -> list[str]:
+    """Names that can be loaded now, built-in ones first; looks for files only, reads none.
+
+    A set that stands in for another one counts only where the other is missing, and raw images and
+    texts only where `ROBULT_ENCODER` names an encoder.
+    """
+    ready = []
+    for item in CATALOGUE.values():
+        has_encoder = not item.encoder or bool(os.environ.get("ROBULT_ENCODER"))
+        if has_encoder and not item.missing(folder):
+            ready.append(item)
+    names = {item.name for item in ready}
+    return [item.name for item in ready if item.instead_of not in names]
