@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import collections
 import os
-import pickle
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,7 +23,6 @@ from robult_core.datasets.files import (
     save_npz,
     verify,
 )
-from robult_core.datasets.pickles import load_pickle
 
 
 @pytest.fixture
@@ -149,101 +146,6 @@ def test_download_of_many_files_and_an_absent_one(tmp_path, server):
     assert sorted(int(path.read_text()) for path in tmp_path.iterdir()) == list(range(25))
     with pytest.raises(DataError, match=r"o/r/c/nope' was not downloaded \(HTTPError: 404"):
         fetch([Remote("nope", "o/r", "c", "nope")], tmp_path, server.base)
-
-
-# --- pickles -------------------------------------------------------------------------------------------------------
-
-CONTENT = {
-    "a": np.arange(6, dtype=np.float32).reshape(2, 3),
-    "ids": np.array([[b"v", b"0"]], dtype=object),
-    "fixed": np.array([b"video1"]),
-    "one": np.float64(2.5),
-    "nested": [("x", 1, 2.0, True, None), {3}],
-    "order": collections.OrderedDict(b=1),
-}
-
-
-@pytest.mark.parametrize("protocol", range(6))
-@pytest.mark.parametrize("core", [b"numpy._core", b"numpy.core"])
-def test_pickle_of_arrays_and_builtins(tmp_path, protocol, core):
-    raw = pickle.dumps(CONTENT, protocol=protocol)
-    if protocol < 4:  # names are plain lines there, so the numpy 1 spelling can be put in
-        raw = raw.replace(b"numpy._core", core)
-    (tmp_path / "x.pkl").write_bytes(raw)
-    loaded = load_pickle(tmp_path / "x.pkl")
-    np.testing.assert_array_equal(loaded["a"], CONTENT["a"])
-    np.testing.assert_array_equal(loaded["ids"], CONTENT["ids"])
-    assert (loaded["fixed"][0], loaded["one"], loaded["nested"]) == (
-        b"video1",
-        2.5,
-        CONTENT["nested"],
-    )
-    assert loaded["order"] == {"b": 1}
-
-
-def test_pickle_of_python_2_strings(tmp_path):
-    """Protocol 0 and 1 of Python 2 store byte strings by opcodes S and U; they come back as latin-1 text."""
-    (tmp_path / "x.pkl").write_bytes(b"(dS'train'\nU\x03\xe4bcs.")
-    assert load_pickle(tmp_path / "x.pkl") == {"train": "äbc"}
-
-
-class _Reduced:
-    def __init__(self, function: object, *arguments: object) -> None:
-        self.call = (function, arguments)
-
-    def __reduce__(self) -> tuple:
-        return self.call
-
-
-@pytest.mark.parametrize(
-    "attack",
-    [
-        _Reduced(os.system, "touch {}"),
-        _Reduced(eval, "open('{}', 'w')"),
-        _Reduced(exec, "open('{}', 'w')"),
-        _Reduced(getattr, "x", "upper"),
-        _Reduced(__import__, "os"),
-        _Reduced(np.load, "{}", "r", True),
-        _Reduced(np.vectorize, "x"),
-        _Reduced(collections.Counter),
-    ],
-)
-def test_malicious_pickle_is_refused_before_it_runs(tmp_path, attack):
-    marker = tmp_path / "marker"
-    function, arguments = attack.call
-    attack.call = (
-        function,
-        tuple(a.format(marker) if isinstance(a, str) else a for a in arguments),
-    )
-    (tmp_path / "x.pkl").write_bytes(pickle.dumps({"train": [attack]}))
-    with pytest.raises(
-        DataError, match=r"cannot be read as a pickle of arrays .refused: it asks for '"
-    ):
-        load_pickle(tmp_path / "x.pkl")
-    assert not marker.exists()
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"cposix\nsystem\n(S'true'\ntR.",
-        b"cnumpy\nndarray.tofile\n.",
-        b"cbuiltins\nstr.__class__\n.",
-        b"\x80\x04\x8c\x08builtins\x8c\x0cdict.__class__\x93.",
-        b"c_codecs\nencode\n(Vx\nVrot13\ntR.",
-    ],
-)
-def test_hand_written_tricks_are_refused(tmp_path, raw):
-    (tmp_path / "x.pkl").write_bytes(raw)
-    with pytest.raises(DataError, match="cannot be read as a pickle of arrays"):
-        load_pickle(tmp_path / "x.pkl")
-
-
-@pytest.mark.parametrize("cut", [1, 20, 60])
-def test_truncated_pickle_is_one_sentence(tmp_path, cut):
-    (tmp_path / "x.pkl").write_bytes(pickle.dumps(CONTENT)[:-cut])
-    with pytest.raises(DataError, match="cannot be read as a pickle of arrays"):
-        load_pickle(tmp_path / "x.pkl")
 
 
 def test_missing_package_is_named_with_its_extra(tmp_path):
