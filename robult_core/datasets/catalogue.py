@@ -331,7 +331,8 @@ def entry(name: str) -> DataSet:
     if name.startswith("pid-") and case in CASES:
         loader = partial(_load_pid, case=case)
         return replace(CATALOGUE["pid"], name=name, task=pid_task(case), loader=loader)
-    raise DataError(f"unknown data set '{name}': known ones are {', '.join(CATALOGUE)}")
+    known = f"known ones are {', '.join(CATALOGUE)}, and the cases {', '.join(CASES)} of pid"
+    raise DataError(f"unknown data set '{name}': {known}")
 
 
 def available(folder: str | Path | None = None) -> list[str]:

@@ -82,7 +82,7 @@ def read_npz(path: Path, keys: Iterable[str] | None, remedy: str) -> dict[str, n
     with reading(path, "a numpy archive", remedy), open(path, "rb") as handle:
         check_unpacked_size(path)
         with np.load(handle, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files if keys is None or key in keys}
+            return {key: archive[key] for key in (archive.files if keys is None else keys)}
 
 
 def check_unpacked_size(path: Path) -> None:
