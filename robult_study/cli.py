@@ -1,4 +1,7 @@
-"""The command line: `robult reproduce | publish | data … | runs …`."""
+"""The command line: `robult reproduce | publish | data … | runs … | search`.
+
+Everything heavy loads with the command that needs it, so that help answers at once.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,24 @@ from pathlib import Path
 
 import click
 
-from robult_study.data_commands import Sentences, data
-from robult_study.runs_commands import runs
+from robult_study.commands import LazySentences
 
+LAZY = {
+    "data": ("robult_study.data_commands", "Data sets: list, download, check."),
+    "runs": ("robult_study.runs_commands", "Records of finished runs."),
+    "search": ("robult_study.runs_commands", "Compute the scores of the hyper-parameter search."),
+}
 PROFILE = click.Choice(["smoke", "quick", "full"])
 
 
-@click.group(cls=Sentences, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazySentences,
+    lazy=LAZY,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="robult")
 def main() -> None:
     """Robult: notebooks, data and runs of the study."""
-
-
-main.add_command(data)
-main.add_command(runs)
 
 
 @main.command()
@@ -60,10 +67,9 @@ def reproduce(output: Path | None, only: tuple[str, ...], **options: object) -> 
     """Run the notebooks in order and write a report over them; exit status 1 when one fails."""
     from robult_study.report.reproduce import reproduce as run
 
-    only = tuple(part.strip() for text in only for part in text.split(","))
-    outcomes = run(
-        only=only, output=str(output.resolve()) if output else None, say=click.echo, **options
-    )
+    numbers = tuple(number.strip() for text in only for number in text.split(","))
+    folder = str(output.resolve()) if output else None
+    outcomes = run(only=numbers, output=folder, say=click.echo, **options)
     if any(outcome.status != "ok" for outcome in outcomes):
         raise SystemExit(1)
 
