@@ -1,4 +1,4 @@
-"""Training on W ranks: each encodes its share of a batch, and all compute the same loss of the whole.
+"""Training on W ranks: each encodes its share of a batch, all compute the same loss of the whole.
 
 `shard` cuts a batch into equal shares, and `gather` brings the rows of all ranks together again. On
 the way back a rank receives the sum of the W copies' gradients for its own rows, which is W times

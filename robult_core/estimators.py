@@ -16,16 +16,19 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
+from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from robult_core.calibration import fit_temperature, scaled
 from robult_core.datasets.container import MultimodalData
+from robult_core.evaluation import having, predict
 from robult_core.inputs import (
     Modalities,
     feature_names,
@@ -36,6 +39,7 @@ from robult_core.inputs import (
 )
 from robult_core.method import Method
 from robult_core.methods import make_method
+from robult_core.protocol import pattern_name, patterns
 from robult_core.standardization import Standardizer
 from robult_core.targets import Targets, read_classes, read_indicators, read_numbers
 from robult_core.tasks import Classification, Multilabel, Regression, Task
@@ -53,6 +57,7 @@ logger = logging.getLogger("robult_core")
 
 CHUNK = 4096  # samples that are read and predicted at once, so that memory stays bounded
 FEWEST_STEPS, MOST_STEPS, EPOCHS = 400, 2000, 10
+FOLDS = 5  # of cross-fitting
 
 
 def default_steps(n_samples: int, batch_size: int) -> int:
@@ -96,7 +101,7 @@ class _Multimodal(TransformerMixin, BaseEstimator):
 
     # --- fitting ------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any) -> _Multimodal:
         """Train on samples of which some have a label.
 
         X: a dict with one array per modality, `(N, F)` features or `(N, T, F)` sequences, as numpy
@@ -122,21 +127,25 @@ class _Multimodal(TransformerMixin, BaseEstimator):
             targets=torch.from_numpy(self._trained_values(targets)),
             split=np.full(len(given), "train"),
             present=None if present.all() else torch.from_numpy(present),
+            unscaled=tuple(self.encoders or ()),
         )
-        self._train(data, np.flatnonzero(targets.known))
+        labeled_rows = np.flatnonzero(targets.known)
+        seed = self._seed()
+        self.n_steps_ = self._training_config(len(data)).steps
+        known = f"{len(labeled_rows)} of {len(data)} samples are labelled"
+        logger.info("%s: %s, %d steps", type(self).__name__, known, self.n_steps_)
+        self.model_ = self._trained(data, labeled_rows, seed)
+        self._after_training(data, labeled_rows, seed)
         return self
 
-    def _train(self, data: MultimodalData, labeled_rows: np.ndarray) -> None:
-        """Make the method and train it; the caller's random state stays as it is."""
-        seed = self._seed()
+    def _trained(self, data: MultimodalData, labeled_rows: np.ndarray, seed: int) -> Method:
+        """A trained method; the caller's random state stays as it is."""
         config = self._training_config(len(data))
-        known = f"{len(labeled_rows)} of {len(data)} samples are labelled"
-        logger.info("%s: %s, %d steps of %s", type(self).__name__, known, config.steps, self.method)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.model_ = self._make_method(data.task, data.shapes)
+            model = self._make_method(data.task, data.shapes)
             train(
-                self.model_,
+                model,
                 data,
                 labeled_rows,
                 config,
@@ -144,7 +153,10 @@ class _Multimodal(TransformerMixin, BaseEstimator):
                 fabric=_fabric(self.device),
                 on_step=_progress_bar(config.steps, self.verbose),
             )
-        self.n_steps_ = config.steps
+        return model
+
+    def _after_training(self, data: MultimodalData, labeled_rows: np.ndarray, seed: int) -> None:
+        """What a kind of estimator still learns from the training samples."""
 
     def _make_method(self, task: Task, shapes: Mapping[str, tuple[int, ...]]) -> Method:
         """A fresh method for these modalities; own encoders are copied, never trained in place."""
@@ -443,6 +455,37 @@ class MultimodalClassifier(ClassifierMixin, _Multimodal):
         self.base_scores_ = counts / counts.sum()
         return Classification(len(targets.classes))
 
+    def _after_training(self, data: MultimodalData, labeled_rows: np.ndarray, seed: int) -> None:
+        """Fit the temperatures on labelled samples that the predicting method did not see."""
+        self.temperatures_: dict[str, float] = {}
+        if not self.calibrate:
+            return
+        codes = data.targets[labeled_rows].numpy()
+        if np.bincount(codes).min() < FOLDS:
+            logger.warning(
+                "a class has fewer than %d labelled samples: the probabilities stay uncalibrated",
+                FOLDS,
+            )
+            return
+        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+        held_out: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+        for seen, unseen in folds.split(labeled_rows, codes):
+            model = self._trained(data, labeled_rows[seen], seed)
+            for pattern in patterns(data.names):
+                rows = having(data, labeled_rows[unseen], pattern)
+                if len(rows):
+                    probabilities = predict(model, data, rows, pattern)
+                    truth = data.targets[rows].numpy()
+                    held_out.setdefault(pattern_name(pattern), []).append((probabilities, truth))
+        for name, pairs in held_out.items():
+            probabilities, truth = (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
+            self.temperatures_[name] = fit_temperature(probabilities, truth)
+
+    def _predicted(self, inputs: Mapping[str, Tensor]) -> np.ndarray:
+        probabilities = super()._predicted(inputs)
+        temperature = self.temperatures_.get(pattern_name(tuple(inputs)), 1.0)
+        return probabilities if temperature == 1.0 else scaled(probabilities, temperature)
+
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities `(N, C)` in the order of `classes_`, from whatever modalities X holds."""
         return self._scores(X)
@@ -545,8 +588,8 @@ def _groups(
     present: np.ndarray, names: tuple[str, ...]
 ) -> Iterator[tuple[np.ndarray, tuple[str, ...]]]:
     """The samples of each availability pattern, and the modalities that they have."""
-    patterns, group = np.unique(present, axis=1, return_inverse=True)
-    for number, there in enumerate(patterns.T):
+    distinct, group = np.unique(present, axis=1, return_inverse=True)
+    for number, there in enumerate(distinct.T):
         rows = np.flatnonzero(group.reshape(-1) == number)
         yield rows, tuple(name for name, has in zip(names, there, strict=True) if has)
 

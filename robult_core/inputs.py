@@ -27,11 +27,7 @@ class Modalities(Mapping[str, Any]):
     def __init__(self, arrays: Mapping[str, Any]) -> None:
         self.arrays = dict(arrays)
         for name, x in self.arrays.items():
-            if hasattr(x, "toarray"):
-                raise TypeError(
-                    f"modality '{name}' is a sparse matrix, and sparse input is not supported: "
-                    "pass x.toarray(), or reduce its width first, for instance by TruncatedSVD"
-                )
+            _refuse_sparse(x, name)
         lengths = {name: len(x) for name, x in self.arrays.items()}
         if len(set(lengths.values())) > 1:
             counts = ", ".join(f"'{name}' has {length}" for name, length in lengths.items())
@@ -57,6 +53,15 @@ class Modalities(Mapping[str, Any]):
         return self.shape[0]
 
 
+def _refuse_sparse(x: Any, name: str) -> None:
+    """Sparse matrices would have to be unpacked, which may need more memory than there is."""
+    if hasattr(x, "toarray"):
+        raise TypeError(
+            f"modality '{name}' is a sparse matrix, and sparse input is not supported: "
+            "pass x.toarray(), or reduce its width first, for instance by TruncatedSVD"
+        )
+
+
 def _rows(x: Any, key: Any) -> Any:
     """Some rows of an array or a frame."""
     if hasattr(x, "iloc"):
@@ -74,6 +79,7 @@ def read_modalities(X: Any, columns: Mapping[str, Sequence[Any]] | None = None) 
         return Modalities({name: _columns(X, wanted, name) for name, wanted in columns.items()})
     if isinstance(X, Modalities):
         return X
+    _refuse_sparse(X, WHOLE_FRAME)  # one of scipy's formats is a dict
     if not isinstance(X, Mapping):
         return Modalities({WHOLE_FRAME: X if hasattr(X, "shape") else np.asarray(X)})
     if not X:

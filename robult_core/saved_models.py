@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-PLAIN = ("modality_names_", "n_features_in_", "n_steps_", "n_labels_")
+PLAIN = ("modality_names_", "n_features_in_", "n_steps_", "n_labels_", "temperatures_")
 NUMBERS = ("target_mean_", "target_deviation_")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any, NamedTuple
 
@@ -54,7 +55,14 @@ def _is_missing(labels: np.ndarray) -> np.ndarray:
         return np.isnan(labels)
     if labels.dtype.kind != "O":
         return np.zeros(len(labels), dtype=bool)
-    return np.array([label is None or label != label or str(label) == "<NA>" for label in labels])
+    return np.array([_stands_for_nothing(label) for label in labels])
+
+
+def _stands_for_nothing(label: Any) -> bool:
+    """Whether a label is None, NaN or pandas' NA, which answers no comparison."""
+    if label is None or type(label).__name__ == "NAType":
+        return True
+    return isinstance(label, float) and math.isnan(label)
 
 
 def _is_mark(labels: np.ndarray, mark: Any) -> np.ndarray:
