@@ -60,7 +60,7 @@ def imported(node: ast.AST) -> list[str]:
 
 @cache
 def homes_of_modules() -> dict[str, list[str]]:
-    """Top-level module -> the installed packages that hold it; reading all of them takes a second."""
+    """The installed packages that hold each top-level module; it takes a second to find out."""
     return dict(importlib.metadata.packages_distributions())
 
 
