@@ -18,7 +18,13 @@ from scipy.stats import pearsonr
 from sklearn import metrics as sk
 from torch import Tensor
 
+LOWER_IS_BETTER = frozenset({"mae"})
 LATE_FUSION = ("probabilities", "logits", "confidence")
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether a larger value of the metric is the better one."""
+    return metric not in LOWER_IS_BETTER
 
 
 def round_half_away(values: Tensor) -> Tensor:
@@ -37,7 +43,7 @@ class Task:
     primary: str
     kind: ClassVar[str] = ""
     metric_names: ClassVar[tuple[str, ...]] = ()
-    lower_is_better: ClassVar[frozenset[str]] = frozenset({"mae"})
+    lower_is_better: ClassVar[frozenset[str]] = LOWER_IS_BETTER
 
     def higher_is_better(self, metric: str) -> bool:
         return metric not in self.lower_is_better
