@@ -89,7 +89,7 @@ class Settings:
             )
         import matplotlib.pyplot as plt
 
-        from robult_study.plots.figures import mark_smoke
+        from robult_study.plots.style import mark_smoke
 
         if self.smoke:
             mark_smoke(figure)
@@ -213,7 +213,7 @@ def start(namespace: Mapping[str, Any]) -> Settings:
 
 def _fix_randomness(seed: int) -> None:
     """One thread and fixed generators: the same seed gives the same bits."""
-    from robult_study.plots.figures import use_style
+    from robult_study.plots.style import use_style
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from robult_study.plots import figures as plots
-from robult_study.results import claims, tables
+from robult_study.results import tables
 from robult_study.runs.store import Store
 
 METHODS = {"robult": 0.7, "gmc": 0.6, "unimodal": 0.5}
@@ -238,39 +236,6 @@ def test_configs_cover_every_method_and_leave_out_self_training_of_regression():
     assert len(configs) == 2 * (7 + 6)
     assert {one.training.get("steps") for one in configs if one.method == "gmc"} == {10}
     assert not [one for one in configs if one.method == "self_training" and one.data_set == "mosi"]
-
-
-@pytest.fixture
-def look():
-    plots.use_style()
-    yield
-    plt.close("all")
-
-
-def test_comparison_figure_has_a_panel_per_set_and_turns_errors_round(look):
-    frame = pd.concat([results(METHODS), results(METHODS, "mosi", "mae")])
-    figure = plots.method_comparison(tables.cells(frame))
-    first, second = figure.axes
-    assert [ax.get_title() for ax in (first, second)] == ["digits", "mosi"]
-    assert first.get_ylim()[0] < first.get_ylim()[1] <= 1.02
-    assert second.get_ylim()[0] > second.get_ylim()[1]
-    assert [tick.get_text() for tick in first.get_xticklabels()] == ["a", "b", "full"]
-    assert len(first.get_legend_handles_labels()[1]) == len(METHODS)
-
-
-def test_critical_difference_figure_returns_every_pair_of_the_printed_table(look):
-    blocks, ranks, p = claims.procedures(tables.wide(tables.paper_table(2)))
-    figure, pairs = plots.critical_difference_pair(ranks, p, 2.03, len(blocks), "printed")
-    assert len(pairs) == 10
-    found = pairs.set_index(["method", "other"]).loc[("gmc", "robult")]
-    assert found.to_dict() == pytest.approx({"Nemenyi": 0.4718, "Wilcoxon-Holm": 0.0391}, abs=1e-4)
-    assert "critical difference 2.03" in figure.axes[0].get_title()
-    bars = [line for line in figure.axes[0].lines if line.get_linewidth() == 3]
-    assert sorted(len(bar.get_xdata()) for bar in bars) == [
-        2,
-        3,
-        3,
-    ]  # Robult with GMC; two groups of three
 
 
 def test_headline_has_two_lines_a_set_and_the_best_in_bold():

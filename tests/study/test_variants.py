@@ -8,7 +8,6 @@ import pytest
 
 from robult_core.model import RobultConfig
 from robult_core.tasks import Classification, Multilabel, Regression
-from robult_study.plots import figures as plots
 from robult_study.results import tables
 from robult_study.results import variants as ablations
 from robult_study.runs.configuration import RunConfig
@@ -166,59 +165,3 @@ def test_crossing_is_found_between_neighbours():
 
 def test_parallel_curves_do_not_cross():
     assert ablations.crossings(sweep((0.5, 0.6, 0.7), (0.4, 0.5, 0.6)), "x").empty
-
-
-def changed(count=4):
-    """`count` variants on two data sets in two views; the second is clearly worse, the last has no interval."""
-    rows = [
-        {
-            "tag": f"v{k}",
-            "group": "ab"[k % 2],
-            "data_set": name,
-            "view": view,
-            "difference": -0.1 * k,
-            "half": half,
-        }
-        for k, half in zip(range(count), (0.2, 0.05, 0.3, np.nan), strict=True)
-        for name in ("a", "b")
-        for view in ("one", "all")
-    ]
-    return pd.DataFrame(rows).sort_values("group", kind="stable")
-
-
-def test_changes_figure_shows_every_variant_and_which_interval_contains_zero():
-    figure = plots.changes_panels(changed(), "tag", "view", "data_set", "group")
-    panel = figure.axes[0]
-    assert [label.get_text() for label in panel.get_yticklabels()] == ["v0", "v2", "v1", "v3"]
-    hollow = [line for line in panel.lines if line.get_markerfacecolor() == "white"]
-    assert [list(line.get_xdata()) for line in hollow] == [
-        [0.0, -0.2, pytest.approx(-0.3)]
-    ] * 2  # not v1
-
-
-@pytest.mark.parametrize("log", [True, False])
-def test_sweep_ticks_are_what_was_measured(log):
-    rows = [
-        (name, method, x, 0.5, -1.5, 2.5)
-        for name in "ab"
-        for method in ("robult", "gmc")
-        for x in (1, 5, 25)
-    ]
-    frame = pd.DataFrame(rows, columns=["panel", "method", "labels", "mean", "low", "high"])
-    figure = plots.curve_panels(frame, "labels", "method", "panel", log=log, bars=True)
-    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1", "5", "25"]
-    assert figure.axes[0].get_ylim() == (0, 1)
-
-
-def test_matrix_sorts_patterns_and_marks_who_is_there():
-    values = {"x": 0.4, "y": 0.2, "x+y": 0.9}
-    rows = [
-        {"pattern": name, "method": "robult", "mean": value, "metric": "accuracy"}
-        for name, value in values.items()
-    ]
-    top, bottom = plots.pattern_matrix(pd.DataFrame(rows), ("x", "y")).axes
-    assert list(top.lines[0].get_ydata()) == [0.2, 0.4, 0.9]
-    assert (bottom.images[0].get_array() < 0.5).tolist() == [
-        [False, True, True],
-        [True, False, True],
-    ]
