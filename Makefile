@@ -1,11 +1,11 @@
-# Five commands: make reproduce | test | publish | lab | lint   (and `make lock` after a new dependency)
+# make reproduce | test | publish | bench | dist | lab | lint   (and `make lock` after a new dependency)
 PYTHON ?= $(shell for version in 3.13 3.12 3.11; do command -v python$$version >/dev/null 2>&1 && python$$version -c '' 2>/dev/null && { echo python$$version; exit; }; done; \
 	python3 -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo python3)
 BIN := .venv/bin
 READY := .venv/ready
 PROFILE ?= quick
 
-.PHONY: reproduce test publish lab lint lock
+.PHONY: reproduce test publish bench dist lab lint lock
 
 reproduce: $(READY)
 	@$(BIN)/robult reproduce --profile $(PROFILE)
@@ -17,6 +17,15 @@ test: $(READY)
 
 publish: $(READY)
 	@$(BIN)/robult publish --profile $(PROFILE)
+
+bench: $(READY)
+	@$(BIN)/python -m benchmarks
+
+# The wheel and the source archive, built with what .venv holds, so that no network is needed.
+dist: $(READY)
+	@rm -rf build dist
+	@$(BIN)/python -m build --no-isolation --outdir dist
+	@echo "make dist: $$(ls dist | tr '\n' ' ')in dist/"
 
 lab: $(READY)
 	@echo "make lab: JupyterLab on the notebooks; stop it with Ctrl-C"

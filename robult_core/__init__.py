@@ -25,8 +25,8 @@ __version__ = "0.1.0"
 __all__ = [
     "METHODS",
     "Classification",
-    "MultimodalData",
     "Multilabel",
+    "MultimodalData",
     "Regression",
     "Robult",
     "RobultConfig",

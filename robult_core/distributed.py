@@ -1,56 +1,107 @@
-"""More than one device: `gather` makes an in-batch loss see the rows of all ranks (a model larger than one device trains through DDP).
+"""Training on W ranks: each encodes its share of a batch, all compute the same loss of the whole.
 
-Each of W ranks encodes its share of a batch, gathers the latents of all ranks and computes the *same* loss of the whole batch. On the way
-back a rank receives the sum of the W copies' gradients for its own rows, W times what one rank would get; DDP then averages parameter
-gradients over ranks, which divides by W again. So loss and gradients equal those of one rank that holds the whole batch.
+`shard` cuts a batch into equal shares, and `gather` brings the rows of all ranks together again. On
+the way back a rank receives the sum of the W copies' gradients for its own rows, which is W times
+what one process would get. DDP then averages the gradients of the parameters over the ranks, which
+divides by W. So losses and gradients equal those of one process that holds the whole batch, and
+every rank sees the same loss.
+
+There is one rule for a method: it gathers whatever enters a mean over samples or a comparison
+between them, and then reduces as on one rank. `Task.supervised_loss` does so by itself. What a
+method draws at random it draws for all rows on every rank alike and keeps `own_rows` of it.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 from torch import distributed as dist
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def world_size() -> int:
+    """The number of ranks; it is 1 when no process group is initialised."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_world_size()
+    return 1
+
+
+def shard(rows: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "share ..."]:
+    """This rank's share of a batch; the rows themselves on one rank.
+
+    All shares have the same length. A batch that does not divide by the ranks is filled up with
+    rows of zeros, which are False in a mask, so that they are neither labelled nor present.
+    """
+    ranks = world_size()
+    if ranks == 1:
+        return rows
+    missing = -len(rows) % ranks
+    filler = rows.new_zeros(missing, *rows.shape[1:])
+    filled = torch.cat([rows, filler])
+    return filled.chunk(ranks)[dist.get_rank()]
+
+
+def gather(rows: Shaped[Tensor, "own ..."]) -> Shaped[Tensor, "all ..."]:
+    """The rows of all ranks in rank order, carrying gradients; the tensor itself on one rank.
+
+    Ranks may pass different numbers of rows. Tensors of integers and booleans carry no gradient.
+    """
+    if world_size() == 1:
+        return rows
+    counts = _row_counts(len(rows), rows.device)
+    if rows.dtype == torch.bool:  # gloo and nccl disagree about booleans
+        return _AllGather.apply(rows.to(torch.uint8), counts).bool()
+    return _AllGather.apply(rows, counts)
+
+
+def own_rows(drawn: Shaped[Tensor, "all ..."], own: int) -> Shaped[Tensor, "own ..."]:
+    """The rows of `drawn` that belong to this rank, which holds `own` of all the rows."""
+    if world_size() == 1:
+        return drawn
+    counts = _row_counts(own, drawn.device)
+    return drawn.split(counts)[dist.get_rank()]
+
+
+def allow_unused_parameters(fabric: Fabric) -> None:
+    """Let DDP average gradients where a step reaches only some of the parameters.
+
+    Prompt-Trans needs it: its prompts are not used in its first stage, its backbone is frozen in
+    the second. Call this before `fabric.setup`.
+    """
+    from lightning_fabric.strategies import DDPStrategy
+
+    if isinstance(fabric.strategy, DDPStrategy):
+        fabric.strategy._ddp_kwargs["find_unused_parameters"] = True
+
+
+def _row_counts(own: int, device: torch.device) -> list[int]:
+    """How many rows each rank holds."""
+    mine = torch.tensor([own], device=device)
+    counts = [torch.empty_like(mine) for _ in range(world_size())]
+    dist.all_gather(counts, mine)
+    return [int(count) for count in counts]
 
 
 class _AllGather(torch.autograd.Function):
     """All-gather whose backward sums the gradients that every rank holds for this rank's rows."""
 
     @staticmethod
-    def forward(ctx, rows: Tensor) -> Tensor:
-        rows = rows.contiguous()
-        parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, rows)
-        return torch.cat(parts)
+    def forward(ctx: Any, rows: Tensor, counts: list[int]) -> Tensor:
+        ctx.counts = counts
+        longest = max(counts)
+        padded = rows.new_zeros(longest, *rows.shape[1:])  # a collective needs equal shapes
+        padded[: len(rows)] = rows
+        shares = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(shares, padded)
+        return torch.cat([share[:count] for share, count in zip(shares, counts, strict=True)])
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        gradient = gradient.contiguous().clone()
-        dist.all_reduce(gradient)
-        return gradient.chunk(dist.get_world_size())[dist.get_rank()]
-
-
-def world_size() -> int:
-    """Number of ranks; 1 when no process group is initialised."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def gather(tensor: Tensor) -> Tensor:
-    """Rows of all ranks in rank order, `(b, ...) -> (W b, ...)`, carrying gradients; the tensor itself on one rank.
-
-    Every rank must pass the same shape (`shard` sees to it); integer and boolean tensors pass without gradients.
-    """
-    if world_size() == 1:
-        return tensor
-    if tensor.dtype == torch.bool:  # gloo and nccl disagree about booleans
-        return _AllGather.apply(tensor.to(torch.uint8)).bool()
-    return _AllGather.apply(tensor)
-
-
-def shard(rows: Tensor) -> Tensor:
-    """This rank's rows of a batch, `(W b, ...) -> (b, ...)`. Raises ValueError when the batch does not divide by the ranks."""
-    ranks = world_size()
-    if len(rows) % ranks:
-        raise ValueError(
-            f"a batch of {len(rows)} rows does not divide by {ranks} ranks: choose a multiple of {ranks}"
-        )
-    return rows if ranks == 1 else rows.chunk(ranks)[dist.get_rank()]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        summed = gradient.clone()
+        dist.all_reduce(summed)
+        return summed.split(ctx.counts)[dist.get_rank()], None

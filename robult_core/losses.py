@@ -1,27 +1,57 @@
-"""The losses of Robult as pure functions: soft positive-unlabelled contrastive loss (Eq. 4-7) and latent reconstruction (Eq. 10).
+"""The losses of Robult as pure functions: one per equation of section 2, in the paper's order.
 
-Letters as in the paper: `s (B, d)` fused representations, `z (M, B, d)` representations of each modality,
-`phi(s_j, z_k) = exp(<s_j, z_k> / temperature)` on unit vectors (reading 3), `v = phi / sum_h phi` (Eq. 2). Anchors j are rows, partners k columns.
-The sign is that of a loss, -E log v (reading 1). Masks are built apart from the losses; terms stay per anchor until the last line.
+    Eq. 2         log_proximity, log_normalizer   log phi and the log of its sum over partners
+    Eq. 3         positive_masks                  which pairs are positive, and which labelled
+    Eq. 4         labeled_terms
+    Eq. 5         reference_proximity, rbf
+    Eq. 6         unlabeled_terms
+    Eq. 7         SoftPULoss.total
+    Eq. 8 to 10   latent_reconstruction_loss
+
+Letters are the paper's: `s (B, d)` are the fused representations, `z (M, B, d)` those of each
+modality, `phi(s_j, z_k)` is the proximity of a pair and `v` its share of the sum over all partners.
+Anchors j are rows and partners k are columns. The sign is that of a loss, -E log v (reading 1).
+Terms stay apart per modality and anchor until the last line.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-WEIGHTINGS = ("rbf", "cosine", "hard", "none")
-REFERENCES = ("own", "class")
-NORMALIZERS = ("count", "weights")
+from robult_core.validation import Positive, validated
+
+Array = Tensor | np.ndarray | Sequence[Any]  # what the public functions take
+
+
+@validated
+class SoftPUOptions:
+    """What the paper leaves open in Eq. 2 to 6."""
+
+    # tau of Eq. 2, which the paper does not state; searched in notebook 04
+    temperature: Positive = 0.3
+    # width of the RBF of Eq. 5 in units of phi; None is the deviation of the row (reading 7)
+    bandwidth: Positive | None = None
+    # RBF of phi, RBF of the cosine, 1 within one width and 0 beyond, 1 for all pairs (reading 7)
+    weighting: Literal["rbf", "cosine", "hard", "none"] = "rbf"
+    # an unlabelled anchor refers to its own pair, or to the labelled pairs of its class (reading 6)
+    reference: Literal["own", "class"] = "own"
+    # Eq. 6 is divided by the number of pairs or by the sum of their weights (reading 10)
+    normalizer: Literal["count", "weights"] = "count"
+    # whether gradients flow through the weights of Eq. 5 (reading 8)
+    weight_gradient: bool = False
 
 
 class SoftPULoss(NamedTuple):
-    """`labeled` Eq. 4, `unlabeled` Eq. 6: scalars, means over modalities and anchors; `total` is Eq. 7."""
+    """Eq. 4 and Eq. 6 as scalars, means over modalities and anchors; `total` is Eq. 7."""
 
     labeled: Tensor
     unlabeled: Tensor
@@ -31,142 +61,383 @@ class SoftPULoss(NamedTuple):
         return self.labeled + self.unlabeled
 
 
-def positive_masks(
-    classes: Tensor, labeled: Tensor, rows: slice = slice(None)
-) -> tuple[Tensor, Tensor]:
-    """B_{1,1} and B_{1,0} of the anchors in `rows`, two `(b, B)` bool masks (readings 4 and 5).
+class AnchorTerms(NamedTuple):
+    """Eq. 4 and Eq. 6 of every modality and sample, and which samples are anchors."""
 
-    Both hold partners of the anchor's class; the first where both labels are given, the second where at least one is a pseudo-label.
+    labeled: Float[Tensor, "modalities batch"]
+    unlabeled: Float[Tensor, "modalities batch"]
+    anchors: Bool[Tensor, " batch"]
+
+
+# --- the front door ---------------------------------------------------------------------------
+
+
+def soft_pu_loss(
+    s: Array,
+    z: Array,
+    classes: Array,
+    labeled: Array,
+    *,
+    present: Array | None = None,
+    block_size: int | None = None,
+    **options: Any,
+) -> SoftPULoss:
+    """Soft positive-unlabelled contrastive loss, Eq. 4 to 7.
+
+    s: `(B, d)` fused representations, z: `(M, B, d)` one per modality; both raw, because unit
+        vectors are made inside (reading 3).
+    classes: `(B,)` integers, the label where `labeled` and the pseudo-label elsewhere.
+    labeled: `(B,)` bool.
+    present: `(M, B)` bool. A sample that lacks a modality has no s and is no anchor, but its other
+        z stay partners. What is absent may hold anything.
+    block_size: anchors per tile; None chooses it from B. Every size gives the same numbers.
+    options: those of `SoftPUOptions`.
+
+    Tensors, arrays and lists are welcome. The result holds means over modalities and anchors. An
+    anchor without positives adds 0; without anchors, without labels or with B = 1 the terms are 0
+    and carry gradients. Raises ValueError where shapes or options do not fit.
     """
-    same = classes[rows, None] == classes[None, :]
-    both = labeled[rows, None] & labeled[None, :]
-    return same & both, same & ~both
+    terms = soft_pu_anchor_terms(
+        s, z, classes, labeled, present=present, block_size=block_size, **options
+    )
+    n_modalities = len(terms.labeled)
+    count = (terms.anchors.sum() * n_modalities).clamp(min=1)
+    labeled_mean = (terms.labeled * terms.anchors).sum() / count
+    unlabeled_mean = (terms.unlabeled * terms.anchors).sum() / count
+    return SoftPULoss(labeled_mean, unlabeled_mean)
+
+
+def soft_pu_anchor_terms(
+    s: Array,
+    z: Array,
+    classes: Array,
+    labeled: Array,
+    *,
+    present: Array | None = None,
+    block_size: int | None = None,
+    **options: Any,
+) -> AnchorTerms:
+    """Eq. 4 and Eq. 6 before the means, for notebooks; arguments as of `soft_pu_loss`."""
+    chosen = SoftPUOptions(**options)
+    batch = _unit_batch(s, z, classes, labeled, present)
+    size = len(batch.s)
+    tile = _tile_size(block_size, size)
+    if tile >= size:
+        labeled_part, unlabeled_part = _anchor_terms(batch, slice(0, size), chosen)
+    else:
+        labeled_part, unlabeled_part = _tiled_anchor_terms(batch, tile, chosen)
+    return AnchorTerms(labeled_part, unlabeled_part, batch.anchors)
+
+
+def rbf_weights(
+    s: Array,
+    z: Array,
+    classes: Array,
+    labeled: Array,
+    *,
+    present: Array | None = None,
+    **options: Any,
+) -> Float[Tensor, "modalities batch batch"]:
+    """The weights of Eq. 5, anchors by partners, 0 outside B_{1,0}; arguments as `soft_pu_loss`."""
+    chosen = SoftPUOptions(**options)
+    batch = _unit_batch(s, z, classes, labeled, present)
+    pairs = _pairs(batch, slice(0, len(batch.s)), chosen.temperature)
+    weights = _pair_weights(pairs, chosen)
+    return weights * batch.anchors[None, :, None]
+
+
+# --- the equations ----------------------------------------------------------------------------
+
+
+def log_proximity(
+    s: Float[Tensor, "anchors dim"],
+    z: Float[Tensor, "modalities batch dim"],
+    temperature: float,
+) -> Float[Tensor, "modalities anchors batch"]:
+    """Eq. 2: log phi(s_j, z_k) = <s_j, z_k> / temperature, of unit vectors (reading 3)."""
+    cosine = torch.einsum("jd,mkd->mjk", s, z)
+    return cosine / temperature
+
+
+def log_normalizer(
+    log_phi: Float[Tensor, "modalities anchors batch"],
+) -> Float[Tensor, "modalities anchors 1"]:
+    """Eq. 2: log sum_h phi(s_j, z_h), where absent partners have log phi = -inf.
+
+    The log of v is log phi minus it.
+    """
+    return log_phi.logsumexp(-1, keepdim=True)
+
+
+def positive_masks(
+    classes: Int[Tensor, " batch"],
+    labeled: Bool[Tensor, " batch"],
+    rows: slice = slice(None),
+) -> tuple[Bool[Tensor, "anchors batch"], Bool[Tensor, "anchors batch"]]:
+    """B_{1,1} and B_{1,0} of the anchors in `rows`, which split Eq. 3 (readings 4 and 5).
+
+    Both hold the partners of the anchor's class: the first where both labels are given, the second
+    where at least one class is a pseudo-label.
+    """
+    same_class = classes[rows, None] == classes[None, :]
+    both_labeled = labeled[rows, None] & labeled[None, :]
+    return same_class & both_labeled, same_class & ~both_labeled
+
+
+def labeled_terms(
+    log_v: Float[Tensor, "modalities anchors batch"],
+    labeled_pairs: Bool[Tensor, "modalities anchors batch"],
+) -> Float[Tensor, "modalities anchors"]:
+    """Eq. 4 per anchor: the mean of -log v over B_{1,1}; 0 where it is empty (reading 2)."""
+    # where() keeps absent partners, whose log v is arbitrary, out of the gradient as well
+    return -_masked_mean(torch.where(labeled_pairs, log_v, 0.0), labeled_pairs)
+
+
+def reference_proximity(
+    proximity: Float[Tensor, "modalities anchors batch"],
+    positives: Bool[Tensor, "modalities anchors batch"],
+    own_proximity: Float[Tensor, "modalities anchors"],
+) -> Float[Tensor, "modalities anchors"]:
+    """Eq. 5: phi_j, the mean proximity of the positives; without any, that of the own pair."""
+    mean = _masked_mean(proximity, positives)
+    return torch.where(positives.any(-1), mean, own_proximity)
+
+
+def rbf(distance_in_widths: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Eq. 5: a Gaussian of the distance between phi_j and phi(s_j, z_k), in units of its width."""
+    return torch.exp(-0.5 * distance_in_widths**2)
+
+
+def unlabeled_terms(
+    log_v: Float[Tensor, "modalities anchors batch"],
+    weights: Float[Tensor, "modalities anchors batch"],
+    unlabeled_pairs: Bool[Tensor, "modalities anchors batch"],
+    normalizer: Literal["count", "weights"],
+) -> Float[Tensor, "modalities anchors"]:
+    """Eq. 6 per anchor: the weighted sum of -log v over B_{1,0}, divided as in reading 10."""
+    norm = unlabeled_pairs.sum(-1) if normalizer == "count" else weights.sum(-1)
+    norm = torch.where(norm > 0, norm, 1)
+    weighted = torch.where(unlabeled_pairs, log_v, 0.0) * weights
+    return -weighted.sum(-1) / norm
+
+
+def latent_reconstruction_loss(
+    reconstructed: Float[Tensor, "... dim"], latent: Float[Tensor, "... _"]
+) -> Float[Tensor, ""]:
+    """Eq. 10: the mean of 1 - <h~, h>^2 on unit vectors; Eq. 8 and 9 say which bound it lowers.
+
+    Both are `(M, B, d)`, or `(n, d)` where only some of the pairs are there. Parallel and opposite
+    vectors give 0, so r_i may return -h_i; orthogonal ones give 1. An empty batch gives 0.
+    Raises ValueError when the shapes differ.
+    """
+    if reconstructed.shape != latent.shape:
+        raise ValueError(
+            f"reconstruction has shape {tuple(reconstructed.shape)} and the latent "
+            f"{tuple(latent.shape)}: they must agree"
+        )
+    cosine = F.cosine_similarity(reconstructed, latent, dim=-1)
+    loss = 1 - cosine**2
+    if not loss.numel():
+        return reconstructed.sum()
+    return loss.mean()
+
+
+# --- from a batch to the terms of its anchors ----------------------------------------------------
+
+
+class _UnitBatch(NamedTuple):
+    """A checked batch: unit vectors, zero where a sample lacks the modality."""
+
+    s: Float[Tensor, "batch dim"]
+    z: Float[Tensor, "modalities batch dim"]
+    classes: Int[Tensor, " batch"]
+    labeled: Bool[Tensor, " batch"]
+    present: Bool[Tensor, "modalities batch"]
+    anchors: Bool[Tensor, " batch"]  # samples with every modality
+
+
+class _Pairs(NamedTuple):
+    """The pairs of b anchors with all B samples, for each modality."""
+
+    log_phi: Float[Tensor, "modalities anchors batch"]
+    log_phi_present: Float[Tensor, "modalities anchors batch"]  # -inf for absent partners
+    log_sum_phi: Float[Tensor, "modalities anchors 1"]
+    log_v: Float[Tensor, "modalities anchors batch"]
+    partners: Bool[Tensor, "modalities 1 batch"]  # samples that have the modality
+    labeled: Bool[Tensor, "modalities anchors batch"]  # B_{1,1}
+    unlabeled: Bool[Tensor, "modalities anchors batch"]  # B_{1,0}
+    labeled_class: Bool[Tensor, "modalities anchors batch"]  # labelled partners of j's class
+    first_anchor: int  # the sample that is row 0
+
+
+def _anchor_terms(batch: _UnitBatch, rows: slice, options: SoftPUOptions) -> tuple[Tensor, Tensor]:
+    """Eq. 4 and Eq. 6 of the anchors in `rows`, each `(M, b)`."""
+    pairs = _pairs(batch, rows, options.temperature)
+    weights = _pair_weights(pairs, options)
+    labeled = labeled_terms(pairs.log_v, pairs.labeled)
+    unlabeled = unlabeled_terms(pairs.log_v, weights, pairs.unlabeled, options.normalizer)
+    return labeled, unlabeled
+
+
+def _tiled_anchor_terms(
+    batch: _UnitBatch, tile: int, options: SoftPUOptions
+) -> tuple[Tensor, Tensor]:
+    """The same for all anchors, `tile` of them at a time, each `(M, B)`.
+
+    A row of pairs needs no other row, so the backward pass computes the tiles again. That takes
+    memory for M * tile * B pairs instead of M * B * B.
+    """
+    size = len(batch.s)
+    labeled_tiles, unlabeled_tiles = [], []
+    for start in range(0, size, tile):
+        rows = slice(start, min(start + tile, size))
+        labeled, unlabeled = checkpoint(_anchor_terms, batch, rows, options, use_reentrant=False)
+        labeled_tiles.append(labeled)
+        unlabeled_tiles.append(unlabeled)
+    return torch.cat(labeled_tiles, dim=1), torch.cat(unlabeled_tiles, dim=1)
+
+
+def _pairs(batch: _UnitBatch, rows: slice, temperature: float) -> _Pairs:
+    """Eq. 2 and 3 for the anchors in `rows`."""
+    partners = batch.present[:, None, :]  # (M, 1, B)
+    log_phi = log_proximity(batch.s[rows], batch.z, temperature)  # (M, b, B)
+    log_phi_present = log_phi.masked_fill(~partners, -math.inf)
+    log_sum_phi = log_normalizer(log_phi_present)  # (M, b, 1)
+    log_v = log_phi - log_sum_phi  # (M, b, B)
+    labeled, unlabeled = positive_masks(batch.classes, batch.labeled, rows)  # (b, B) each
+    labeled_class = (labeled | unlabeled) & batch.labeled
+    return _Pairs(
+        log_phi=log_phi,
+        log_phi_present=log_phi_present,
+        log_sum_phi=log_sum_phi,
+        log_v=log_v,
+        partners=partners,
+        labeled=labeled & partners,
+        unlabeled=unlabeled & partners,
+        labeled_class=labeled_class & partners,
+        first_anchor=rows.start,
+    )
+
+
+def _pair_weights(
+    pairs: _Pairs, options: SoftPUOptions
+) -> Float[Tensor, "modalities anchors batch"]:
+    """Eq. 5: w_jk of every pair in B_{1,0}, 0 elsewhere; constants by default (reading 8)."""
+    if options.weighting == "none":
+        return pairs.unlabeled.to(pairs.log_v.dtype)
+    with torch.set_grad_enabled(options.weight_gradient and torch.is_grad_enabled()):
+        proximity, unit = _proximity_and_unit(pairs, options)
+        own_proximity = proximity.diagonal(offset=pairs.first_anchor, dim1=1, dim2=2)  # (M, b)
+        positives = pairs.labeled if options.reference == "own" else pairs.labeled_class
+        reference = reference_proximity(proximity, positives, own_proximity)  # (M, b)
+        distance = (proximity - reference[..., None]).abs()  # (M, b, B)
+        if options.bandwidth is None:
+            width, equal = _adaptive_width(proximity, pairs.partners)  # (M, b, 1) each
+            distance = torch.where(equal, 0.0, distance)
+        else:
+            width = options.bandwidth * unit
+        distance_in_widths = _divide(distance, width)
+        if options.weighting == "hard":
+            weights = (distance_in_widths <= 1).to(proximity.dtype)
+        else:
+            weights = rbf(distance_in_widths)
+        return weights * pairs.unlabeled
+
+
+def _proximity_and_unit(pairs: _Pairs, options: SoftPUOptions) -> tuple[Tensor, Tensor]:
+    """The proximity of each pair `(M, b, B)`, and what 1 of phi (or of the cosine) is in its unit.
+
+    phi is divided by the sum of its row, because phi itself leaves float32 at small temperatures.
+    The factor is a constant of the row and cancels in the adaptive kernel.
+    """
+    smallest = torch.finfo(pairs.log_phi.dtype).min
+    log_factor = pairs.log_sum_phi.detach().clamp(min=smallest)  # finite where nobody is present
+    if options.weighting == "cosine":
+        return pairs.log_phi * options.temperature, torch.ones_like(log_factor)
+    return (pairs.log_phi_present - log_factor).exp(), (-log_factor).exp()
+
+
+def _adaptive_width(
+    proximity: Float[Tensor, "modalities anchors batch"],
+    partners: Bool[Tensor, "modalities 1 batch"],
+) -> tuple[Float[Tensor, "modalities anchors 1"], Bool[Tensor, "modalities anchors 1"]]:
+    """The population deviation of each row, and whether the row is constant up to rounding.
+
+    Identical representations differ in their last bits; their pairs weigh 1 (reading 7).
+    """
+    mean = _masked_mean(proximity, partners)[..., None]
+    variance = _masked_mean((proximity - mean) ** 2, partners)[..., None]
+    numbers = torch.finfo(variance.dtype)
+    width = variance.clamp(min=numbers.tiny).sqrt()  # the root of 0 has no gradient
+    equal = width <= 16 * numbers.eps * mean.abs()
+    return width, equal
+
+
+def _divide(
+    distance: Float[Tensor, "modalities anchors batch"],
+    width: Float[Tensor, "modalities anchors 1"],
+) -> Float[Tensor, "modalities anchors batch"]:
+    """Distance in widths; 0 at distance 0 even where the width is 0."""
+    ratio = distance / width.clamp(min=torch.finfo(width.dtype).tiny)
+    return torch.where(distance == 0, 0.0, ratio)
 
 
 def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the last axis where `mask`; 0 where the mask is empty."""
-    return (values * mask).sum(-1) / mask.sum(-1).clamp(min=1)
+    """The mean over the last axis where `mask`; 0 where the mask is empty."""
+    total = (values * mask).sum(-1)
+    count = mask.sum(-1).clamp(min=1)
+    return total / count
 
 
-def _reference(
-    proximity: Tensor, own: Tensor, labeled_pairs: Tensor, class_pairs: Tensor, reference: str
-) -> Tensor:
-    """phi_j of Eq. 5, `(M, b)`: mean over B_{1,1}; an anchor without labelled partners takes its own pair (reading 6).
-
-    `class_pairs` are the labelled samples of the anchor's (pseudo-)class: with reference "class" they stand in for B_{1,1}.
-    """
-    pairs = labeled_pairs if reference == "own" else class_pairs
-    return torch.where(pairs.any(-1), _masked_mean(proximity, pairs), own)
+def _tile_size(asked: int | None, size: int) -> int:
+    """Anchors per tile: all of them up to 1024 samples, then about 2^20 pairs."""
+    if asked is None:
+        return size if size <= 1024 else max(1, 2**20 // size)
+    if asked < 1:
+        raise ValueError(f"block_size is {asked}: it must be at least 1, or None to choose it")
+    return asked
 
 
-def _weights(
-    proximity, reference, columns, bandwidth: float | None, unit: Tensor, hard: bool
-) -> Tensor:
-    """RBF of Eq. 5 between each pair's proximity and its anchor's reference, `(M, b, B)`.
-
-    `unit (M, b, 1)` is one of phi in the unit of `proximity`; the adaptive width, the population deviation over the anchor's row, needs none.
-    """
-    distance = (proximity - reference[..., None]).abs()
-    if bandwidth is None:
-        mean = _masked_mean(proximity, columns)[..., None]
-        variance = _masked_mean((proximity - mean) ** 2, columns)[..., None]
-        width = variance.clamp(
-            min=torch.finfo(variance.dtype).tiny
-        ).sqrt()  # the root of 0 has no gradient
-    else:
-        width = bandwidth * unit
-    # all proximities equal: nothing to weigh, weight 1 (reading 7)
-    ratio = torch.where(
-        distance == 0, 0.0, distance / width.clamp(min=torch.finfo(width.dtype).tiny)
-    )
-    if bandwidth is None:  # up to rounding, for identical rows differ in their last bits
-        ratio = torch.where(width <= 16 * torch.finfo(width.dtype).eps * mean.abs(), 0.0, ratio)
-    return (ratio <= 1).to(proximity.dtype) if hard else torch.exp(-0.5 * ratio**2)
+def _unit_batch(
+    s: Array, z: Array, classes: Array, labeled: Array, present: Array | None
+) -> _UnitBatch:
+    """Check a batch and make unit vectors; where nothing is present they are zero."""
+    s, z = _floats(s), _floats(z)
+    classes = _tensor(classes).to(s.device)
+    labeled = _tensor(labeled).to(s.device)
+    _check_shapes(s, z, classes, labeled)
+    if present is None:
+        present = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device)
+    present = _tensor(present).to(z.device)
+    if present.shape != z.shape[:2]:
+        raise ValueError(
+            f"present has shape {tuple(present.shape)}: expected {tuple(z.shape[:2])}, "
+            f"modalities by samples"
+        )
+    present = present.bool()
+    anchors = present.all(0)
+    unit_s = F.normalize(torch.where(anchors[:, None], s, 0.0), dim=-1)
+    unit_z = F.normalize(torch.where(present[..., None], z, 0.0), dim=-1)
+    return _UnitBatch(unit_s, unit_z, classes, labeled.bool(), present, anchors)
 
 
-def _pair_terms(
-    s,
-    z,
-    classes,
-    labeled,
-    present,
-    rows: slice,
-    temperature,
-    bandwidth,
-    weighting,
-    reference,
-    weight_gradient,
-):
-    """log v, both masks and the weights for the anchors in `rows`, each `(M, b, B)`; `s` and `z` are unit vectors."""
-    columns = present[:, None, :]  # (M, 1, B) candidates
-    logits = torch.einsum("jd,mkd->mjk", s[rows], z) / temperature
-    candidates = logits.masked_fill(~columns, -math.inf)
-    log_sum = candidates.logsumexp(-1, keepdim=True)
-    log_v = logits - log_sum
-    both, pseudo = (mask & columns for mask in positive_masks(classes, labeled, rows))
-    if weighting == "none":
-        return log_v, both, pseudo, pseudo.to(log_v.dtype)
-    with torch.set_grad_enabled(
-        weight_gradient and torch.is_grad_enabled()
-    ):  # constants by default (reading 8)
-        # v in place of phi: the row's factor cancels in the adaptive kernel, and phi itself leaves float32 at small temperatures
-        shift = log_sum.detach().clamp(min=torch.finfo(logits.dtype).min)
-        if weighting == "cosine":
-            proximity, unit = logits * temperature, torch.ones_like(shift)
-        else:
-            proximity, unit = (candidates - shift).exp(), (-shift).exp()
-        own = proximity[:, range(proximity.shape[1]), range(*rows.indices(len(s)))]
-        class_pairs = (classes[rows, None] == classes[None, :]) & labeled[None, :] & columns
-        phi = _reference(proximity, own, both, class_pairs, reference)
-        weights = _weights(proximity, phi, columns, bandwidth, unit, weighting == "hard") * pseudo
-    return log_v, both, pseudo, weights
+def _tensor(values: Array) -> Tensor:
+    """A tensor of what was given: itself, or an array or a list converted."""
+    if isinstance(values, Tensor):
+        return values
+    return torch.tensor(np.asarray(values))
 
 
-def _anchor_terms(
-    s,
-    z,
-    classes,
-    labeled,
-    present,
-    rows,
-    temperature,
-    bandwidth,
-    weighting,
-    reference,
-    weight_gradient,
-    normalizer,
-):
-    """Eq. 4 and Eq. 6 before any reduction: loss of each modality and anchor, two `(M, b)`."""
-    log_v, both, pseudo, weights = _pair_terms(
-        s,
-        z,
-        classes,
-        labeled,
-        present,
-        rows,
-        temperature,
-        bandwidth,
-        weighting,
-        reference,
-        weight_gradient,
-    )
-    norm = (pseudo if normalizer == "count" else weights).sum(-1)  # reading 10
-    norm = torch.where(norm > 0, norm, 1)
-    # where() keeps the masked entries out of the gradient as well: absent candidates have log v = finite garbage
-    return -_masked_mean(torch.where(both, log_v, 0.0), both), -(
-        torch.where(pseudo, log_v, 0.0) * weights
-    ).sum(-1) / norm
+def _floats(values: Array) -> Tensor:
+    """A tensor of floating-point numbers."""
+    tensor = _tensor(values)
+    if tensor.is_floating_point():
+        return tensor
+    return tensor.to(torch.get_default_dtype())
 
 
-def _prepare(
-    s: Tensor,
-    z: Tensor,
-    classes: Tensor,
-    labeled: Tensor,
-    present: Tensor | None,
-    temperature: float,
-):
-    """Check shapes; unit vectors with zeros where a sample has none; anchors `(B,)`, present `(M, B)`."""
+def _check_shapes(s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor) -> None:
+    """Raise ValueError naming the argument whose shape or type does not fit."""
     if s.ndim != 2 or z.ndim != 3 or z.shape[1:] != s.shape:
         raise ValueError(
             f"s has shape {tuple(s.shape)} and z {tuple(z.shape)}: expected (B, d) and (M, B, d)"
@@ -176,145 +447,8 @@ def _prepare(
             raise ValueError(
                 f"{name} has shape {tuple(value.shape)}: expected ({len(s)},), one per sample"
             )
-    if not temperature > 0:
-        raise ValueError(f"temperature is {temperature}: it must be positive")
-    if present is None:
-        present = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device)
-    elif present.shape != z.shape[:2]:
+    if classes.is_floating_point():
         raise ValueError(
-            f"present has shape {tuple(present.shape)}: expected {tuple(z.shape[:2])}, modalities by samples"
+            f"classes have the type {classes.dtype}: expected integers, for example those of "
+            f"Task.contrastive_classes"
         )
-    anchors = present.all(0)
-    s = F.normalize(torch.where(anchors[:, None], s, 0.0), dim=-1)
-    z = F.normalize(torch.where(present[..., None], z, 0.0), dim=-1)
-    return s, z, labeled.bool(), present, anchors
-
-
-def _check_options(bandwidth, weighting, reference, normalizer) -> None:
-    if bandwidth is not None and not bandwidth > 0:
-        raise ValueError(
-            f"bandwidth is {bandwidth}: it must be positive, or None for the adaptive width"
-        )
-    for name, value, known in (
-        ("weighting", weighting, WEIGHTINGS),
-        ("reference", reference, REFERENCES),
-        ("normalizer", normalizer, NORMALIZERS),
-    ):
-        if value not in known:
-            raise ValueError(f"{name} is {value!r}: choose one of {', '.join(known)}")
-
-
-def soft_pu_anchor_terms(
-    s: Tensor,
-    z: Tensor,
-    classes: Tensor,
-    labeled: Tensor,
-    *,
-    temperature: float = 0.2,
-    bandwidth: float | None = None,
-    present: Tensor | None = None,
-    block_size: int | None = None,
-    weighting: str = "rbf",
-    reference: str = "own",
-    normalizer: str = "count",
-    weight_gradient: bool = False,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Eq. 4 and Eq. 6 of every modality and sample, two `(M, B)`, and which samples are anchors, `(B,)`; arguments as `soft_pu_loss`."""
-    _check_options(bandwidth, weighting, reference, normalizer)
-    s, z, labeled, present, anchors = _prepare(s, z, classes, labeled, present, temperature)
-    size = len(s)
-    if block_size is None:  # whole matrices up to 1024 rows, then about 2^20 pairs a tile
-        block_size = size if size <= 1024 else max(1, 2**20 // size)
-    elif block_size < 1:
-        raise ValueError(f"block_size is {block_size}: it must be at least 1")
-    options = (temperature, bandwidth, weighting, reference, weight_gradient, normalizer)
-    if block_size >= size:
-        labeled_terms, unlabeled_terms = _anchor_terms(
-            s, z, classes, labeled, present, slice(0, size), *options
-        )
-    else:  # a row of pairs needs no other row, so tiles are recomputed in the backward pass: memory M * block_size * B instead of M * B * B
-        tiles = [
-            checkpoint(
-                _anchor_terms,
-                s,
-                z,
-                classes,
-                labeled,
-                present,
-                slice(start, min(start + block_size, size)),
-                *options,
-                use_reentrant=False,
-            )
-            for start in range(0, size, block_size)
-        ]
-        labeled_terms, unlabeled_terms = (
-            torch.cat(parts, dim=1) for parts in zip(*tiles, strict=True)
-        )
-    return labeled_terms, unlabeled_terms, anchors
-
-
-def soft_pu_loss(s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor, **options) -> SoftPULoss:
-    """Soft positive-unlabelled contrastive loss, Eq. 4-7.
-
-    s: `(B, d)` fused representations; z: `(M, B, d)` one per modality; both raw, unit vectors are made inside.
-    classes: `(B,)` int, the label where `labeled`, the pseudo-label elsewhere; labeled: `(B,)` bool.
-    temperature: tau > 0. bandwidth: width of the RBF in units of phi; None: the deviation of phi over the anchor's row (reading 7).
-    present: `(M, B)` bool; a sample lacking a modality is no anchor, its other z stay partners. Rows of `s` and `z` that are not there may hold anything.
-    block_size: anchors per tile, None: chosen from B; any size gives the same numbers.
-    weighting: "rbf" (Eq. 5), "cosine" (kernel on the cosine), "hard" (1 within one width, else 0), "none".
-    reference: "own" or "class" (reading 6); normalizer: "count" or "weights" (reading 10); weight_gradient: reading 8.
-
-    Returns means over modalities and anchors. An anchor without positives adds 0; no anchors, no labels or B = 1 give 0, with gradients.
-    Raises ValueError on shapes and options that do not fit.
-    """
-    labeled_terms, unlabeled_terms, anchors = soft_pu_anchor_terms(
-        s, z, classes, labeled, **options
-    )
-    count = (anchors.sum() * len(z)).clamp(min=1)
-    return SoftPULoss(
-        (labeled_terms * anchors).sum() / count, (unlabeled_terms * anchors).sum() / count
-    )
-
-
-def rbf_weights(
-    s: Tensor,
-    z: Tensor,
-    classes: Tensor,
-    labeled: Tensor,
-    *,
-    temperature: float = 0.2,
-    bandwidth: float | None = None,
-    present: Tensor | None = None,
-    weighting: str = "rbf",
-    reference: str = "own",
-) -> Tensor:
-    """Weights of Eq. 5, `(M, B, B)`, anchors by partners, zero outside B_{1,0}; arguments as `soft_pu_loss`."""
-    _check_options(bandwidth, weighting, reference, "count")
-    s, z, labeled, present, anchors = _prepare(s, z, classes, labeled, present, temperature)
-    weights = _pair_terms(
-        s,
-        z,
-        classes,
-        labeled,
-        present,
-        slice(0, len(s)),
-        temperature,
-        bandwidth,
-        weighting,
-        reference,
-        False,
-    )[3]
-    return weights * anchors[None, :, None]
-
-
-def latent_reconstruction_loss(reconstructed: Tensor, latent: Tensor) -> Tensor:
-    """Eq. 10: mean of 1 - cos^2 between `(M, B, d)` reconstructions and latents; 0 for parallel or opposite, 1 for orthogonal vectors.
-
-    The square makes the sign free: r_i may return -h_i. Raises ValueError when the shapes differ; an empty batch gives 0.
-    """
-    if reconstructed.shape != latent.shape:
-        raise ValueError(
-            f"reconstruction has shape {tuple(reconstructed.shape)}, the latent {tuple(latent.shape)}: they must agree"
-        )
-    loss = 1 - F.cosine_similarity(reconstructed, latent, dim=-1) ** 2
-    return loss.mean() if loss.numel() else reconstructed.sum()

@@ -119,6 +119,11 @@ def pattern_name(pattern: tuple[str, ...]) -> str:
     return "+".join(pattern)
 
 
+def pattern_modalities(name: str) -> tuple[str, ...]:
+    """The modalities of a pattern, by its name; the inverse of `pattern_name`."""
+    return tuple(name.split("+"))
+
+
 def random_missing(n: int, n_modalities: int, rate: float, seed: int) -> torch.Tensor:
     """Presence mask `(M, n)`: each modality of each sample is missing with probability `rate`, but every sample keeps one.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -48,7 +49,7 @@ main.add_command(runs)
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
     help="Folder of results [default: out/<profile>].",
 )
 @click.option(
@@ -56,14 +57,13 @@ main.add_command(runs)
     type=click.FloatRange(1),
     help="Longest time for one cell [default: by profile].",
 )
-def reproduce(output: Path | None, only: tuple[str, ...], **options: object) -> None:
+def reproduce(only: tuple[str, ...], **options: Any) -> None:
     """Run the notebooks in order and write a report over them; exit status 1 when one fails."""
+    from robult_study.report.reproduce import Options
     from robult_study.report.reproduce import reproduce as run
 
-    only = tuple(part.strip() for text in only for part in text.split(","))
-    outcomes = run(
-        only=only, output=str(output.resolve()) if output else None, say=click.echo, **options
-    )
+    prefixes = tuple(part.strip() for text in only for part in text.split(","))
+    outcomes = run(Options(only=prefixes, **options), say=click.echo)
     if any(outcome.status != "ok" for outcome in outcomes):
         raise SystemExit(1)
 
@@ -78,3 +78,29 @@ def publish(profile: str, source: Path | None) -> None:
     from robult_study.report.publish import publish as copy
 
     copy(profile, source, say=click.echo)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0),
+    default=0.01,
+    show_default=True,
+    help="Absolute difference of a metric up to which two runs agree.",
+)
+@click.option(
+    "--csv",
+    "table",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write every compared run to this file.",
+)
+def compare(folder: Path, tolerance: float, table: Path | None) -> None:
+    """Set the runs in FOLDER, such as out/quick, against the published records."""
+    from robult_study.report import agreement
+
+    result = agreement.compare(folder, tolerance=tolerance)
+    for line in agreement.report(result):
+        click.echo(line)
+    if table:
+        result.runs.to_csv(table, index=False)

@@ -1,59 +1,100 @@
-"""What every notebook starts from: validated parameters, profile, seeds, folders, and one way to show a figure or a table.
+"""What a run of the study is made with: parameters, profiles, seeds, folders.
 
-The cell after a notebook's parameters cell is `settings = start(globals())`. It exists because papermill injects any parameter, misspelt or
-mistyped ones included, without a word, and because a notebook runs in whatever folder its caller stands in.
+A parameter wins over the environment, and the environment over the default:
+
+    profile     ROBULT_PROFILE     quick
+    output      ROBULT_OUT         out/<profile> of the repository
+    jobs        ROBULT_JOBS        one per core; in the smoke profile 1, because its runs are short
+    scheduler   ROBULT_SCHEDULER   none
+    headless    ROBULT_HEADLESS    whether neither a front end nor a terminal watches
+
+`Settings.store` is the one place that decides where the records of runs go.
 """
 
 from __future__ import annotations
 
-import base64
 import difflib
-import html
-import inspect
-import io
 import os
-import random
-import re
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-import numpy as np
-import torch
+from pydantic import Field, Strict, field_validator
 
-from robult_study.provenance import cores, git_state, hardware, repository, versions
+from robult_core.validation import Count, Seed, validated
+from robult_study.provenance import cores, repository
 
-PARAMETERS = ("profile", "data_sets", "seed", "n_seeds", "output")
+if TYPE_CHECKING:
+    from robult_study.runs.store import Store
 
 
 class Profile(NamedTuple):
-    """seeds: how many by default; steps: gradient steps per run; builtin: only data that needs no download."""
+    """How much a profile runs."""
 
-    seeds: int
-    steps: int
-    builtin: bool
+    seeds: int  # by default
+    steps: int  # gradient steps of a run
+    builtin: bool  # only data that needs no download
 
 
 PROFILES = {
-    "smoke": Profile(2, 30, True),
-    "quick": Profile(3, 400, False),
-    "full": Profile(10, 400, False),
+    "smoke": Profile(seeds=2, steps=30, builtin=True),
+    "quick": Profile(seeds=3, steps=400, builtin=False),
+    "full": Profile(seeds=10, steps=400, builtin=False),
 }
+ProfileName = Literal["smoke", "quick", "full"]
 
 
 class SettingsError(ValueError):
-    """A parameter that cannot be used; the message names it and the remedy."""
+    """A parameter that cannot be used; the message names it, its value and the remedy."""
+
+
+@validated
+class Parameters:
+    """What a notebook's parameters cell, or the command line, may say; None takes the default."""
+
+    profile: ProfileName | None = None
+    data_sets: tuple[str, ...] | None = None
+    seed: Seed = 0
+    n_seeds: Count | None = None
+    output: Annotated[Path, Strict(False)] | None = None
+
+    @field_validator("data_sets", mode="before")
+    @classmethod
+    def _known_data_sets(cls, value: object) -> object:
+        return value if value is None else _data_sets(value)
+
+    @field_validator("output", mode="before")
+    @classmethod
+    def _no_empty_path(cls, value: object) -> object:
+        if value == "":
+            raise ValueError("give the path of a folder, or None for the default one")
+        return value
+
+
+@validated
+class Environment:
+    """The variables that stand in where a parameter says nothing."""
+
+    ROBULT_PROFILE: ProfileName = "quick"
+    ROBULT_OUT: str | None = None
+    ROBULT_JOBS: Annotated[int, Strict(False), Field(ge=1)] | None = None
+    ROBULT_SCHEDULER: str | None = None
+    ROBULT_HEADLESS: Literal["0", "1"] | None = None
+
+    @classmethod
+    def read(cls) -> Environment:
+        """The variables as they are now; an empty one counts as absent."""
+        names = [variable.name for variable in fields(cls)]
+        return cls(**{name: os.environ[name] for name in names if os.environ.get(name)})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The frozen configuration of one notebook run; `start` makes it."""
+    """The frozen settings of one notebook or one command; `read_settings` makes them."""
 
     profile: str
     data_sets: tuple[str, ...]
@@ -63,272 +104,147 @@ class Settings:
     jobs: int
     scheduler: str | None
     headless: bool
-    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def steps(self) -> int:
+        """Gradient steps of a run."""
+        return PROFILES[self.profile].steps
 
     @property
     def smoke(self) -> bool:
         return self.profile == "smoke"
 
-    @property
-    def steps(self) -> int:
-        """Gradient steps per run."""
-        return PROFILES[self.profile].steps
-
     @cached_property
-    def store(self) -> Any:
+    def store(self) -> Store:
         """The records of all runs of this profile."""
         from robult_study.runs.store import Store
 
-        return Store(self.output / "store")
-
-    def show(self, figure: Any, name: str, alt: str, data: Any = None) -> None:
-        """Save a figure as PNG and PDF, the frame behind it as CSV, and display it with its alt text."""
-        if not alt.strip():
-            raise SettingsError(
-                f"figure '{name}' has no alt text: say in one sentence what a reader sees"
-            )
-        import matplotlib.pyplot as plt
-
-        from robult_study.plots.figures import mark_smoke
-
-        if self.smoke:
-            mark_smoke(figure)
-        folder, picture = self._folder("figures", name), io.BytesIO()
-        figure.savefig(picture, format="png", metadata={"Software": None, "Description": alt})
-        figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None, "Producer": None})
-        (folder / f"{name}.png").write_bytes(picture.getvalue())
-        if data is not None:
-            data.to_csv(folder / f"{name}.csv", index=_named_index(data))
-        plt.close(figure)
-        self._display(_picture(picture.getvalue(), alt, self.headless))
-
-    def table(self, table: Any, name: str, caption: str) -> None:
-        """Save a frame (or a pandas Styler) as CSV and HTML and display it."""
-        folder = self._folder("tables", name)
-        frame = getattr(table, "data", table)
-        styler = table if table is not frame else frame.style.format(precision=3)
-        if not _named_index(frame):
-            styler = styler.hide(axis="index")
-        markup = styler.set_caption(caption).set_uuid(name).to_html()
-        frame.to_csv(folder / f"{name}.csv", index=_named_index(frame))
-        (folder / f"{name}.html").write_text(markup, encoding="utf-8")
-        self._display({"text/html": markup, "text/plain": f"{caption}\n{frame}"})
-
-    def cached(self, function: Callable) -> Callable:
-        """A function of this package whose answers are kept in `<output>/cache`, by arguments, code of its module and of all methods, library versions.
-
-        For what takes seconds and depends on its arguments alone (maps, probes, estimators); the folder may be deleted at any time.
-        """
-        from joblib import Memory
-
-        from robult_study.runs.fingerprint import code_of, numerics
-        from robult_study.runs.store import canonical, sha256
-
-        code = code_of(inspect.getsource(inspect.getmodule(function)))
-        stamp = sha256(
-            canonical({"code": code, "methods": numerics(), "versions": versions()}).encode()
-        )[:16]
-        return Memory(self.output / "cache" / stamp, verbose=0).cache(function)
-
-    def progress(self, items: Iterable[Any], description: str) -> Iterator[Any]:
-        """Yield the items behind a bar when someone watches, with one line per item otherwise (bars freeze in logs)."""
-        if not self.headless:
-            from tqdm.auto import tqdm
-
-            yield from tqdm(items, desc=description)
-            return
-        items = list(items)
-        for number, item in enumerate(items, 1):
-            begun = time.monotonic()
-            yield item
-            print(
-                f"{description} {number}/{len(items)}: {time.monotonic() - begun:.1f} s", flush=True
-            )
-
-    def finish(self) -> None:
-        """Print what this run was made with: the watermark at the end of every notebook."""
-        git, machine = git_state(repository()), hardware()
-        commit = (
-            f"{git['commit'][:12]}{', with local changes' if git['dirty'] else ''}"
-            if git["commit"]
-            else "not a git repository"
-        )
-        print(
-            f"profile {self.profile}, seeds {', '.join(map(str, self.seeds))}, data {', '.join(self.data_sets)}"
-        )
-        print(", ".join(f"{name} {version}" for name, version in versions().items()))
-        print(
-            f"git {commit}; {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']} {machine['processor']}"
-        )
-        print(f"{time.monotonic() - self.started:.0f} s")
-
-    def _folder(self, kind: str, name: str) -> Path:
-        if not re.fullmatch(r"[a-z0-9_]+", name):
-            raise SettingsError(
-                f"'{name}' cannot name a file of {kind}: use lower-case letters, digits and underscores"
-            )
-        folder = self.output / kind
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    @staticmethod
-    def _display(bundle: dict[str, Any]) -> None:
-        if "ipykernel" in sys.modules:
-            from IPython.display import display
-
-            metadata = {"image/png": {"alt": bundle["text/plain"]}} if "image/png" in bundle else {}
-            display(bundle, metadata=metadata, raw=True)
-        else:
-            print(bundle["text/plain"])
+        return Store(store_folder(self.output))
 
 
-def start(namespace: Mapping[str, Any]) -> Settings:
-    """Settings from a notebook's `globals()`, or from a plain mapping of parameters; raises SettingsError on the first bad one.
+def read_settings(parameters: Mapping[str, Any]) -> Settings:
+    """Settings from parameters, the environment and defaults; the output folder is made.
 
-    A parameter that is None takes its default: profile from ROBULT_PROFILE, else quick; output from ROBULT_OUT, else out/<profile>.
+    Raises SettingsError naming the first parameter that is wrong, its value and the remedy.
     """
-    if not any(
-        isinstance(value, Settings) for value in namespace.values()
-    ):  # a cell run again sees the notebook's own names
-        _reject_unknown(namespace)
-    given = {name: namespace.get(name) for name in PARAMETERS}
-    profile = _profile(given["profile"])
-    seed = _integer("seed", 0 if given["seed"] is None else given["seed"], 0)
-    n_seeds = _integer(
-        "n_seeds", PROFILES[profile].seeds if given["n_seeds"] is None else given["n_seeds"], 1
-    )
-    settings = Settings(
-        profile=profile,
-        data_sets=_data_sets(given["data_sets"], PROFILES[profile].builtin),
-        seed=seed,
-        seeds=tuple(range(seed, seed + n_seeds)),
-        output=_output(given["output"], profile),
-        jobs=_integer("ROBULT_JOBS", _whole(os.environ.get("ROBULT_JOBS")) or cores(), 1),
-        scheduler=os.environ.get("ROBULT_SCHEDULER") or None,
-        headless=_headless(),
-    )
-    _fix_randomness(seed)
-    return settings
-
-
-def _fix_randomness(seed: int) -> None:
-    """One thread and fixed generators: the same seed gives the same bits."""
-    from robult_study.plots.figures import use_style
-
-    torch.set_num_threads(1)
-    torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)
-    random.seed(seed)
-    use_style()
-
-
-def _reject_unknown(namespace: Mapping[str, Any]) -> None:
-    shell = {"In", "Out", "exit", "quit"}
-    for name, value in namespace.items():
-        code = (
-            isinstance(value, ModuleType)
-            or callable(value)
-            or type(value).__module__ == "__future__"
-        )
-        if name not in PARAMETERS and name not in shell and not name.startswith("_") and not code:
-            raise SettingsError(
-                f"unknown parameter '{name}'{_closest(name, PARAMETERS)}: a notebook takes {', '.join(PARAMETERS)}"
-            )
-
-
-def _closest(name: str, names: Iterable[str]) -> str:
-    match = difflib.get_close_matches(name, list(names), 1)
-    return f", did you mean '{match[0]}'?" if match else ""
-
-
-def _profile(value: object) -> str:
-    value = os.environ.get("ROBULT_PROFILE") or "quick" if value is None else value
-    if not isinstance(value, str) or value not in PROFILES:
-        raise SettingsError(
-            f"profile is {value!r}{_closest(str(value), PROFILES)}: choose one of {', '.join(PROFILES)}"
-        )
-    return value
-
-
-def _whole(text: str | None) -> int | str | None:
-    return int(text) if text and text.isdecimal() else text
-
-
-def _integer(name: str, value: object, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SettingsError(
-            f"{name} is {value!r}: give a whole number of at least {least}, without quotes"
-        )
-    return value
-
-
-def _data_sets(value: object, builtin: bool) -> tuple[str, ...]:
-    from robult_core.datasets import BUILTIN, CATALOGUE, DataError, available, data_folder, entry
-
-    if value is None:
-        return tuple(BUILTIN if builtin else available())
-    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
-    if (
-        not isinstance(names, (list, tuple))
-        or not names
-        or not all(isinstance(name, str) for name in names)
-    ):
-        raise SettingsError(
-            f"data_sets is {value!r}: give names as a list or separated by commas, such as 'pid,digits'"
-        )
-    for name in names:
-        try:
-            item = entry(name)
-        except DataError:
-            raise SettingsError(
-                f"unknown data set '{name}'{_closest(name, CATALOGUE)}: known are {', '.join(CATALOGUE)}"
-            ) from None
-        if item.missing():
-            raise SettingsError(
-                f"data set '{name}' is not in '{data_folder()}': {item.remedy}, or point ROBULT_DATA to it"
-            )
-    return tuple(dict.fromkeys(names))
-
-
-def _output(value: object, profile: str) -> Path:
-    if value is not None and not (isinstance(value, (str, Path)) and str(value)):
-        raise SettingsError(f"output is {value!r}: give the path of a folder")
-    folder = repository() / (value or os.environ.get("ROBULT_OUT") or f"out/{profile}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        given = Parameters(**_without_none(parameters))
+        environment = Environment.read()
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    profile = given.profile or environment.ROBULT_PROFILE
+    defaults = PROFILES[profile]
+    n_seeds = given.n_seeds or defaults.seeds
+    return Settings(
+        profile=profile,
+        data_sets=given.data_sets or _default_data_sets(defaults),
+        seed=given.seed,
+        seeds=tuple(range(given.seed, given.seed + n_seeds)),
+        output=make_output(output_folder(given.output, profile)),
+        jobs=environment.ROBULT_JOBS or (1 if profile == "smoke" else cores()),
+        scheduler=environment.ROBULT_SCHEDULER,
+        headless=is_headless(),
+    )
+
+
+def _without_none(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def output_folder(output: Path | None = None, profile: str | None = None) -> Path:
+    """The folder of results that a parameter, the environment or the profile names."""
+    environment = Environment.read()
+    default = Path("out") / (profile or environment.ROBULT_PROFILE)
+    return repository() / (output or environment.ROBULT_OUT or default)
+
+
+def store_folder(output: Path) -> Path:
+    """The folder of records in a folder of results."""
+    return output / "store"
+
+
+def make_output(folder: Path) -> Path:
+    """Make a folder of results, or take one that is there.
+
+    Raises SettingsError where it cannot be written, and where it holds what the study did not
+    write: a folder of results lies inside the repository, is empty, or has a store of runs.
+    """
+    if not _may_hold_results(folder):
+        raise SettingsError(
+            f"output is '{folder}', which holds other files: name a folder inside the repository, "
+            "an empty one, or one that an earlier run wrote"
+        )
+    try:
+        store_folder(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
         raise SettingsError(
-            f"cannot write to '{folder}' ({error.strerror}): name another folder as output or in ROBULT_OUT"
+            f"cannot write to '{folder}' ({error.strerror}): "
+            "name another folder as output or in ROBULT_OUT"
         ) from error
 
 
-def _headless() -> bool:
-    """True unless a front end (JupyterLab, VS Code) or a terminal watches; ROBULT_HEADLESS=1 or 0 decides."""
-    if "ROBULT_HEADLESS" in os.environ:
-        return os.environ["ROBULT_HEADLESS"] != "0"
-    return not (
-        {"JPY_SESSION_NAME", "VSCODE_PID"} & set(os.environ)
-        or ("ipykernel" not in sys.modules and sys.stderr.isatty())
-    )
+def _may_hold_results(folder: Path) -> bool:
+    root = repository().resolve()
+    place = folder.resolve()
+    inside = (root / "notebooks").is_dir() and root in place.parents
+    if inside or not place.is_dir() or store_folder(place).is_dir():
+        return True
+    try:
+        return not any(place.iterdir())
+    except OSError:
+        return False
 
 
-def _picture(png: bytes, alt: str, headless: bool) -> dict[str, str]:
-    """JupyterLab shows alt text of HTML images only; a saved copy keeps the PNG, which every viewer shows."""
-    code = base64.b64encode(png).decode()
-    if headless:
-        return {"image/png": code, "text/plain": alt}
-    return {
-        "text/html": f'<img src="data:image/png;base64,{code}" alt="{html.escape(alt)}">',
-        "text/plain": alt,
-    }
+def is_headless() -> bool:
+    """True unless a front end (JupyterLab, VS Code) or a terminal watches.
+
+    ROBULT_HEADLESS, 1 or 0, decides where it is set.
+    """
+    decided = Environment.read().ROBULT_HEADLESS
+    if decided is not None:
+        return decided == "1"
+    front_end = "JPY_SESSION_NAME" in os.environ or "VSCODE_PID" in os.environ
+    terminal = "ipykernel" not in sys.modules and sys.stderr.isatty()
+    return not (front_end or terminal)
 
 
-def _named_index(frame: Any) -> bool:
-    """Whether the index says something, that is, is not just 0, 1, 2 …"""
-    return (
-        frame.index.nlevels > 1
-        or frame.index.name is not None
-        or frame.index.dtype.kind not in "iu"
-    )
+def _default_data_sets(profile: Profile) -> tuple[str, ...]:
+    from robult_core.datasets import BUILTIN, available
+
+    return BUILTIN if profile.builtin else tuple(available())
+
+
+def _data_sets(value: object) -> tuple[str, ...]:
+    """Names from a list or from text with commas, each once; all of them known and there."""
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    named = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    if not named or not names:
+        raise ValueError("give names as a list or separated by commas, such as 'pid,digits'")
+    for name in names:
+        _check_there(name)
+    return tuple(dict.fromkeys(names))
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the known one that is most like it."""
+    nearest = difflib.get_close_matches(name, list(names), 1)
+    return f", did you mean '{nearest[0]}'?" if nearest else ""
+
+
+def _check_there(name: str) -> None:
+    from robult_core.datasets import CATALOGUE, DataError, data_folder, entry
+
+    try:
+        data_set = entry(name)
+    except DataError:
+        raise ValueError(
+            f"unknown data set '{name}'{did_you_mean(name, CATALOGUE)}: "
+            f"known are {', '.join(CATALOGUE)}"
+        ) from None
+    if data_set.missing():
+        raise ValueError(
+            f"data set '{name}' is not in '{data_folder()}': {data_set.remedy}, "
+            "or point ROBULT_DATA to it"
+        )

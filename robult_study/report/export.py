@@ -1,82 +1,101 @@
-"""An executed notebook as one HTML file that opens without a network: equations as MathML, no scripts, widgets left to their static twins."""
+"""An executed notebook as one HTML page that opens without a network.
+
+Equations are MathML, there are no scripts, and widgets are left to their static twins.
+"""
 
 from __future__ import annotations
 
 import html
 import re
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bs4 import BeautifulSoup
+    from nbformat import NotebookNode
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-_MATH = re.compile(
-    r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|(\\begin\{(\w+\*?)\}.+?\\end\{\4\})|(?<![\\$])\$([^$\s](?:[^$]*?[^$\s\\])?)\$(?!\d)",
-    re.DOTALL,
+PROSE = ".jp-RenderedMarkdown, .jp-RenderedLatex"
+FORMULA = re.compile(
+    r"""
+      \$\$ (?P<dollars>.+?) \$\$
+    | \\\[ (?P<brackets>.+?) \\\]
+    | (?P<environment> \\begin\{(?P<name>\w+\*?)\} .+? \\end\{(?P=name)\} )
+    | (?<![\\$]) \$ (?P<inline> [^$\s] (?: [^$]*? [^$\s\\] )? ) \$ (?!\d)
+    """,
+    re.DOTALL | re.VERBOSE,
 )
 
 
-def without_widgets(notebook: Any) -> Any:
+def without_widgets(notebook: NotebookNode) -> NotebookNode:
     """A copy without live widgets and their state, which need a running kernel."""
     notebook = deepcopy(notebook)
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [
-                output for output in cell.outputs if WIDGET not in output.get("data", {})
-            ]
+            outputs = cell.outputs
+            cell.outputs = [output for output in outputs if WIDGET not in output.get("data", {})]
     return notebook
 
 
-def _with_alt(notebook: Any) -> Any:
-    """Turn pictures into HTML images that carry their alt text; nbconvert forgets it."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            data, alt = (
-                output.get("data", {}),
-                output.get("metadata", {}).get("image/png", {}).get("alt"),
-            )
-            if "image/png" in data and alt:
-                picture = data.pop("image/png").replace("\n", "")
-                data["text/html"] = (
-                    f'<img src="data:image/png;base64,{picture}" alt="{html.escape(alt)}">'
-                )
-    return notebook
-
-
-def to_html(notebook: Any, title: str) -> str:
-    """One self-contained page."""
+def to_html(notebook: NotebookNode, title: str) -> str:
+    """One self-contained page of a notebook."""
     from bs4 import BeautifulSoup
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(embed_images=True, require_js_url="", mathjax_url="")
-    page, _ = exporter.from_notebook_node(
-        _with_alt(without_widgets(notebook)), {"metadata": {"name": title}}
-    )
+    described = _with_alt_texts(without_widgets(notebook))
+    page, _ = exporter.from_notebook_node(described, {"metadata": {"name": title}})
     soup = BeautifulSoup(page, "html.parser")
     for script in soup("script"):
         script.decompose()
-    for area in soup.select(".jp-RenderedMarkdown, .jp-RenderedLatex"):
-        for text in area.find_all(string=_MATH.search):
-            if not text.find_parent(["code", "pre", "math"]):
-                text.replace_with(BeautifulSoup(_typeset(str(text)), "html.parser"))
+    _typeset_prose(soup)
     return str(soup)
 
 
+def _with_alt_texts(notebook: NotebookNode) -> NotebookNode:
+    """Turn pictures into HTML images that carry their alt text, which nbconvert forgets."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            alt = output.get("metadata", {}).get("image/png", {}).get("alt")
+            if "image/png" in data and alt:
+                code = data.pop("image/png").replace("\n", "")
+                source = f"data:image/png;base64,{code}"
+                data["text/html"] = f'<img src="{source}" alt="{html.escape(alt)}">'
+    return notebook
+
+
+def _typeset_prose(soup: BeautifulSoup) -> None:
+    """Replace the TeX of a page's prose, and leave code as it is."""
+    from bs4 import BeautifulSoup
+
+    for area in soup.select(PROSE):
+        for text in area.find_all(string=FORMULA.search):
+            if not text.find_parent(["code", "pre", "math"]):
+                text.replace_with(BeautifulSoup(_typeset(str(text)), "html.parser"))
+
+
 def _typeset(text: str) -> str:
-    """Text with TeX as HTML with MathML, which browsers show by themselves; a formula that does not parse stays TeX."""
+    """Text with TeX as HTML with MathML, which browsers show by themselves."""
+    pieces = []
+    end = 0
+    for match in FORMULA.finditer(text):
+        pieces.append(html.escape(text[end : match.start()]))
+        pieces.append(_to_mathml(match))
+        end = match.end()
+    pieces.append(html.escape(text[end:]))
+    return "".join(pieces)
+
+
+def _to_mathml(match: re.Match[str]) -> str:
+    """One formula as MathML; a formula that does not parse stays TeX."""
     from latex2mathml.converter import convert
 
-    parts, end = [], 0
-    for match in _MATH.finditer(text):
-        block = match[1] or match[2] or match[3]
-        parts.append(html.escape(text[end : match.start()]))
-        try:
-            formula = (block or match[5]).replace(
-                "{aligned}", "{align*}"
-            )  # the converter knows the latter only
-            parts.append(convert(formula, display="block" if block else "inline"))
-        except (
-            Exception
-        ):  # the converter raises many kinds; a report is worth more than one formula
-            parts.append(f"<code>{html.escape(match[0])}</code>")
-        end = match.end()
-    return "".join([*parts, html.escape(text[end:])])
+    block = match["dollars"] or match["brackets"] or match["environment"]
+    formula = block or match["inline"]
+    formula = formula.replace("{aligned}", "{align*}")  # the converter knows the latter only
+    try:
+        return convert(formula, display="block" if block else "inline")
+    except Exception:  # of many kinds; a report is worth more than one formula
+        return f"<code>{html.escape(match[0])}</code>"

@@ -1,29 +1,41 @@
-"""Copy a whole quick or full run into `reports/` and `figures/`, free of this machine's paths."""
+"""Copy a whole quick or full run into `reports/` and `figures/`, without this machine's paths."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+from robult_core.datasets import data_folder
 from robult_study.provenance import repository
-from robult_study.report.reproduce import (
-    downloadable,
+from robult_study.report.forecast import obtainable_sets
+from robult_study.report.manifest import (
+    WRITTEN_BY_HAND,
+    Manifest,
+    hash_file,
     hash_files,
     read_manifest,
-    select,
-    write,
-    write_index,
+    safe_path,
+    write_manifest,
 )
-from robult_study.runs.grid import everything
-from robult_study.runs.store import Store
+from robult_study.report.reproduce import select
 from robult_study.settings import SettingsError
 
+REPORTS, FIGURES = "reports", "figures"
+RECORDS = "runs.parquet"
+HEADLINE = "tables/04_headline.md"  # the table that README shows
 MARKS = ("<!-- results: written by make publish -->", "<!-- end of results -->")
-TEXT = {".ipynb", ".html", ".csv", ".json", ".md"}
+TEXT = {".ipynb", ".csv", ".md"}  # files from which paths are taken out
+
+
+class Copy(NamedTuple):
+    """A file of the run and the place where it is published."""
+
+    origin: Path
+    target: Path
 
 
 def publish(
@@ -32,113 +44,194 @@ def publish(
     root: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Fill reports/ and figures/ of `root` from a run; raises SettingsError where the run is smoke, partial, failed or altered."""
+    """Fill reports/ and figures/ of `root` (the repository) from a run.
+
+    What an earlier publication wrote there is removed, and nothing outside the two folders but the
+    results in README.md is touched. Raises SettingsError before anything is written where the run
+    is a smoke run, partial, failed or altered, and where a path leads out of the two folders.
+    """
     root = root or repository()
     source = source or root / "out" / profile
+    names = [path.stem for path in select(root / "notebooks")]
     manifest = read_manifest(source)
-    check(manifest, source, [path.stem for path in select(root / "notebooks")])
-    reports, figures = root / "reports", root / "figures"
-    _remove_old(reports)
-    names = [*manifest["notebooks"]]
-    _copy(
-        source, reports, [f"{name}{kind}" for name in names for kind in (".ipynb", ".html")], root
-    )
-    _copy(
-        source,
-        reports,
-        [path.relative_to(source).as_posix() for path in source.glob("tables/*.*")],
-        root,
-    )
-    _copy(source, reports, [path.name for path in source.glob("*.md")], root)
-    _copy(source / "figures", figures, [path.name for path in (source / "figures").iterdir()], root)
-    runs = everything(Store(source / "store"), stale=False).drop(columns="current")
-    if len(runs):
-        runs.to_parquet(reports / "runs.parquet", index=False)
-    if (brief := reports / "tables" / "04_headline.md").exists() and not renew_readme(
-        root / "README.md", brief.read_text(encoding="utf-8")
-    ):
-        say(
-            f"README.md has no results table: put the lines '{MARKS[0]}' and '{MARKS[1]}' where it belongs"
-        )
-    write_index(reports, manifest, figures)
-    counts = f"{len(names)} notebooks and {runs['key'].nunique()} runs of {source.name}"
-    say(f"published {counts} into reports/ and figures/; look, then commit them")
+    check(manifest, source, names)
+    copies = _copies(manifest, root, source, names)
+    outdated = _published_before(root)
+    records = safe_path(root, REPORTS, RECORDS)
+    for path in outdated:
+        path.unlink(missing_ok=True)
+    for origin, target in copies:
+        _copy(origin, target, root)
+    n_runs = _write_records(source, records)
+    _renew_results(root, say)
+    notebooks = {name: manifest["notebooks"][name] for name in names}
+    write_manifest(root / REPORTS, manifest | {"notebooks": notebooks}, _published(root))
+    counts = f"{len(names)} notebooks and {n_runs} runs of {source.name}"
+    say(f"published {counts} into reports/ and figures/; look at them, then commit them")
 
 
-def renew_readme(readme: Path, table: str) -> bool:
-    """Put the results table between README's two marks; False, and nothing done, where it does not have them."""
-    between = re.compile(f"(?s)({MARKS[0]}\n).*?({MARKS[1]})")
-    text, count = between.subn(
-        lambda marks: f"{marks[1]}\n{table}\n{marks[2]}", readme.read_text(encoding="utf-8")
-    )
-    if count:
-        write(readme, text)
-    return count > 0
+# May this run be published? ----------------------------------------------------------------------
 
 
-def check(manifest: dict[str, Any], source: Path, notebooks: list[str]) -> None:
-    """Raise SettingsError naming the first reason why this run must not be published."""
+def check(manifest: Manifest, source: Path, names: Sequence[str]) -> None:
+    """Raise SettingsError naming the first reason why this run must not be published.
+
+    names: the notebooks that have to be in it.
+    """
     if not manifest:
         raise SettingsError(f"there is no finished run in '{source}': run 'make reproduce' first")
     if manifest["profile"] == "smoke":
         raise SettingsError(
-            "a smoke run is not published, its numbers mean nothing: run the profile quick or full"
+            "a smoke run is not published, because its numbers mean nothing: "
+            "run the profile quick or full"
         )
-    for name in notebooks:
-        entry = manifest["notebooks"].get(name, {"status": "not run"})
-        if entry["status"] != "ok":
-            raise SettingsError(
-                f"notebook {name} is {entry['status']} in this run: 'robult reproduce --only {name[:2]}', then publish"
-            )
-        absent = [data_set for data_set in _all_sets() if data_set not in entry["data"]]
-        if absent:
-            raise SettingsError(
-                f"notebook {name} ran without {', '.join(absent)}: 'robult data get {' '.join(absent)}', then reproduce all"
-            )
-    now = hash_files(source)
-    for name, digest in manifest["files"].items():
-        if name != "index.html" and not name.startswith("store/") and now.get(name) != digest:
-            raise SettingsError(
-                f"'{name}' is missing or changed since the run that wrote it: reproduce it, then publish"
-            )
-
-
-def _all_sets() -> list[str]:
-    from robult_core.datasets import CATALOGUE
-
-    return [name for name in CATALOGUE if downloadable(name)]
-
-
-def _remove_old(reports: Path) -> None:
-    """What the last publication wrote, and nothing else."""
-    for name in read_manifest(reports).get("files", {}):
-        path = (reports.parent if name.startswith("figures/") else reports) / name
-        path.unlink(missing_ok=True)
-
-
-def _copy(source: Path, target: Path, names: list[str], root: Path) -> None:
     for name in names:
-        path = target / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix in TEXT:
-            path.write_text(
-                scrub((source / name).read_text(encoding="utf-8"), root), encoding="utf-8"
+        _check_notebook(manifest, name)
+    _check_files(manifest, source)
+
+
+def _check_notebook(manifest: Manifest, name: str) -> None:
+    from robult_study.runs.fingerprint import numerics
+
+    entry = manifest["notebooks"].get(name, {"status": "not run"})
+    again = f"'robult reproduce --only {name[:2]}', then publish"
+    if entry["status"] != "ok":
+        raise SettingsError(f"notebook {name} is {entry['status']} in this run: {again}")
+    absent = [data_set for data_set in obtainable_sets() if data_set not in entry["data"]]
+    if absent:
+        raise SettingsError(
+            f"notebook {name} ran without {', '.join(absent)}: "
+            f"'robult data get {' '.join(absent)}', then reproduce all"
+        )
+    if entry.get("numerics") != numerics():
+        raise SettingsError(
+            f"the code or a library behind the numbers changed since notebook {name} ran: {again}"
+        )
+
+
+def _check_files(manifest: Manifest, source: Path) -> None:
+    """Check every file of the run against its hash; the store checks its records by itself."""
+    present = hash_files(source)
+    for name, digest in manifest.get("files", {}).items():
+        if not name.startswith("store/") and present.get(name) != digest:
+            raise SettingsError(
+                f"'{name}' is missing or was changed since the run that wrote it: "
+                "reproduce it, then publish"
             )
-        else:
-            shutil.copyfile(source / name, path)
+
+
+# What goes where ---------------------------------------------------------------------------------
+
+
+def _copies(manifest: Manifest, root: Path, source: Path, names: Sequence[str]) -> list[Copy]:
+    """Every file of the run that is published: executed notebooks, tables, texts and figures."""
+    copies = []
+    for name in manifest.get("files", {}):
+        path = Path(name)
+        is_figure = path.parts[:1] == (FIGURES,)
+        is_report = path.parts[:1] == ("tables",) or len(path.parts) == 1
+        is_dropped = path.suffix == ".ipynb" and path.stem not in names
+        if is_figure or (is_report and path.suffix in TEXT and not is_dropped):
+            copies.append(Copy(safe_path(source, "", name), _published_path(root, name)))
+    return copies
+
+
+def _published_path(root: Path, name: str) -> Path:
+    """The place of a file that a manifest lists: figures lie beside the reports."""
+    if name.startswith(f"{FIGURES}/"):
+        return safe_path(root, FIGURES, name.removeprefix(f"{FIGURES}/"))
+    return safe_path(root, REPORTS, name)
+
+
+def _published_before(root: Path) -> list[Path]:
+    """What the last publication wrote, which this one removes or replaces."""
+    names = read_manifest(root / REPORTS).get("files", {})
+    return [_published_path(root, name) for name in names if Path(name).name != WRITTEN_BY_HAND]
+
+
+def _published(root: Path) -> dict[str, str]:
+    """The hash of every published file; folders inside figures/ are not of a run."""
+    hashes = hash_files(root / REPORTS)
+    for path in sorted((root / FIGURES).glob("*.*")):
+        if path.is_file() and path.name != WRITTEN_BY_HAND:
+            hashes[f"{FIGURES}/{path.name}"] = hash_file(path)
+    return hashes
+
+
+def _copy(origin: Path, target: Path, root: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.suffix in TEXT:
+        text = origin.read_text(encoding="utf-8")
+        target.write_text(scrub(text, root), encoding="utf-8")
+    else:
+        shutil.copyfile(origin, target)
+
+
+def _write_records(source: Path, target: Path) -> int:
+    """Publish the metrics of all runs made by the present code; returns the number of runs."""
+    from robult_study.runs.grid import everything
+    from robult_study.runs.store import Store
+
+    metrics = everything(Store(source / "store"), stale=False).drop(columns="current")
+    if len(metrics):
+        metrics.to_parquet(target, index=False)
+    return metrics["key"].nunique()
+
+
+# README ------------------------------------------------------------------------------------------
+
+
+def _renew_results(root: Path, say: Callable[[str], None]) -> None:
+    table = root / REPORTS / HEADLINE
+    if not table.exists():
+        return
+    if not renew_readme(root / "README.md", table.read_text(encoding="utf-8")):
+        first, last = MARKS
+        say(
+            f"README.md has no results table: put the lines '{first}' and '{last}' where it belongs"
+        )
+
+
+def renew_readme(readme: Path, table: str) -> bool:
+    """Put the results table between README's two marks.
+
+    Returns False, and changes nothing, where README does not have them.
+    """
+    first, last = MARKS
+    before, has_first, remainder = readme.read_text(encoding="utf-8").partition(f"{first}\n")
+    _, has_last, after = remainder.partition(last)
+    if not has_first or not has_last:
+        return False
+    text = f"{before}{first}\n\n{table}\n{last}{after}"
+    readme.write_text(text, encoding="utf-8")
+    return True
+
+
+# Paths of this machine ---------------------------------------------------------------------------
 
 
 def scrub(text: str, root: Path) -> str:
-    """Text without the paths of this machine: the repository, the data folder, the interpreter, the home folder, temporary cells."""
-    from robult_core.datasets import data_folder
+    """Text without the paths of this machine.
 
-    here, base = (Path(folder) for folder in (sys.prefix, sys.base_prefix))
-    places = [(root, "."), (data_folder(), "$ROBULT_DATA"), (here, "$PYTHON"), (base, "$PYTHON")]
-    for place, name in [*places, (Path.home(), "~")]:
-        for path in {place.absolute(), place.resolve()} - {
-            Path("/")
-        }:  # a container's home may be the root
-            text = re.sub(
-                rf"(?<![\w/.])(file://)?{re.escape(str(path))}(?=[/\s\"'\\,;:)<&]|$)", name, text
-            )
+    These are the repository, the data folder, the interpreter, the home folder, and the names that
+    a kernel gives to its cells.
+    """
+    replacements = [
+        (root, "."),
+        (data_folder(), "$ROBULT_DATA"),
+        (Path(sys.prefix), "$PYTHON"),
+        (Path(sys.base_prefix), "$PYTHON"),
+        (Path.home(), "~"),
+    ]
+    for folder, name in replacements:
+        for path in {folder.absolute(), folder.resolve()}:
+            if path != Path("/"):  # a container's home may be the root
+                text = _replace_path(text, path, name)
     return re.sub(r"/tmp/ipykernel_\d+/\d+\.py", "<cell>", text)
+
+
+def _replace_path(text: str, path: Path, name: str) -> str:
+    """Replace a path where it stands whole, or as the beginning of a longer one."""
+    begin = r"(?<![\w/.])(file://)?"
+    end = r"(?=[/\s\"'\\,;:)<&]|$)"
+    return re.sub(f"{begin}{re.escape(str(path))}{end}", name, text)

@@ -1,1 +1,1 @@
-"""From records to statements: tables, intervals, variants, claims, latents, and the numbers that the paper prints."""
+"""From records to statements: tables, intervals, claims, and the numbers that the paper prints."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from robult_core.tasks import Task
+from robult_core.tasks import higher_is_better
 from robult_study.runs.configuration import RunConfig
 from robult_study.runs.grid import run_grid
 from robult_study.runs.search_space import SEARCH_SPACE
@@ -115,7 +115,7 @@ def _scores(table: pd.DataFrame) -> pd.DataFrame:
 
 def winners(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean rank of every point within its method over (data set, seed), best first; the first row of a method is its winner."""
-    signed = scores.score.where(~scores.metric.isin(Task.lower_is_better), -scores.score)
+    signed = scores.score.where(scores.metric.map(higher_is_better), -scores.score)
     rank = signed.groupby([scores.method, scores.data_set, scores.seed]).rank(ascending=False)
     means = (
         rank.groupby([scores.method, scores.point], sort=False)

@@ -1,13 +1,14 @@
-"""Robult: gradient routes computed by autograd, unlabelled targets and absent inputs unread, any number and kind of modalities."""
+"""Robult: gradient routes by autograd, what stays unread, switches, and the equations."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from robult_core.losses import latent_reconstruction_loss, soft_pu_loss
 from robult_core.method import Batch
@@ -41,25 +42,38 @@ def make_model(task=TASKS["classification"], specs=SPECS, seed=0, **options) -> 
     return Robult(task, specs, RobultConfig(width=8, **options))
 
 
-def step(model: Robult, batch: Batch) -> tuple[dict[str, torch.Tensor], list[torch.Tensor]]:
-    """Loss terms and the gradients of their sum, dropout drawn alike."""
+class Step(NamedTuple):
+    """Loss terms of a batch and the gradients of their sum, by parameter."""
+
+    terms: dict[str, Tensor]
+    gradients: dict[str, Tensor]
+
+
+def step(model: Robult, batch: Batch) -> Step:
+    """One step in which dropout is drawn alike every time."""
     torch.manual_seed(1)
     model.zero_grad()
     terms = model.loss_terms(batch)
     sum(terms.values()).backward()
-    return terms, [
-        torch.zeros(()) if one.grad is None else one.grad.clone() for one in model.parameters()
-    ]
+    gradients = {
+        name: parameter.grad.clone()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
+    return Step(terms, gradients)
 
 
-def identical(one, two) -> bool:
+def identical(first: Step, second: Step) -> bool:
     """Terms and gradients bit for bit."""
-    return all(
-        torch.equal(a, b) for a, b in zip(one[0].values(), two[0].values(), strict=True)
-    ) and all(torch.equal(a, b) for a, b in zip(one[1], two[1], strict=True))
+    for ours, theirs in zip(first, second, strict=True):
+        if ours.keys() != theirs.keys():
+            return False
+        if not all(torch.equal(value, theirs[name]) for name, value in ours.items()):
+            return False
+    return True
 
 
-# --- gradient routes (section 2.3, readings 12-15) ------------------------------------------------------------------------
+# --- gradient routes (section 2.3, readings 12-15) ------------------------------------------------
 
 DEFAULT = {
     "supervised_full": {"f0", "c"},
@@ -126,16 +140,15 @@ def test_every_modality_has_its_route():
             retain_graph=True,
             allow_unused=True,
         )
-        assert [one is not None and bool(one.abs().sum() > 0) for one in reached] == [
-            index == 0
-        ] * 2
+        is_reached = [gradient is not None and gradient.abs().sum() > 0 for gradient in reached]
+        assert is_reached == [index == 0] * 2
     contrastive = model.loss_terms(batch)["labeled_contrastive"]
     for encoder in model.f:
         gradients = torch.autograd.grad(contrastive, list(encoder.parameters()), retain_graph=True)
-        assert sum(one.abs().sum() for one in gradients) > 0
+        assert sum(gradient.abs().sum() for gradient in gradients) > 0
 
 
-# --- what a batch may hide --------------------------------------------------------------------------------------------------
+# --- what a batch may hide ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
@@ -172,8 +185,8 @@ def test_present_for_all_equals_no_mask():
 @pytest.mark.parametrize(("size", "n_labeled"), [(1, 0), (1, 1), (6, 0), (6, 6), (6, 1)])
 def test_batches_of_any_kind_are_finite(task, size, n_labeled):
     terms, gradients = step(make_model(task), make_batch(task, size=size, n_labeled=n_labeled))
-    assert all(one.isfinite() for one in terms.values())
-    assert all(one.isfinite().all() for one in gradients)
+    assert all(value.isfinite() for value in terms.values())
+    assert all(gradient.isfinite().all() for gradient in gradients.values())
     if n_labeled == 0:
         assert (
             terms["supervised_full"]
@@ -183,7 +196,7 @@ def test_batches_of_any_kind_are_finite(task, size, n_labeled):
         )
 
 
-# --- modalities and encoders ---------------------------------------------------------------------------------------------
+# --- modalities and encoders ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fusion", ["inputs", "latents"])
@@ -191,7 +204,7 @@ def test_batches_of_any_kind_are_finite(task, size, n_labeled):
 def test_any_number_of_modalities(count, fusion):
     specs = dict(list(SPECS.items())[:count])
     model, batch = make_model(specs=specs, fusion=fusion), make_batch(specs=specs)
-    assert set(step(model, batch)[0]) == set(DEFAULT)
+    assert set(step(model, batch).terms) == set(DEFAULT)
     assert model.predict(batch.inputs).shape == (12, 3)
     assert set(model.latents(batch.inputs)) == {
         f"{letter}/{name}" for letter in "hzu" for name in specs
@@ -220,12 +233,12 @@ def test_feature_width_and_modules_as_specs():
     for options in ({"joint": Joint()}, {}):
         config = RobultConfig(width=8, fusion="inputs" if options else "latents")
         model = Robult(TASKS["classification"], specs, config, **options)
-        assert all(one.isfinite() for one in step(model, batch)[0].values())
+        assert all(value.isfinite() for value in step(model, batch).terms.values())
     with pytest.raises(ValueError, match="'image' has its own module: pass a joint network"):
         Robult(TASKS["classification"], specs, RobultConfig(width=8))
 
 
-# --- the pieces -----------------------------------------------------------------------------------------------------------
+# --- the pieces -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
@@ -298,10 +311,42 @@ def test_pseudo_label_of_an_incomplete_sample_comes_from_what_it_has():
     assert seen["classes"][8] == (logits[0] + logits[1]).argmax()
 
 
+SWITCHES = [
+    {"temperature": 0.7},
+    {"bandwidth": 0.5},
+    {"weighting": "cosine"},
+    {"weighting": "hard"},
+    {"weighting": "none"},
+    {"reference": "class"},
+    {"normalizer": "weights"},
+    {"weight_gradient": True},
+]
+
+
+@pytest.mark.parametrize("switch", SWITCHES, ids=str)
+def test_the_contrastive_loss_obeys_every_switch(switch):
+    """The terms and their gradients are those of the loss called with the switch, not without."""
+    model, batch = make_model(**switch).eval(), make_batch()
+    present = torch.ones(3, 12, dtype=torch.bool)
+    classes = torch.arange(12) % 2
+    latents = model.latents(batch.inputs)
+    s = latents["s"].detach().requires_grad_()
+    z = torch.stack([latents[f"z/{name}"] for name in SPECS]).detach()
+
+    def value_and_gradient(loss) -> tuple[Tensor, Tensor]:
+        return loss.unlabeled.detach(), torch.autograd.grad(loss.unlabeled, s)[0]
+
+    ours = value_and_gradient(model.soft_pu(s, z, classes, batch.labeled, present))
+    wanted = value_and_gradient(soft_pu_loss(s, z, classes, batch.labeled, **switch))
+    ignored = value_and_gradient(soft_pu_loss(s, z, classes, batch.labeled))
+    torch.testing.assert_close(ours, wanted)
+    assert not torch.allclose(ours[1], ignored[1], rtol=1e-3)
+
+
 @pytest.mark.parametrize("weight", ["supervised", "labeled", "unlabeled", "reconstruction"])
 def test_weights_scale_their_terms(weight):
-    plain = step(make_model(), make_batch())[0]
-    scaled = step(make_model(**{f"{weight}_weight": 0.0}), make_batch())[0]
+    plain = step(make_model(), make_batch()).terms
+    scaled = step(make_model(**{f"{weight}_weight": 0.0}), make_batch()).terms
     for name, value in plain.items():
         assert scaled[name] == (0 if name.startswith(weight) else value)
         assert value != 0
@@ -309,15 +354,17 @@ def test_weights_scale_their_terms(weight):
 
 @pytest.mark.parametrize("late_fusion", ["probabilities", "logits", "confidence"])
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_late_fusion_of_equal_scores_is_that_score(task, late_fusion):
-    model = make_model(task, late_fusion=late_fusion)
-    logits = torch.randn(5, task.n_outputs, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(model._late_fusion([logits] * 3), task.scores(logits))
-    assert torch.isfinite(model._late_fusion([logits, 0 * logits])).all()
+def test_late_fusion_follows_its_rule(task, late_fusion):
+    model, batch = make_model(task, late_fusion=late_fusion).eval(), make_batch(task)
+    single = torch.stack([model.predict({name: batch.inputs[name]}) for name in SPECS])
+    fused = task.late_fusion(single, late_fusion)
+    torch.testing.assert_close(model.predict_variants(batch.inputs)["late_fusion"], fused)
+    two = {name: batch.inputs[name] for name in ("text", "audio")}
+    torch.testing.assert_close(model.predict(two), task.late_fusion(single[:2], late_fusion))
 
 
 def test_a_bottleneck_loses_what_does_not_fit():
-    """Through 2 hidden units z and u have rank 2; through full-width linear maps rank 8, so that h could be solved for."""
+    """Through 2 hidden units z and u have rank 2; full-width maps have rank 8 and lose nothing."""
     h = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
     for bottleneck, rank in ((2, 2), (None, 8)):
         model = make_model(bottleneck=bottleneck)
@@ -326,24 +373,29 @@ def test_a_bottleneck_loses_what_does_not_fit():
             assert torch.linalg.matrix_rank(z - z.mean(0), atol=1e-4) == rank
 
 
-def test_confident_modality_counts_more():
-    sure, unsure = torch.tensor([[9.0, 0, 0]]), torch.tensor([[0, 0.5, 0]])
-    assert (
-        make_model(late_fusion="confidence")._late_fusion([sure, unsure])[0, 0]
-        > make_model()._late_fusion([sure, unsure])[0, 0]
-    )
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"combine": "product"}, "combine is 'product': choose one of sum, concat"),
-        ({"full_input": "z"}, "full_input is 'z'"),
-        ({"weighting": "gauss"}, "weighting is 'gauss'"),
-        ({"width": 0}, "width is 0"),
-        ({"bottleneck": 0}, "bottleneck is 0"),
-        ({"temperature": -1.0}, "temperature is -1.0"),
-        ({"bandwidth": 0.0}, "bandwidth is 0.0"),
+        (
+            {"combine": "product"},
+            "combine of RobultConfig is 'product': it should be 'sum' or 'con",
+        ),
+        ({"full_input": "z"}, "full_input of RobultConfig is 'z'"),
+        ({"fusion": "late"}, "fusion of RobultConfig is 'late'"),
+        ({"reconstruction_updates": "h"}, "reconstruction_updates of RobultConfig is 'h'"),
+        ({"late_fusion": "vote"}, "late_fusion of RobultConfig is 'vote'"),
+        ({"weighting": "gauss"}, "weighting of RobultConfig is 'gauss'"),
+        ({"width": 0}, "width of RobultConfig is 0: it should be greater than or equal to 1"),
+        ({"width": 64.5}, "width of RobultConfig is 64.5"),
+        ({"bottleneck": 0}, "bottleneck of RobultConfig is 0"),
+        ({"temperature": -1.0}, "temperature of RobultConfig is -1.0"),
+        ({"bandwidth": 0.0}, "bandwidth of RobultConfig is 0.0"),
+        ({"dropout": 1.0}, "dropout of RobultConfig is 1.0: it should be less than 1"),
+        ({"dropout": -0.1}, "dropout of RobultConfig is -0.1"),
+        ({"labeled_weight": -1.0}, "labeled_weight of RobultConfig is -1.0"),
+        ({"unlabeled_weight": math.nan}, "unlabeled_weight of RobultConfig is nan"),
+        ({"supervised_weight": math.inf}, "supervised_weight of RobultConfig is inf"),
+        ({"tau": 0.1}, "unknown setting 'tau' of RobultConfig: choose from temperature, bandwidth"),
     ],
 )
 def test_wrong_configuration_is_named(options, message):
@@ -356,3 +408,42 @@ def test_inputs_must_be_modalities():
     for inputs in ({}, {"smell": torch.zeros(1, 5)}):
         with pytest.raises(ValueError, match="non-empty subset of the modalities"):
             model.predict(inputs)
+
+
+# --- what a prediction computes -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "options", "expected"),
+    [
+        (["audio"], {}, {"f.1", "g.1", "g0", "c"}),
+        (["text", "video"], {}, {"f.0", "f.2", "g.0", "g.2", "g0", "c"}),
+        (list(SPECS), {}, {"f0", "c"}),
+        (list(SPECS), {"full_input": "s"}, {"f0", "g0", "c"}),
+        (list(SPECS), {"fusion": "latents"}, {"f.0", "f.1", "f.2", "f0", "c"}),
+    ],
+    ids=str,
+)
+def test_a_prediction_runs_only_the_modules_it_needs(pattern, options, expected):
+    model, batch = make_model(**options).eval(), make_batch()
+    parts = {"f0": model.f0, "g0": model.g0, "c": model.c}
+    for letter in "fgr":
+        for index, module in enumerate(getattr(model, letter)):
+            parts[f"{letter}.{index}"] = module
+    called = set()
+    for name, module in parts.items():
+        module.register_forward_hook(lambda *_, name=name: called.add(name))
+    model.predict({name: batch.inputs[name] for name in pattern})
+    assert called == expected
+
+
+def test_the_vectors_of_the_classifier_give_its_predictions():
+    model, batch = make_model().eval(), make_batch()
+    vectors = model.classifier_inputs(batch.inputs)
+    assert list(vectors) == [*SPECS, "full"]
+    task = model.task
+    torch.testing.assert_close(task.scores(model.c(vectors["full"])), model.predict(batch.inputs))
+    for name in SPECS:
+        alone = model.predict({name: batch.inputs[name]})
+        torch.testing.assert_close(task.scores(model.c(vectors[name])), alone)
+    assert list(model.classifier_inputs({"audio": batch.inputs["audio"]})) == ["audio"]

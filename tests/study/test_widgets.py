@@ -19,7 +19,7 @@ from robult_core.protocol import label_split
 from robult_core.tasks import Regression
 from robult_study.plots import figures as plots
 from robult_study.plots import widgets
-from robult_study.results import latents
+from robult_study.results import pairs
 
 pytest.importorskip("ipywidgets")
 
@@ -54,10 +54,8 @@ def embedding(digits):
 
 
 def weights(digits, model):
-    batch, truth = latents.inspection_batch(digits, label_split(digits, 0.05, 0), seed=0)[0]
-    return widgets.weights_explorer(
-        latents.contrastive_view(model, batch), truth, digits.names, 0.5
-    )
+    batch, truth = pairs.inspection_batches(digits, label_split(digits, 0.05, 0), seed=0)[0]
+    return widgets.weights_explorer(pairs.contrastive_view(model, batch), truth, digits.names, 0.5)
 
 
 BUILD = {

@@ -1,0 +1,81 @@
+"""Probabilities one can trust: temperature scaling (Guo et al. 2017) and how far off they are.
+
+One temperature per availability pattern, fitted on labelled rows that the predicting model did not
+see. The temperature changes no decision, only how sure the probabilities are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+SMALLEST = 1e-12  # a probability of 0 has no logarithm
+RANGE = (np.log(0.05), np.log(20.0))  # of log temperatures that are searched
+
+
+def scaled(probabilities: np.ndarray, temperature: float, multilabel: bool = False) -> np.ndarray:
+    """Probabilities `(N, C)` at a temperature; above 1 they are less sure than before.
+
+    For classes they are p^(1/T), normalised over the classes. For labels each is p^(1/T),
+    normalised against (1 - p)^(1/T).
+    """
+    yes = np.clip(probabilities, SMALLEST, 1) ** (1 / temperature)
+    if multilabel:
+        no = np.clip(1 - probabilities, SMALLEST, 1) ** (1 / temperature)
+        return yes / (yes + no)
+    return yes / yes.sum(axis=1, keepdims=True)
+
+
+def log_loss(probabilities: np.ndarray, truth: np.ndarray, multilabel: bool = False) -> float:
+    """The mean negative logarithm of the probability of what is true."""
+    if multilabel:
+        of_truth = np.where(truth == 1, probabilities, 1 - probabilities)
+    else:
+        of_truth = probabilities[np.arange(len(truth)), truth]
+    return float(-np.log(np.clip(of_truth, SMALLEST, 1)).mean())
+
+
+def fit_temperature(
+    probabilities: np.ndarray, truth: np.ndarray, multilabel: bool = False
+) -> float:
+    """The temperature with the smallest log loss on held-out rows; 1 where there are none."""
+    if not len(truth):
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        at_temperature = scaled(probabilities, float(np.exp(log_temperature)), multilabel)
+        return log_loss(at_temperature, truth, multilabel)
+
+    found = minimize_scalar(loss, bounds=RANGE, method="bounded")
+    return float(np.exp(found.x))
+
+
+def expected_calibration_error(
+    probabilities: np.ndarray, truth: np.ndarray, bins: int = 10
+) -> float:
+    """The mean distance of confidence and accuracy over bins of equal width.
+
+    Each bin weighs as much as it has rows; probabilities `(N, C)`, truth `(N,)` class numbers
+    (Naeini et al. 2015).
+    """
+    rows = reliability(probabilities, truth, bins)
+    gaps = [row["rows"] * abs(row["confidence"] - row["accuracy"]) for row in rows]
+    return float(sum(gaps) / len(truth))
+
+
+def reliability(probabilities: np.ndarray, truth: np.ndarray, bins: int = 10) -> list[dict]:
+    """The points of a reliability curve: confidence, accuracy and rows of each filled bin."""
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == truth
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    points = []
+    for number in np.unique(bin_of):
+        inside = bin_of == number
+        points.append(
+            {
+                "confidence": float(confidence[inside].mean()),
+                "accuracy": float(right[inside].mean()),
+                "rows": int(inside.sum()),
+            }
+        )
+    return points

@@ -1,0 +1,191 @@
+"""What people hand to an estimator, read into arrays by modality: dicts, frames, tensors.
+
+`Modalities` holds one array per modality. A sample lacks a modality where its whole row is NaN, or
+where the modality is not in the dict at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+WHOLE_FRAME = "x"  # the name of the one modality of a plain array
+LARGEST = float(np.finfo(np.float32).max)
+
+
+class Modalities(Mapping[str, Any]):
+    """A dict of modalities whose samples can be taken like the rows of an array.
+
+    scikit-learn's `cross_val_score` and `GridSearchCV` need that: `Modalities(X)[rows]` is the same
+    dict for some samples, and `Modalities(X)["text"]` is one modality.
+    """
+
+    def __init__(self, arrays: Mapping[str, Any]) -> None:
+        self.arrays = dict(arrays)
+        for name, x in self.arrays.items():
+            _refuse_sparse(x, name)
+        lengths = {name: len(x) for name, x in self.arrays.items()}
+        if len(set(lengths.values())) > 1:
+            counts = ", ".join(f"'{name}' has {length}" for name, length in lengths.items())
+            raise ValueError(
+                f"the modalities have different numbers of samples ({counts}): "
+                "give every modality the same samples in the same order"
+            )
+
+    @property
+    def shape(self) -> tuple[int]:
+        """The number of samples, as scikit-learn asks for it."""
+        return (len(next(iter(self.arrays.values()))),)
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            return self.arrays[key]
+        return Modalities({name: _rows(x, key) for name, x in self.arrays.items()})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+
+def _refuse_sparse(x: Any, name: str) -> None:
+    """Sparse matrices would have to be unpacked, which may need more memory than there is."""
+    if hasattr(x, "toarray"):
+        raise TypeError(
+            f"modality '{name}' is a sparse matrix, and sparse input is not supported: "
+            "pass x.toarray(), or reduce its width first, for instance by TruncatedSVD"
+        )
+
+
+def _rows(x: Any, key: Any) -> Any:
+    """Some rows of an array or a frame."""
+    if hasattr(x, "iloc"):
+        return x.iloc[key]
+    return x[key]
+
+
+def read_modalities(X: Any, columns: Mapping[str, Sequence[Any]] | None = None) -> Modalities:
+    """The modalities behind whatever the user gave, not yet checked for their values.
+
+    X: a mapping from names to arrays; or one frame, cut by `columns` (name -> its columns); or one
+    plain array, which is one modality of the name "x".
+    """
+    if columns is not None:
+        return Modalities({name: _columns(X, wanted, name) for name, wanted in columns.items()})
+    if isinstance(X, Modalities):
+        return X
+    _refuse_sparse(X, WHOLE_FRAME)  # one of scipy's formats is a dict
+    if not isinstance(X, Mapping):
+        return Modalities({WHOLE_FRAME: X if hasattr(X, "shape") else np.asarray(X)})
+    if not X:
+        raise ValueError("X is an empty dict: give at least one modality, such as {'text': array}")
+    for name in X:
+        if not isinstance(name, str) or not name or "+" in name:
+            raise ValueError(
+                f"a modality is named {name!r}: names are non-empty strings without '+', "
+                "which joins the names of a pattern"
+            )
+    return Modalities(X)
+
+
+def _columns(frame: Any, wanted: Sequence[Any], name: str) -> Any:
+    """The columns of one modality in a frame of pandas or polars."""
+    if not hasattr(frame, "columns"):
+        raise ValueError(
+            f"X is a {type(frame).__name__}, but `modalities` names columns: give one frame"
+        )
+    missing = [column for column in wanted if column not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"modality '{name}' asks for the column {missing[0]!r}, which the frame lacks: "
+            f"it has {', '.join(map(str, frame.columns))}"
+        )
+    return frame[list(wanted)]
+
+
+def feature_names(x: Any) -> np.ndarray | None:
+    """The column names of a frame whose columns all have strings for names; None otherwise."""
+    columns = getattr(x, "columns", None)
+    if columns is None or not all(isinstance(column, str) for column in columns):
+        return None
+    return np.asarray(list(columns), dtype=object)
+
+
+def to_array(x: Any, name: str) -> np.ndarray:
+    """One modality as a float32 array `(N, ...)`; ValueError says what cannot be read."""
+    if isinstance(x, Tensor):
+        x = x.detach().cpu().numpy()
+    elif hasattr(x, "to_numpy"):  # frames of pandas and polars
+        x = x.to_numpy()
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        array = _numbers(array, name)
+    if array.ndim < 2:
+        raise ValueError(
+            f"modality '{name}' has shape {array.shape}: expected (samples, features) or "
+            "(samples, steps, features). Reshape your data, for instance by x.reshape(-1, 1)"
+        )
+    if 0 in array.shape[1:]:
+        raise ValueError(
+            f"modality '{name}' has 0 feature(s) (shape={array.shape}) while a minimum of 1 is "
+            "required: leave the modality out"
+        )
+    _check_range(array, name)
+    return array.astype(np.float32, copy=False)
+
+
+def _numbers(array: np.ndarray, name: str) -> np.ndarray:
+    """An array of objects as floats; None is a missing number."""
+    if array.dtype.kind == "c":
+        raise ValueError(
+            f"Complex data not supported: modality '{name}' has complex numbers, give real ones"
+        )
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"modality '{name}' holds values that are not numbers ({error}): encode them first"
+        ) from None
+
+
+def _check_range(array: np.ndarray, name: str) -> None:
+    """No infinite value, and none that float32 cannot hold."""
+    if array.dtype.kind != "f":
+        return
+    largest = np.nanmax(np.abs(array), initial=0.0) if array.size else 0.0
+    if np.isinf(largest):
+        row = int(np.flatnonzero(np.isinf(array.reshape(len(array), -1)).any(1))[0])
+        raise ValueError(
+            f"modality '{name}' has an infinite value (inf) in row {row}: "
+            "replace it, or set the whole row to NaN where the sample lacks the modality"
+        )
+    if largest > LARGEST:
+        raise ValueError(
+            f"modality '{name}' holds the value {largest:.3g}, which is too large for float32: "
+            "rescale the feature"
+        )
+
+
+def presence(array: np.ndarray, name: str) -> np.ndarray:
+    """`(N,)` bool: False where the whole row is NaN. ValueError where a row is NaN in part."""
+    holes = np.isnan(array.reshape(len(array), -1))
+    absent = holes.all(axis=1)
+    partly = holes.any(axis=1) & ~absent
+    if partly.any():
+        row = int(np.flatnonzero(partly)[0])
+        raise ValueError(
+            f"modality '{name}' has NaN in some features of row {row}: fill them, "
+            "or set the whole row to NaN where the sample lacks the modality"
+        )
+    return ~absent
+
+
+def to_tensor(array: np.ndarray, present: np.ndarray) -> Tensor:
+    """Features with zeros where a sample lacks the modality; a copy, never the caller's memory."""
+    there = present.reshape(-1, *[1] * (array.ndim - 1))
+    return torch.from_numpy(np.where(there, array, np.float32(0)))

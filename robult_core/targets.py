@@ -1,0 +1,172 @@
+"""Labels as people have them, read into what a task trains on."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Targets(NamedTuple):
+    """Encoded labels of N samples: `values` holds zeros where `known (N,)` is False."""
+
+    values: np.ndarray
+    known: np.ndarray
+    classes: np.ndarray | None = None
+
+
+def column(y: Any, n: int) -> np.ndarray:
+    """`y` as an array with one row per sample."""
+    if y is None:
+        raise ValueError(
+            "fit requires y to be passed, but the target y is None: give the labels, "
+            "with the mark of an unlabelled sample where one is unknown"
+        )
+    if hasattr(y, "to_numpy"):
+        y = y.to_numpy()
+    elif hasattr(y, "detach"):
+        y = y.detach().cpu().numpy()
+    labels = np.asarray(y)
+    if labels.ndim == 0 or len(labels) != n:
+        count = 0 if labels.ndim == 0 else len(labels)
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: X has {n} samples and "
+            f"y has {count} labels; give every sample one, or the mark of an unlabelled sample"
+        )
+    return labels
+
+
+def _flat(labels: np.ndarray) -> np.ndarray:
+    """A column vector as a flat array, with scikit-learn's own warning."""
+    if labels.ndim != 2 or labels.shape[1] != 1:
+        return labels
+    from sklearn.exceptions import DataConversionWarning
+
+    message = "A column-vector y was passed when a 1d array was expected: pass y.ravel()"
+    warnings.warn(message, DataConversionWarning, stacklevel=4)
+    return labels[:, 0]
+
+
+def _is_missing(labels: np.ndarray) -> np.ndarray:
+    """Where a label is None, NaN or pandas' NA."""
+    if labels.dtype.kind == "f":
+        return np.isnan(labels)
+    if labels.dtype.kind != "O":
+        return np.zeros(len(labels), dtype=bool)
+    return np.array([_stands_for_nothing(label) for label in labels])
+
+
+def _stands_for_nothing(label: Any) -> bool:
+    """Whether a label is None, NaN or pandas' NA, which answers no comparison."""
+    if label is None or type(label).__name__ == "NAType":
+        return True
+    return isinstance(label, float) and math.isnan(label)
+
+
+def _is_mark(labels: np.ndarray, mark: Any) -> np.ndarray:
+    """Where a label is the mark of an unlabelled sample; a number never equals a string."""
+    if mark is None:
+        return np.zeros(len(labels), dtype=bool)
+    if labels.dtype.kind in "OUS":
+        return np.array([type(label) is type(mark) and label == mark for label in labels])
+    if isinstance(mark, str) or labels.dtype.kind == "b":
+        return np.zeros(len(labels), dtype=bool)
+    return labels == mark
+
+
+def read_classes(y: Any, n: int, unlabeled: Any) -> Targets:
+    """Class numbers from 0 up, in the order of the sorted classes.
+
+    Raises ValueError where nothing is labelled, where labels are fractions, and where there is one
+    class only.
+    """
+    labels = column(y, n)
+    labels = _flat(labels)
+    if labels.ndim != 1:
+        raise ValueError(
+            f"y has shape {labels.shape}: a classifier needs (samples,) labels. For several labels "
+            "per sample use MultimodalMultilabelClassifier"
+        )
+    known = ~(_is_missing(labels) | _is_mark(labels, unlabeled))
+    given = labels[known]
+    if not len(given):
+        raise ValueError(
+            f"no sample has a label: all {n} are marked as unlabelled ({unlabeled!r}, None or NaN)"
+        )
+    if given.dtype.kind == "O":
+        kinds = {type(label) for label in given}
+        if len(kinds) > 1 and not all(issubclass(kind, (int, float, bool)) for kind in kinds):
+            names = " and ".join(sorted(kind.__name__ for kind in kinds))
+            raise ValueError(f"y mixes {names}: give all labels the same type")
+        given = np.array(given.tolist())
+    if given.dtype.kind == "f":
+        fractions = given[given != np.floor(given)]
+        if len(fractions) or not np.isfinite(given).all():
+            shown = fractions[0] if len(fractions) else given[~np.isfinite(given)][0]
+            raise ValueError(
+                f"Unknown label type: y holds the number {shown}, which is no class. "
+                "For continuous targets use MultimodalRegressor"
+            )
+        given = given.astype(np.int64)
+    classes, codes = np.unique(given, return_inverse=True)
+    if len(classes) < 2:
+        hint = _one_class_hint(classes, unlabeled)
+        raise ValueError(
+            f"y holds one class only, {classes[0]!r}: a classifier needs at least two{hint}"
+        )
+    values = np.zeros(n, dtype=np.int64)
+    values[known] = codes
+    return Targets(values, known, classes)
+
+
+def _one_class_hint(classes: np.ndarray, unlabeled: Any) -> str:
+    if unlabeled == -1 and classes[0] == 1:
+        return ". Where -1 is a class of yours, name another mark, such as unlabeled=None"
+    return ""
+
+
+def read_numbers(y: Any, n: int) -> Targets:
+    """Continuous targets; NaN and None are unlabelled samples."""
+    labels = column(y, n)
+    labels = _flat(labels)
+    if labels.ndim != 1:
+        raise ValueError(f"y has shape {labels.shape}: a regressor needs (samples,) numbers")
+    try:
+        numbers = labels.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"y holds targets that are not numbers ({error})") from None
+    known = ~np.isnan(numbers)
+    if not known.any():
+        raise ValueError(f"no sample has a target: all {n} are NaN")
+    if np.isinf(numbers).any():
+        row = int(np.flatnonzero(np.isinf(numbers))[0])
+        raise ValueError(f"y is infinite (inf) in row {row}: give a finite number, or NaN for none")
+    return Targets(np.where(known, numbers, 0.0), known)
+
+
+def read_indicators(y: Any, n: int) -> Targets:
+    """Rows of 0 and 1, one column per label; a row of -1 (or NaN) is an unlabelled sample."""
+    labels = column(y, n)
+    if labels.ndim != 2 or labels.shape[1] < 2:
+        raise ValueError(
+            f"y has shape {labels.shape}: a multilabel classifier needs (samples, labels) of 0 "
+            "and 1 with at least two labels"
+        )
+    try:
+        numbers = labels.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"y holds indicators that are not numbers ({error})") from None
+    numbers = np.where(np.isnan(numbers), -1.0, numbers)
+    known = ~(numbers == -1).all(axis=1)
+    if not known.any():
+        raise ValueError(f"no sample has labels: all {n} rows of y are -1")
+    bad = known & ~np.isin(numbers, (0, 1)).all(axis=1)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise ValueError(
+            f"row {row} of y is {labels[row].tolist()}: give 0 and 1, or -1 in the whole row where "
+            "the sample is unlabelled"
+        )
+    return Targets(np.where(known[:, None], numbers, 0).astype(np.int64), known)

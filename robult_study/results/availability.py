@@ -1,0 +1,94 @@
+"""Numbers by the modalities that are present: how many, which, and what each of them adds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from robult_core.protocol import pattern_modalities, pattern_name, patterns
+from robult_study.results.intervals import summarize
+from robult_study.results.layout import laid_out
+from robult_study.results.metrics import primary
+
+
+def modalities_present(rows: pd.DataFrame) -> pd.Series:
+    """How many modalities the pattern of each row has."""
+    counts = {name: len(pattern_modalities(name)) for name in rows["pattern"].unique()}
+    return rows["pattern"].map(counts)
+
+
+def has_all(rows: pd.DataFrame) -> pd.Series:
+    """Whether the pattern of each row is the largest of its data set."""
+    present = modalities_present(rows)
+    return present == present.groupby(rows["data_set"]).transform("max")
+
+
+def subsets(results: pd.DataFrame) -> pd.DataFrame:
+    """The first metric of every run and pattern, errors negated, with a column `present`.
+
+    `present` is the number of modalities. Predictions by late fusion are left out.
+    """
+    rows = primary(results)
+    rows = rows[rows["variant"] == ""]
+    return rows.assign(present=modalities_present(rows))
+
+
+def by_size(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean over all subsets of a size: one `value` per data_set, method, seed and present."""
+    by = ["data_set", "method", "seed", "present"]
+    means = rows.groupby(by, sort=False)["value"].mean().reset_index()
+    return means.assign(view="all subsets of a size")
+
+
+def pattern_means(rows: pd.DataFrame, data_set: str) -> pd.DataFrame:
+    """Mean and interval of each method for every subset of the modalities of one data set."""
+    chosen = rows[rows["data_set"] == data_set]
+    return summarize(chosen, ["pattern", "method"])
+
+
+def best_per_subset(means: pd.DataFrame) -> pd.Series:
+    """How many subsets each method is best on; means: `pattern_means`."""
+    wide = laid_out(means, ["pattern"], "method", "mean")
+    return wide.idxmax(axis=1).value_counts()
+
+
+def mean_place(means: pd.DataFrame, method: str) -> float:
+    """The rank of a method among all, 1 is best, mean over subsets; means: `pattern_means`."""
+    wide = laid_out(means, ["pattern"], "method", "mean")
+    return float(wide.rank(axis=1, ascending=False)[method].mean())
+
+
+def gains(rows: pd.DataFrame, data_set: str, names: Sequence[str]) -> pd.DataFrame:
+    """What a modality adds to a subset without it, mean over these subsets, with its interval.
+
+    names: the modalities of the data set. Columns added, method, and those of `summarize`.
+    """
+    chosen = rows[rows["data_set"] == data_set]
+    by_seed = chosen.pivot(index=["method", "seed"], columns="pattern", values="value")
+    tables = []
+    for name in names:
+        gain = _gain(by_seed, name, tuple(names)).rename("value")
+        tables.append(gain.reset_index().assign(added=name))
+    return summarize(pd.concat(tables), ["added", "method"])
+
+
+def _gain(by_seed: pd.DataFrame, name: str, names: tuple[str, ...]) -> pd.Series:
+    larger = []
+    smaller = []
+    for pattern in patterns(names):
+        if name in pattern and len(pattern) > 1:
+            larger.append(pattern_name(pattern))
+            smaller.append(pattern_name(tuple(other for other in pattern if other != name)))
+    return (by_seed[larger] - by_seed[smaller].to_numpy()).mean(axis=1)
+
+
+def all_against_best_subset(means: pd.DataFrame, names: Sequence[str]) -> pd.Series:
+    """All modalities minus the best smaller subset, per method.
+
+    The subset is picked by the numbers that are compared, which flatters it. means:
+    `pattern_means`; names: the modalities of the data set.
+    """
+    wide = laid_out(means, ["pattern"], "method", "mean")
+    full = pattern_name(tuple(names))
+    return wide.loc[full] - wide.drop(full).max()

@@ -1,0 +1,65 @@
+"""What a method costs: parameters, seconds per step, milliseconds per prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from robult_core.protocol import pattern_modalities
+from robult_study.results.layout import laid_out
+from robult_study.results.tables import COMPARED, named
+from robult_study.runs.store import Store
+
+QUANTITIES = {  # column of `costs` -> heading
+    "parameters": "parameters",
+    "seconds_per_step": "s per step",
+    "latency_one_ms": "ms, one modality",
+    "latency_full_ms": "ms, all",
+}
+
+
+def costs(results: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """Medians over seeds by data_set and method of the columns of `QUANTITIES`.
+
+    They come from the records of a method's default runs. The latency is that of 64 samples, with
+    one modality the median over modalities.
+    """
+    columns = ["data_set", "method", *QUANTITIES]
+    keys = []
+    if len(results):
+        keys = results.loc[named(results).isin(COMPARED), "key"].unique()
+    rows = [_cost(store.get(key).content) for key in keys]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.groupby(["data_set", "method"], sort=False).median().reset_index()
+
+
+def _cost(content: Mapping[str, Any]) -> dict[str, Any]:
+    timings = content["timings"]
+    latency = timings["latency_ms"]
+    sizes = {pattern: len(pattern_modalities(pattern)) for pattern in latency}
+    largest = max(sizes, key=sizes.get)
+    single = [latency[pattern] for pattern, size in sizes.items() if size == 1]
+    return {
+        "data_set": content["config"]["data_set"],
+        "method": content["config"]["method"],
+        "parameters": content["parameters"],
+        "seconds_per_step": timings["seconds_per_step"],
+        "latency_one_ms": np.median(single),
+        "latency_full_ms": latency[largest],
+    }
+
+
+def costs_table(table: pd.DataFrame) -> pd.DataFrame:
+    """`costs` with a row per quantity and data set, a column per method."""
+    renamed = table.rename(columns=QUANTITIES)
+    tidy = renamed.melt(["data_set", "method"], list(QUANTITIES.values()), "quantity")
+    laid = laid_out(tidy, ["quantity", "data_set"], "method", "value", COMPARED)
+    return laid.sort_index()
+
+
+def relative_costs(laid: pd.DataFrame) -> pd.DataFrame:
+    """Medians over data sets in multiples of Unimodal; laid: `costs_table`."""
+    return laid.div(laid["unimodal"], axis=0).groupby(level="quantity").median()

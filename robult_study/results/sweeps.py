@@ -1,0 +1,172 @@
+"""How methods compare along a dial, such as the share of labels: the tables of notebook 07.
+
+Rows have the columns data_set, view, method, seed, value (higher is better) and one for the dial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+
+from robult_study.results.intervals import VERDICTS, changes, paired
+from robult_study.results.layout import listed
+from robult_study.results.scores import LATE, scores
+from robult_study.results.tables import COLUMNS
+
+CURVE = ["data_set", "view"]
+
+
+def share_scores(results: pd.DataFrame) -> pd.DataFrame:
+    """`scores` by the share of labels in %, in the column `labels`; without late fusion."""
+    rows = scores(results)
+    rows = rows[rows["view"] != LATE].sort_values("label_fraction", kind="stable")
+    return rows.assign(labels=100 * rows["label_fraction"])
+
+
+# Where curves cross, and who leads ---------------------------------------------------------------
+
+
+def crossings(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
+    """Where the mean of Robult and that of another method change places along the dial.
+
+    Columns: data_set, view, against, crossing (linear between the neighbours), after and before
+    (the neighbours), ahead_then, and clear: whether the paired intervals on both sides leave out 0,
+    with opposite signs.
+    """
+    table = changes(rows, "robult", [*CURVE, dial], "method")
+    found = []
+    for group, curve in table.groupby([*CURVE, "method"], sort=False):
+        points = curve.sort_values(dial).to_dict("records")
+        for left, right in pairwise(points):
+            if left["difference"] * right["difference"] < 0:
+                found.append((*group, *_crossing(left, right, dial)))
+    columns = [*CURVE, "against", "crossing", "after", "before", "ahead_then", "clear"]
+    return pd.DataFrame(found, columns=columns)
+
+
+def _crossing(left: dict[str, Any], right: dict[str, Any], dial: str) -> tuple[Any, ...]:
+    """Place, neighbours, who is ahead beyond it, and whether that is clear."""
+    before, after = left["difference"], right["difference"]
+    share = before / (before - after)
+    place = left[dial] + share * (right[dial] - left[dial])
+    ahead = left["method"] if after > 0 else "robult"
+    clear = {left["verdict"], right["verdict"]} == {"better", "worse"}
+    return place, left[dial], right[dial], ahead, clear
+
+
+def crossings_table(found: pd.DataFrame) -> pd.DataFrame:
+    """`crossings` in words."""
+    table = found.replace({"against": COLUMNS, "ahead_then": COLUMNS})
+    number = "{:g}".format
+    table["between"] = table["after"].map(number) + " and " + table["before"].map(number)
+    table["clear"] = table["clear"].map({True: "yes", False: "no"})
+    table = table.drop(columns=["after", "before"])
+    return table.rename(columns={"crossing": "crossing at", "ahead_then": "ahead above it"})
+
+
+def crossings_sentence(found: pd.DataFrame) -> str:
+    """How many crossings there are and how many are clear."""
+    n_clear = int(found["clear"].sum())
+    return (
+        f"{len(found)} crossings with another method, {n_clear} of them clear, "
+        "the others within the noise of these seeds"
+    )
+
+
+def leaders(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
+    """The two best methods at each point of the dial, and whether the first leads clearly.
+
+    The two are picked by their means, so a clear lead comes a little too easily.
+    """
+    found = []
+    for group, point in rows.groupby([*CURVE, dial], sort=False):
+        means = point.groupby("method")["value"].mean().sort_values(ascending=False)
+        first, second = means.index[:2]
+        verdict = paired(point, first, second, CURVE)["verdict"].item()
+        found.append(
+            {
+                **dict(zip([*CURVE, dial], group, strict=True)),
+                "leader": COLUMNS[first],
+                "mean": means[first],
+                "second": COLUMNS[second],
+                "its mean": means[second],
+                "clear": "yes" if verdict == "better" else "no",
+            }
+        )
+    return pd.DataFrame(found)
+
+
+# How far apart the methods are -------------------------------------------------------------------
+
+
+def curve_means(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
+    """Mean over seeds, a row per data set, view and point of the dial, a column per method."""
+    return rows.groupby([*CURVE, dial, "method"], sort=False)["value"].mean().unstack()
+
+
+def spread_of_methods(means: pd.DataFrame) -> pd.DataFrame:
+    """Best minus worst method at the two ends of the label share; means: `curve_means`."""
+    gap = means.max(axis=1) - means.min(axis=1)
+    ends = gap.groupby(level=CURVE, sort=False).agg(["first", "last"])
+    return ends.set_axis(["with the fewest labels", "with the most"], axis=1)
+
+
+def rise_sentence(means: pd.DataFrame) -> str:
+    """How many curves rise from end to end, and on how many panels methods draw together."""
+    curves = means.groupby(level=CURVE, sort=False)
+    gain = (curves.last() - curves.first()).stack()
+    ends = spread_of_methods(means)
+    closer = (ends["with the most"] < ends["with the fewest labels"]).sum()
+    return (
+        f"from the fewest to the most labels {(gain > 0).sum()} of {len(gain)} lines rise; "
+        f"methods draw together on {closer} of {len(ends)} panels"
+    )
+
+
+# What random loss takes --------------------------------------------------------------------------
+
+
+def drop(lost: pd.DataFrame) -> pd.DataFrame:
+    """What each run loses between no loss and one modality left: data_set, method, seed, value."""
+    ends = lost.pivot(index=["data_set", "method", "seed"], columns="rate", values="value")
+    return (ends[0.0] - ends[1.0]).rename("value").reset_index()
+
+
+def least_drop(summary: pd.DataFrame) -> pd.Series:
+    """The method that loses least on each data set; summary: `summarize` of `drop`."""
+    least = summary.groupby("data_set", sort=False)["mean"].idxmin()
+    return summary.loc[least].set_index("data_set")["method"]
+
+
+# The paper's general claim -----------------------------------------------------------------------
+
+
+def tally(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Verdicts of Robult against each other method, counted over all rows of `parts`, also Holm's.
+
+    Each part has the columns of `CURVE`, method, seed, value and `where`, a point of its dial.
+    """
+    by = [*CURVE, "where"]
+    rows = pd.concat([part[[*by, "method", "seed", "value"]] for part in parts])
+    compared = changes(rows, "robult", by, "method")
+    names = {"worse": "Robult clearly better", "better": "Robult clearly worse"}
+    order = reversed(VERDICTS)
+    counts = compared.groupby("method", sort=False)["verdict"].value_counts().unstack(fill_value=0)
+    counts = counts.reindex(columns=order, fill_value=0).rename(columns=names)
+    corrected = compared.groupby("method", sort=False)["holm"].value_counts().unstack(fill_value=0)
+    corrected = corrected.reindex(columns=["worse", "better"], fill_value=0).rename(columns=names)
+    table = counts.join(corrected.add_suffix(", Holm"))
+    return table.rename(index=COLUMNS).rename_axis("against")
+
+
+def tally_sentences(counted: pd.DataFrame) -> list[str]:
+    """Against whom Robult is clearly better more often than clearly worse; counted: `tally`."""
+    ahead = counted["Robult clearly better"] > counted["Robult clearly worse"]
+    return [
+        "Robult is clearly better more often than clearly worse against: "
+        + listed(counted.index[ahead], "nobody"),
+        "and not against: " + listed(counted.index[~ahead], "nobody"),
+    ]

@@ -1,0 +1,372 @@
+"""Which runs stand behind each notebook.
+
+A notebook runs a plan, and `robult reproduce` adds the plans up to say how long everything takes.
+Plans share runs wherever they can: the run of Robult's defaults in notebook 04 is also the base of
+every ablation in notebook 06.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from robult_core.datasets import entry, load
+from robult_core.methods import METHODS
+from robult_core.methods.sanity import SANITY
+from robult_core.protocol import label_split
+from robult_study.results import variants
+from robult_study.results.metrics import is_regression
+from robult_study.results.tables import COLUMNS, PAPER_SHARE
+from robult_study.results.variants import Variant
+from robult_study.runs.configuration import RunConfig
+from robult_study.settings import Settings
+
+SMALL_SETS = ("digits", "cub10", "pid")  # what quick runs look at, the first two that are there
+SWEPT = (*METHODS, "linear")  # the methods of notebook 07
+SHARES = {  # of the labels, by profile
+    "smoke": (0.05, 0.2),
+    "quick": (0.01, 0.05, 0.25, 1.0),
+    "full": (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0),
+}
+NEW_LABELS = 0.1  # a share must add at least this part to the labels of the share before
+SWITCH_SEEDS = 3  # as in the paper; with ten the switches would be most of the full profile
+SMOKE_SWITCHES = 6  # the smoke profile tries every sixth
+RECONSTRUCTION = {"with L_rec": {}, "without L_rec": {"reconstruction_weight": 0.0}}
+MAPS = ("full", "narrow")  # what g_i and g_0 can keep, notebook 08
+STAGES = (0, 0.025, 0.05, 0.1, 0.25, 0.5, 1)  # of training; denser early, where most happens
+PID_SEEDS = 5  # at least; its runs are cheap
+
+
+# Which data sets are looked at -------------------------------------------------------------------
+
+
+def studied_sets(settings: Settings) -> tuple[str, ...]:
+    """The data sets of notebooks 06 and 07: all of them in full, two small ones in quick."""
+    return settings.data_sets if settings.profile == "full" else _small_sets(settings)
+
+
+def switched_sets(settings: Settings) -> tuple[str, ...]:
+    """The data sets on which every switch is tried: all of them in full, else one."""
+    return settings.data_sets if settings.profile == "full" else (looked_into(settings),)
+
+
+def looked_into(settings: Settings) -> str:
+    """The data set whose models notebook 06 looks into."""
+    return _small_sets(settings)[-1]
+
+
+def _small_sets(settings: Settings) -> tuple[str, ...]:
+    small = [name for name in SMALL_SETS if name in settings.data_sets]
+    count = 1 if settings.smoke else 2
+    return tuple(small or settings.data_sets)[:count]
+
+
+def noise_case(settings: Settings) -> str:
+    """A data set with a modality that holds next to nothing, where it is there: MOSI's audio."""
+    for name in ("mosi", "mosi-tfidf"):
+        if name in settings.data_sets:
+            return name
+    return settings.data_sets[-1]
+
+
+def many_modalities(settings: Settings) -> str:
+    """The data set of which notebook 07 shows every subset of modalities."""
+    if "handwritten" in settings.data_sets and not settings.smoke:
+        return "handwritten"
+    return studied_sets(settings)[0]
+
+
+def latent_sets(settings: Settings) -> list[str]:
+    """The data sets of notebook 08, which looks at `pid` apart from them: two, in full all."""
+    return _first_and_others(settings, settings.data_sets)
+
+
+def pair_sets(settings: Settings) -> list[str]:
+    """The data sets of notebook 09: classifications, two of them, in full all.
+
+    `pid` is among them only where there is no other second.
+    """
+    classes = [name for name in settings.data_sets if entry(name).task.kind == "classification"]
+    chosen = _first_and_others(settings, classes)
+    if len(chosen) == 1:
+        chosen += [name for name in classes if name not in chosen][:1]
+    return chosen
+
+
+def _first_and_others(settings: Settings, candidates: Sequence[str]) -> list[str]:
+    first = "digits" if "digits" in candidates else candidates[0]
+    others = [name for name in candidates if name not in (first, "pid")]
+    others.sort(key=lambda name: name != "cub10")  # a small one comes first
+    return [first, *(others if settings.profile == "full" else others[:1])]
+
+
+# Notebooks 04 and 05 -----------------------------------------------------------------------------
+
+
+def comparison(settings: Settings) -> list[RunConfig]:
+    """Every method and sanity row on every data set; self-training is for classes only."""
+    return compare(settings.data_sets, settings.seeds, settings.steps)
+
+
+def compare(data_sets: Sequence[str], seeds: Sequence[int], steps: int) -> list[RunConfig]:
+    """`comparison` on chosen data sets, seeds and steps."""
+    configs = []
+    for name in data_sets:
+        for method in COLUMNS:
+            if method == "self_training" and is_regression(name):
+                continue
+            training = {} if method in SANITY else {"steps": steps}
+            for seed in seeds:
+                configs.append(RunConfig(name, method, seed, training=training, tag=method))
+    return configs
+
+
+def claimed(settings: Settings) -> list[RunConfig]:
+    """The runs to which the paper's claims are put: all methods, and the ablations of Table 3."""
+    ablated = vary(variants.TERMS, settings.data_sets, settings.seeds, settings.steps)
+    return comparison(settings) + ablated
+
+
+def noise(settings: Settings) -> list[RunConfig]:
+    """On `noise_case`: the controls, Robult, and Robult without parts of its alignment."""
+    case = noise_case(settings)
+    controls = ("linear", "unimodal", "robult")
+    configs = compare([case], settings.seeds, settings.steps)
+    configs = [config for config in configs if config.method in controls]
+    off = [variants.NO_PSEUDO_LABELS, variants.NO_ALIGNMENT]
+    return configs + vary(off, [case], settings.seeds, settings.steps)
+
+
+# Notebook 06 -------------------------------------------------------------------------------------
+
+
+def vary(
+    chosen: Iterable[Variant], data_sets: Sequence[str], seeds: Sequence[int], steps: int
+) -> list[RunConfig]:
+    """The runs of variants of Robult, tagged with the variant's name."""
+    configs = []
+    for variant in chosen:
+        training = {"steps": steps, **variant.training}
+        for name in data_sets:
+            for seed in seeds:
+                config = RunConfig(
+                    name,
+                    "robult",
+                    seed,
+                    hyper=variant.hyper,
+                    training=training,
+                    post=variant.post,
+                    tag=variant.name,
+                )
+                configs.append(config)
+    return configs
+
+
+def ablations(settings: Settings) -> list[RunConfig]:
+    """GMC, Robult and its ablations, and what the looked-into set needs beyond them.
+
+    The runs of `inspected` keep their weights.
+    """
+    sets, budget = studied_sets(settings), (settings.seeds, settings.steps)
+    configs = []
+    for name in sets:
+        for seed in settings.seeds:
+            training = {"steps": settings.steps}
+            configs.append(RunConfig(name, "gmc", seed, training=training, tag="gmc"))
+    configs += vary([variants.DEFAULT, *variants.TERMS], sets, *budget)
+    configs += vary([variants.NO_CONTRAST], switched_sets(settings), *budget)
+    configs += vary(narrow_maps(settings), [looked_into(settings)], *budget)
+    kept = (looked_into(settings), "robult", settings.seed)
+    return [
+        replace(config, keep_weights=(config.data_set, config.method, config.seed) == kept)
+        for config in configs
+    ]
+
+
+def inspected(settings: Settings, variant: Variant) -> RunConfig:
+    """The run of a variant into whose trained model notebook 06 looks."""
+    (config,) = vary([variant], [looked_into(settings)], [settings.seed], settings.steps)
+    return replace(config, keep_weights=True)
+
+
+def narrow_units(settings: Settings) -> tuple[int, ...]:
+    """Units of the narrow g_i and g_0 that notebook 06 compares with linear maps."""
+    return (16,) if settings.smoke else (128, 16)
+
+
+def narrow_maps(settings: Settings) -> list[Variant]:
+    """Narrow g_i and g_0 with and without L_rec."""
+    chosen = []
+    for units in narrow_units(settings):
+        chosen += variants.narrow(units)
+    return chosen
+
+
+def chosen_switches(settings: Settings) -> list[Variant]:
+    """Every switch of the readings; the smoke profile tries only some of them."""
+    return variants.switches()[:: SMOKE_SWITCHES if settings.smoke else 1]
+
+
+def switches(settings: Settings) -> list[RunConfig]:
+    """Robult, Robult without contrastive terms, and every switch with a few seeds."""
+    sets, seeds, steps = switched_sets(settings), settings.seeds, settings.steps
+    base = vary([variants.DEFAULT, variants.NO_CONTRAST], sets, seeds, steps)
+    return base + vary(chosen_switches(settings), sets, seeds[:SWITCH_SEEDS], steps)
+
+
+# Notebook 07 -------------------------------------------------------------------------------------
+
+
+def label_shares(settings: Settings) -> list[RunConfig]:
+    """Five methods and the linear row at every distinct share of labels."""
+    configs = []
+    for name in studied_sets(settings):
+        for share in distinct_shares(settings, name):
+            configs += _swept(settings, name, share)
+    return configs
+
+
+def distinct_shares(settings: Settings, data_set: str) -> dict[float, int]:
+    """Share of labels -> number of labelled rows, for shares that really differ.
+
+    On a small data set several shares hit the floor of two labels per class. The paper's 5 % is
+    kept, and another share only where it differs from each one kept by a tenth.
+    """
+    data = load(data_set)
+    others = [share for share in SHARES[settings.profile] if share != PAPER_SHARE]
+    counts: dict[float, int] = {}
+    for share in (PAPER_SHARE, *others):
+        count = len(label_split(data, share, settings.seed))
+        if all(_differs(count, kept) for kept in counts.values()):
+            counts[share] = count
+    return dict(sorted(counts.items()))
+
+
+def _differs(count: int, other: int) -> bool:
+    return abs(count - other) > NEW_LABELS * min(count, other)
+
+
+def availability(settings: Settings) -> list[RunConfig]:
+    """The runs whose predictions for every subset of modalities notebook 07 shows."""
+    sets = dict.fromkeys([*studied_sets(settings), many_modalities(settings)])
+    configs = []
+    for name in sets:
+        configs += _swept(settings, name, PAPER_SHARE)
+    return configs
+
+
+def _swept(settings: Settings, data_set: str, share: float) -> list[RunConfig]:
+    training = {"steps": settings.steps}
+    configs = []
+    for method in SWEPT:
+        for seed in settings.seeds:
+            configs.append(RunConfig(data_set, method, seed, share, training=training))
+    return configs
+
+
+# Notebooks 08 and 09 -----------------------------------------------------------------------------
+
+
+def stages(steps: int) -> tuple[int, ...]:
+    """Steps at which the weights of a run are kept, from 0 (untrained) to the last one.
+
+    Notebooks 08 and 09 share runs because they share these.
+    """
+    return tuple(dict.fromkeys(round(share * steps) for share in STAGES))
+
+
+def pid_seeds(settings: Settings) -> tuple[int, ...]:
+    """The seeds of the runs on `pid`: more than elsewhere, because they are cheap."""
+    if settings.smoke:
+        return settings.seeds
+    count = max(PID_SEEDS, len(settings.seeds))
+    return tuple(range(settings.seed, settings.seed + count))
+
+
+def latent_runs(settings: Settings) -> list[tuple[str, int]]:
+    """The (data set, seed) that notebook 08 measures, those of `pid` among them."""
+    runs = [(name, seed) for name in latent_sets(settings) for seed in settings.seeds]
+    runs += [("pid", seed) for seed in pid_seeds(settings)]
+    return list(dict.fromkeys(runs))
+
+
+def reconstruction(settings: Settings) -> list[RunConfig]:
+    """Robult with and without L_rec, through full and narrow maps, weights kept."""
+    configs = []
+    for name, seed in latent_runs(settings):
+        for state in RECONSTRUCTION:
+            for maps in MAPS:
+                if maps == "full" or name == "pid" or not settings.smoke:
+                    configs.append(reconstruction_run(settings, name, seed, state, maps))
+    return configs
+
+
+def reconstruction_run(
+    settings: Settings, data_set: str, seed: int, state: str, maps: str = "full"
+) -> RunConfig:
+    """One run of `reconstruction`; state: a key of `RECONSTRUCTION`, maps: one of `MAPS`."""
+    hyper = dict(RECONSTRUCTION[state])
+    snapshots = stages(settings.steps)
+    if maps == "narrow":
+        hyper["bottleneck"] = narrow_map_units(data_set)
+        snapshots = (0, settings.steps)
+    return RunConfig(
+        data_set,
+        "robult",
+        seed,
+        hyper=hyper,
+        training={"steps": settings.steps},
+        tag=f"{state}, {maps} maps",
+        snapshots=snapshots,
+    )
+
+
+def narrow_map_units(data_set: str) -> int:
+    """Units that cannot hold all of h; the inputs of `pid` differ in 8 directions only."""
+    return 4 if data_set == "pid" else 16
+
+
+def reconstruction_weights(settings: Settings) -> list[RunConfig]:
+    """Narrow maps on `pid` with none, one, 10 and 100 times the weight of L_rec."""
+    weights = (0.0, 100.0) if settings.smoke else (0.0, 1.0, 10.0, 100.0)
+    configs = []
+    for weight in weights:
+        for seed in pid_seeds(settings):
+            configs.append(_weighted_run(settings, weight, seed))
+    return configs
+
+
+def _weighted_run(settings: Settings, weight: float, seed: int) -> RunConfig:
+    return RunConfig(
+        "pid",
+        "robult",
+        seed,
+        hyper={"bottleneck": narrow_map_units("pid"), "reconstruction_weight": weight},
+        training={"steps": settings.steps},
+        tag=f"L_rec times {weight:g}",
+        snapshots=(0, settings.steps),
+    )
+
+
+def pseudo_pairs(settings: Settings) -> list[RunConfig]:
+    """Robult with its weights kept over training: notebook 09."""
+    configs = []
+    for name in pair_sets(settings):
+        for seed in settings.seeds:
+            configs.append(reconstruction_run(settings, name, seed, "with L_rec"))
+    return configs
+
+
+# All of them -------------------------------------------------------------------------------------
+
+
+def by_notebook(settings: Settings) -> dict[str, list[RunConfig]]:
+    """The plan of each notebook from 04 on, by its number."""
+    return {
+        "04": comparison(settings) + noise(settings),
+        "05": comparison(settings),
+        "06": ablations(settings) + switches(settings),
+        "07": label_shares(settings) + availability(settings),
+        "08": reconstruction(settings) + reconstruction_weights(settings),
+        "09": pseudo_pairs(settings),
+    }

@@ -1,0 +1,369 @@
+"""Estimators: scikit-learn's own checks, and the same ideas for dicts of modalities."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from torch import nn
+
+from robult_core.estimators import (
+    Modalities,
+    MultimodalClassifier,
+    MultimodalMultilabelClassifier,
+    MultimodalRegressor,
+    default_steps,
+    load,
+)
+
+FAST = {"max_steps": 40, "random_state": 0, "device": "cpu", "verbose": False}
+ROUNDING = "float32 on another number of rows rounds differently in the last bit"
+EXCLUDED = {
+    "check_methods_subset_invariance": ROUNDING,
+    "check_array_api_input": "needs an environment variable of scipy",
+    "check_do_not_raise_errors_in_init_or_set_params": "under pytest types are checked at the call",
+}
+
+
+def excluded(estimator):
+    return EXCLUDED
+
+
+@parametrize_with_checks(
+    [MultimodalClassifier(unlabeled=None, **FAST), MultimodalRegressor(**FAST)],
+    expected_failed_checks=excluded,
+)
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learns_own_checks(estimator, check):
+    """The case of one array. -1 must be an ordinary class there, so it marks nothing."""
+    check(estimator)
+
+
+def samples(n=120, seed=0):
+    """Two modalities that both tell the class, and the class."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 3, n)
+    centres = rng.standard_normal((3, 6)) * 3
+    text = centres[y] + rng.standard_normal((n, 6))
+    audio = centres[y][:, :4] + rng.standard_normal((n, 4))
+    return {"text": text, "audio": audio}, y
+
+
+def few_labels(y, share=0.3, mark=-1):
+    known = np.random.default_rng(1).random(len(y)) < share
+    return np.where(known, y, mark)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, y = samples()
+    return MultimodalClassifier(**FAST).fit(X, few_labels(y)), X, y
+
+
+def test_every_subset_of_modalities_predicts(fitted):
+    model, X, y = fitted
+    assert model.score(X, y) > 0.8
+    for name in X:
+        probabilities = model.predict_proba({name: X[name]})
+        assert probabilities.shape == (len(y), 3)
+        np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+        assert model.score({name: X[name]}, y) > 0.6
+
+
+def test_a_row_of_nan_equals_a_sample_that_lacks_the_modality(fitted):
+    model, X, _ = fitted
+    holes = {name: x.copy() for name, x in X.items()}
+    holes["text"][::2] = np.nan
+    mixed = model.predict_proba(holes)
+    without = model.predict_proba({"audio": X["audio"][::2]})
+    complete = model.predict_proba({name: x[1::2] for name, x in X.items()})
+    np.testing.assert_allclose(mixed[::2], without, atol=1e-6)
+    np.testing.assert_allclose(mixed[1::2], complete, atol=1e-6)
+
+
+def test_training_takes_samples_with_what_they_have(fitted):
+    _, X, y = fitted
+    holes = {name: x.copy() for name, x in X.items()}
+    holes["text"][:40] = np.nan
+    holes["audio"][40:80] = np.nan
+    model = MultimodalClassifier(**FAST).fit(holes, few_labels(y))
+    assert model.score(X, y) > 0.7
+
+
+def test_the_caller_keeps_data_random_state_and_threads(fitted):
+    _, X, y = fitted
+    before = {name: x.copy() for name, x in X.items()}
+    state, numbers, threads = (
+        torch.get_rng_state(),
+        np.random.get_state()[1],
+        torch.get_num_threads(),
+    )
+    MultimodalClassifier(**{**FAST, "random_state": None}).fit(X, y)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert np.array_equal(np.random.get_state()[1], numbers)
+    assert torch.get_num_threads() == threads
+    for name, x in X.items():
+        assert np.array_equal(x, before[name])
+
+
+def test_two_fits_with_one_seed_are_equal_and_another_seed_differs(fitted):
+    model, X, y = fitted
+    again = clone(model).fit(X, few_labels(y))
+    other = clone(model).set_params(random_state=1).fit(X, few_labels(y))
+    assert np.array_equal(model.predict_proba(X), again.predict_proba(X))
+    assert not np.array_equal(model.predict_proba(X), other.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "relabel",
+    [
+        lambda y: np.array(["a", "b", "c"])[y],
+        lambda y: np.array([10, 20, 30])[y],
+        lambda y: np.array([0.0, 1.0, 2.0])[y],
+    ],
+    ids=["strings", "integers", "floats"],
+)
+def test_renamed_labels_change_only_their_names(fitted, relabel):
+    model, X, y = fitted
+    labels = relabel(y).astype(object)
+    labels[few_labels(y) == -1] = None
+    renamed = clone(model).fit(X, labels)
+    assert np.array_equal(renamed.predict_proba(X), model.predict_proba(X))
+    assert list(renamed.classes_) == list(np.unique(relabel(y)))
+    assert renamed.predict(X[next(iter(X))].shape and X).shape == y.shape
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA], ids=["None", "NaN", "NA"])
+def test_every_mark_of_an_unlabelled_sample_is_the_same(fitted, missing):
+    model, X, y = fitted
+    labels = y.astype(object)
+    labels[few_labels(y) == -1] = missing
+    assert np.array_equal(clone(model).fit(X, labels).predict_proba(X), model.predict_proba(X))
+
+
+def test_the_order_of_the_keys_at_prediction_changes_nothing(fitted):
+    model, X, _ = fitted
+    turned = dict(reversed(X.items()))
+    assert np.array_equal(model.predict_proba(turned), model.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        torch.from_numpy,
+        lambda x: pd.DataFrame(x, columns=[f"c{i}" for i in range(x.shape[1])]),
+        lambda x: x.astype(np.float32),
+        lambda x: x.tolist(),
+    ],
+    ids=["torch", "pandas", "float32", "lists"],
+)
+def test_kinds_of_arrays_give_equal_answers(fitted, convert):
+    model, X, _ = fitted
+    converted = {name: convert(x) for name, x in X.items()}
+    np.testing.assert_allclose(model.predict_proba(converted), model.predict_proba(X), atol=1e-5)
+
+
+def test_one_frame_is_cut_into_modalities(fitted):
+    _, X, y = fitted
+    wide = pd.DataFrame(np.hstack(list(X.values()))).add_prefix("f")
+    columns = {"text": list(wide.columns[:6]), "audio": list(wide.columns[6:])}
+    model = MultimodalClassifier(modalities=columns, **FAST).fit(wide, few_labels(y))
+    plain = MultimodalClassifier(**FAST).fit(X, few_labels(y))
+    np.testing.assert_allclose(model.predict_proba(wide), plain.predict_proba(X), atol=1e-6)
+    assert model.n_features_in_ == {"text": 6, "audio": 4}
+    assert list(model.feature_names_in_["audio"]) == list(wide.columns[6:])
+
+
+def test_sequences_and_own_encoders():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 60)
+    sequence = rng.standard_normal((60, 5, 3)) + y[:, None, None]
+    image = rng.standard_normal((60, 1, 4, 4)) + y[:, None, None, None]
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(16, 128))
+    weights = encoder[1].weight.detach().clone()
+    X = {"sensor": sequence, "image": image}
+    model = MultimodalClassifier(encoders={"image": encoder}, **FAST).fit(X, y)
+    assert model.score(X, y) > 0.8
+    assert model.predict({"image": image}).shape == (60,)
+    assert torch.equal(encoder[1].weight, weights)  # a copy was trained
+
+
+def test_saved_and_loaded_in_a_fresh_process(fitted, tmp_path):
+    model, X, _ = fitted
+    model.save(tmp_path / "model")
+    np.savez(tmp_path / "x.npz", **X)
+    code = (
+        "import sys, numpy as np\n"
+        "from robult_core.estimators import load\n"
+        "X = dict(np.load(sys.argv[2]))\n"
+        "np.save(sys.argv[3], load(sys.argv[1], device='cpu').predict_proba(X))\n"
+    )
+    places = [str(tmp_path / name) for name in ("model", "x.npz", "out.npy")]
+    subprocess.run([sys.executable, "-c", code, *places], check=True, timeout=120)
+    assert np.array_equal(np.load(tmp_path / "out.npy"), model.predict_proba(X))
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
+        "model.json",
+        "model.safetensors",
+    ]
+
+
+@pytest.mark.parametrize("damage", ["newer", "cut", "gone", "weights"])
+def test_files_that_cannot_be_read_are_named(fitted, tmp_path, damage):
+    fitted[0].save(tmp_path)
+    description, weights = tmp_path / "model.json", tmp_path / "model.safetensors"
+    if damage == "newer":
+        description.write_text(description.read_text().replace('"format": 1', '"format": 99'))
+    if damage == "cut":
+        description.write_text(description.read_text()[:50])
+    if damage == "gone":
+        description.unlink()
+    if damage == "weights":
+        weights.write_bytes(weights.read_bytes()[:100])
+    words = {
+        "newer": "format 99, this version reads 1",
+        "cut": "model.json' is damaged",
+        "gone": "model.json' is missing",
+        "weights": "model.safetensors' is damaged",
+    }
+    with pytest.raises(ValueError, match=words[damage]):
+        load(tmp_path)
+
+
+def test_a_pickle_works_too(fitted):
+    model, X, _ = fitted
+    again = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+def test_explanations_add_up(fitted):
+    model, X, _ = fitted
+    values = model.explain(X)
+    total = sum(values.values()) + model.base_scores_
+    np.testing.assert_allclose(total, model.predict_proba(X), atol=1e-6)
+    holes = {name: x.copy() for name, x in X.items()}
+    holes["text"][0] = np.nan
+    assert np.abs(model.explain(holes)["text"][0]).max() < 1e-6
+
+
+def test_latents_by_name_and_side_by_side(fitted):
+    model, X, y = fitted
+    latents = model.latents(X)
+    assert {"s", "z/text", "u/audio"} <= set(latents)
+    assert model.transform(X).shape == (len(y), len(model.get_feature_names_out()))
+    assert model.get_feature_names_out()[0].endswith("_0")
+
+
+def test_calibration_fits_a_temperature_per_pattern(fitted, caplog):
+    _, X, y = fitted
+    model = MultimodalClassifier(calibrate=True, **FAST).fit(X, y)
+    assert set(model.temperatures_) == {"text", "audio", "text+audio"}
+    assert all(temperature > 0 for temperature in model.temperatures_.values())
+    plain = MultimodalClassifier(**FAST).fit(X, y)
+    assert np.array_equal(plain.predict(X), model.predict(X))
+    assert not np.allclose(plain.predict_proba(X), model.predict_proba(X))
+    scarce = np.full(len(y), -1)
+    for label in range(3):
+        scarce[np.flatnonzero(y == label)[:3]] = label
+    poor = MultimodalClassifier(calibrate=True, **FAST).fit(X, scarce)
+    assert poor.temperatures_ == {}
+    assert "stay uncalibrated" in caplog.text
+
+
+def test_cross_validation_and_grid_search_take_the_wrapper(fitted):
+    _, X, y = fitted
+    scores = cross_val_score(MultimodalClassifier(**FAST), Modalities(X), y, cv=2)
+    assert scores.min() > 0.6
+    search = GridSearchCV(MultimodalClassifier(**FAST), {"batch_size": [16, 32]}, cv=2)
+    assert search.fit(Modalities(X), y).best_score_ > 0.6
+
+
+def test_regression_in_the_users_unit():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((150, 5))
+    y = 1000 + 50 * x[:, 0]
+    known = np.where(rng.random(150) < 0.5, y, np.nan)
+    X = {"a": x, "b": x[:, :2] + 0.1 * rng.standard_normal((150, 2))}
+    model = MultimodalRegressor(**{**FAST, "max_steps": 300}).fit(X, known)
+    assert model.score(X, y) > 0.7
+    assert abs(model.predict({"b": X["b"]}).mean() - 1000) < 20
+    values = model.explain(X)
+    np.testing.assert_allclose(
+        sum(values.values())[:, 0] + model.base_scores_[0], model.predict(X), rtol=1e-5
+    )
+
+
+def test_several_labels_per_sample():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((120, 6))
+    y = (x[:, :3] > 0).astype(int)
+    known = y.copy()
+    known[60:] = -1
+    model = MultimodalMultilabelClassifier(**FAST).fit({"a": x, "b": x[:, ::-1].copy()}, known)
+    assert model.predict({"a": x}).shape == (120, 3)
+    assert (model.predict({"a": x}) == y).mean() > 0.75
+
+
+def test_steps_follow_the_size_of_the_data():
+    assert default_steps(500, 64) == 400
+    assert default_steps(5000, 64) == 781
+    assert default_steps(10**6, 64) == 2000
+
+
+WRONG = [
+    ("lengths", {"a": np.ones((3, 2)), "b": np.ones((4, 2))}, [0, 1, 0], "'a' has 3, 'b' has 4"),
+    ("empty dict", {}, [0, 1], "empty dict"),
+    ("no label", {"a": np.ones((3, 2))}, [-1, -1, -1], "no sample has a label"),
+    ("one class", {"a": np.ones((3, 2))}, [1, 1, -1], "one class only.*unlabeled=None"),
+    ("fractions", {"a": np.ones((3, 2))}, [0.5, 1.0, 0.0], "0.5.*MultimodalRegressor"),
+    ("infinite", {"a": np.array([[np.inf, 1], [0, 1]])}, [0, 1], "inf.*row 0"),
+    ("partly NaN", {"a": np.array([[np.nan, 1], [0, 1]])}, [0, 1], "some features of row 0"),
+    ("all NaN", {"a": np.full((2, 2), np.nan)}, [0, 1], "sample 0 has no modality"),
+    ("words", {"a": np.array([["x", "y"], ["u", "v"]])}, [0, 1], "'a' holds values that are not"),
+    ("huge", {"a": np.array([[1e300, 1], [0, 1]])}, [0, 1], "1e\\+300.*rescale"),
+    ("flat", {"a": np.ones(3)}, [0, 1, 0], "shape \\(3,\\)"),
+    ("plus", {"a+b": np.ones((2, 2))}, [0, 1], "'a\\+b'"),
+    ("mixed", {"a": np.ones((2, 2))}, ["x", 1], "mixes int and str"),
+    ("labels", {"a": np.ones((3, 2))}, [0, 1], "3 samples and y has 2 labels"),
+    ("method", {"a": np.ones((3, 2))}, [0, 1, 0], "unknown method 'magic'"),
+]
+
+
+@pytest.mark.parametrize(("case", "X", "y", "message"), WRONG, ids=[case[0] for case in WRONG])
+def test_wrong_input_is_one_clear_sentence(case, X, y, message):
+    method = "magic" if case == "method" else "robult"
+    labels = np.array(y, dtype=object) if case == "mixed" else y
+    with pytest.raises(ValueError, match=message) as error:
+        MultimodalClassifier(method, **FAST).fit(X, labels)
+    assert "\n" not in str(error.value)
+
+
+def test_wrong_input_at_prediction_is_one_clear_sentence(fitted):
+    model, X, y = fitted
+    with pytest.raises(ValueError, match="modality 'video' was not there at fit"):
+        model.predict({"video": X["text"]})
+    with pytest.raises(ValueError, match=r"X has 4 features.*expecting 6"):
+        model.predict({"text": X["audio"]})
+    with pytest.raises(ValueError, match=r"class 7, which fit never saw|class np.int64\(7\)"):
+        model.score(X, np.where(y == 0, 7, y))
+    with pytest.raises(NotFittedError):
+        MultimodalClassifier().predict(X)
+    frame = pd.DataFrame(X["text"], columns=list("abcdef"))
+    named = MultimodalClassifier(**FAST).fit({"text": frame, "audio": X["audio"]}, y)
+    with pytest.raises(ValueError, match="should match those that were passed during fit"):
+        named.predict({"text": frame.rename(columns={"a": "z"})})
+
+
+def test_a_constant_feature_harms_nothing(fitted):
+    _, X, y = fitted
+    constant = {**X, "flat": np.full((len(y), 3), 7.0)}
+    model = MultimodalClassifier(**FAST).fit(constant, y)
+    assert np.isfinite(model.predict_proba(constant)).all()

@@ -1,0 +1,181 @@
+"""What a notebook does: its start, its runs, and how figures and tables are saved."""
+
+from __future__ import annotations
+
+import math
+import string
+
+import matplotlib
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from robult_study.notebook import PARAMETERS, Notebook, picture_bundle, start
+from robult_study.runs.configuration import RunConfig
+from robult_study.settings import SettingsError
+
+EMPTY = dict.fromkeys(PARAMETERS) | {"seed": 0}
+SHORT = RunConfig("digits", "robult", hyper={"width": 16}, training={"steps": 5}, snapshots=(0,))
+
+
+@pytest.fixture
+def notebook(tmp_path) -> Notebook:
+    return start(EMPTY | {"profile": "smoke", "output": str(tmp_path / "mine")})
+
+
+# The second cell ---------------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_bits():
+    start(EMPTY | {"profile": "smoke", "seed": 3})
+    first = torch.rand(3)
+    start(EMPTY | {"profile": "smoke", "seed": 3})
+    assert torch.equal(first, torch.rand(3))
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"sede": 3}, "unknown parameter 'sede', did you mean 'seed'"),
+        ({"lr": "1e-3"}, "unknown parameter 'lr'"),
+        ({"seed": "3"}, "seed of Parameters is '3'"),
+    ],
+)
+def test_a_bad_parameter_is_one_clear_sentence(bad, message):
+    with pytest.raises(SettingsError, match=message) as caught:
+        start(EMPTY | bad)
+    assert "\n" not in str(caught.value)
+
+
+def is_free(name: str) -> bool:
+    return name not in (*PARAMETERS, "exit", "quit")
+
+
+@given(st.text(string.ascii_lowercase, min_size=1).filter(is_free))
+def test_every_unknown_name_is_refused(name):
+    with pytest.raises(SettingsError, match=f"unknown parameter '{name}'"):
+        start(EMPTY | {"profile": "smoke", name: 1})
+
+
+def test_what_a_notebook_defines_by_itself_is_no_parameter(notebook):
+    shell = {"In": [""], "Out": {}, "_i": "", "math": math, "start": start}
+    namespace = EMPTY | shell | {"profile": "smoke"}
+    assert start(namespace).settings.profile == "smoke"
+    later_cells = {"notebook": notebook, "settings": notebook.settings, "frame": pd.DataFrame()}
+    assert start(namespace | later_cells).settings.profile == "smoke"  # the cell is run again
+
+
+# Runs --------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_looked_up_by_its_configuration(notebook):
+    table = notebook.run([SHORT])
+    record = notebook.record(SHORT)
+    assert record.key == table["key"].iloc[0]
+    assert record.config["training"]["steps"] == 5
+    trained = notebook.restore(SHORT, step=0)
+    assert torch.equal(trained.state_dict()["c.weight"], record.weights(0)["c.weight"])
+
+
+def test_a_run_that_is_not_there_is_one_clear_sentence(notebook):
+    with pytest.raises(LookupError, match=r"no record of robult on digits, seed 0.* notebook.run"):
+        notebook.record(SHORT)
+    notebook.run([SHORT])
+    with_weights = RunConfig.from_dict(SHORT.complete() | {"keep_weights": True})
+    with pytest.raises(LookupError, match="with these settings and files"):
+        notebook.record(with_weights)
+
+
+# Figures, tables, texts --------------------------------------------------------------------------
+
+
+def line() -> matplotlib.figure.Figure:
+    figure, axes = plt.subplots()
+    axes.plot([0, 1])
+    return figure
+
+
+def test_show_writes_png_pdf_csv_and_keeps_the_alt_text(notebook, capsys):
+    figure = line()
+    notebook.show(figure, "00_line", alt="A rising line.", data=pd.DataFrame({"x": [0, 1]}))
+    folder = notebook.settings.output / "figures"
+    assert {path.name for path in folder.iterdir()} == {"00_line.png", "00_line.pdf", "00_line.csv"}
+    with Image.open(folder / "00_line.png") as picture:
+        assert picture.info["Description"] == "A rising line."
+    assert (folder / "00_line.csv").read_text().split() == ["x", "0", "1"]
+    assert not plt.fignum_exists(figure.number)
+    assert "A rising line." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("profile", "marked"), [("smoke", True), ("quick", False)])
+def test_smoke_figures_are_stamped(tmp_path, profile, marked):
+    notebook = start(EMPTY | {"profile": profile, "output": str(tmp_path)})
+    figure = line()
+    notebook.show(figure, "f", alt="A line.")
+    assert ("smoke" in [text.get_text() for text in figure.texts]) == marked
+
+
+def test_the_same_figure_twice_is_the_same_bytes(notebook):
+    folder = notebook.settings.output / "figures"
+    written = []
+    for _ in range(2):
+        notebook.show(line(), "f", alt="A line.")
+        written.append([(folder / name).read_bytes() for name in ("f.png", "f.pdf")])
+    assert written[0] == written[1]
+
+
+def test_show_needs_alt_text_and_a_plain_name(notebook):
+    figure = matplotlib.figure.Figure()
+    with pytest.raises(SettingsError, match="has no alt text"):
+        notebook.show(figure, "f", alt=" ")
+    with pytest.raises(SettingsError, match=r"'\.\./f' cannot name a file"):
+        notebook.show(figure, "../f", alt="x")
+
+
+def test_table_saves_frame_and_styler(notebook):
+    frame = pd.DataFrame({"method": ["robult"], "value": [0.12345]})
+    notebook.table(frame, "plain", caption="Numbers")
+    notebook.table(frame.set_index("method").style.format(precision=1), "styled", caption="Numbers")
+    folder = notebook.settings.output / "tables"
+    assert pd.read_csv(folder / "plain.csv").equals(frame)
+    assert pd.read_csv(folder / "styled.csv").equals(frame)
+    assert "0.123<" in (folder / "plain.html").read_text().replace(" ", "")
+    assert "Numbers" in (folder / "styled.html").read_text()
+
+
+def test_a_text_is_written_beside_the_tables(notebook):
+    notebook.write("04_headline.md", "| ü |\n")
+    written = notebook.settings.output / "tables" / "04_headline.md"
+    assert written.read_text(encoding="utf-8") == "| ü |\n"
+    with pytest.raises(SettingsError, match=r"neither \.md nor \.csv"):
+        notebook.write("04_headline.txt", "")
+    with pytest.raises(SettingsError, match="cannot name a file"):
+        notebook.write("../README.md", "")
+
+
+def test_progress_prints_a_line_per_item_when_nobody_watches(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("ROBULT_HEADLESS", "1")
+    notebook = start(EMPTY | {"output": str(tmp_path)})
+    assert list(notebook.progress("ab", "letters")) == ["a", "b"]
+    printed = [text.split(":")[0] for text in capsys.readouterr().out.splitlines()]
+    assert printed == ["letters 1/2", "letters 2/2"]
+
+
+def test_finish_prints_the_watermark(notebook, capsys):
+    notebook.finish()
+    printed = capsys.readouterr().out
+    assert f"torch {torch.__version__.split('+')[0]}" in printed
+    assert "profile smoke, seeds 0, 1" in printed
+    assert str(notebook.settings.output) not in printed
+
+
+def test_a_front_end_gets_an_image_with_alt_text_and_a_saved_copy_a_png():
+    live = picture_bundle(b"png", 'a < "b"', headless=False)
+    saved = picture_bundle(b"png", 'a < "b"', headless=True)
+    assert live["text/html"] == '<img src="data:image/png;base64,cG5n" alt="a &lt; &quot;b&quot;">'
+    assert saved == {"image/png": "cG5n", "text/plain": 'a < "b"'}
