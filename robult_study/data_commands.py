@@ -107,6 +107,8 @@ def check(names: tuple[str, ...], folder: Path | None, cards: bool) -> None:
             _print_problems(item, folder, problems)
             continue
         click.echo(f"{item.name}: in order")
+        for warning in item.warnings(folder):
+            click.echo(f"  warning: {warning}")
         if cards:
             _print_card(item.load(folder).describe())
     if failed:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from made_up import results
 
-from robult_study.plots import figures as plots
+from robult_study import plots
 from robult_study.results import rankings, ranks, tables
 
 METHODS = {"robult": 0.7, "gmc": 0.6, "unimodal": 0.5}
