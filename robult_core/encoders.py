@@ -1,7 +1,8 @@
-"""The encoders every method shares (reading 23), and the joint network f_0 (reading 13).
+"""The encoders that all methods share (reading 23), and the joint network f_0 (reading 13).
 
-A modality is described by its sample shape: `(F,)` gets a residual MLP, `(T, F)` a GRU; any `nn.Module` that maps a batch to `(B, width)`
-stands for itself. All methods build theirs here, so no method wins by its encoder.
+A modality is described by its sample shape: `(F,)` gets a residual MLP and `(T, F)` a GRU. Any
+`nn.Module` that maps a batch to `(B, width)` stands for itself. All methods build their encoders
+here, so that no method wins by its encoder.
 """
 
 from __future__ import annotations
@@ -9,31 +10,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 Spec = tuple[int, ...] | int | nn.Module
 
 
 class ResidualMLP(nn.Module):
-    """`(B, in) -> (B, width)`: a linear map plus an MLP whose last layer starts at zero, so training starts from the linear map (reading 23)."""
+    """A linear map plus an MLP whose last layer starts at zero (reading 23).
+
+    So training starts from the linear map.
+    """
 
     def __init__(self, in_features: int, width: int, dropout: float) -> None:
         super().__init__()
         self.linear = nn.Linear(in_features, width)
-        self.inner = nn.Sequential(
-            nn.Linear(in_features, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, width)
-        )
-        nn.init.zeros_(self.inner[-1].weight)
-        nn.init.zeros_(self.inner[-1].bias)
+        first = nn.Linear(in_features, width)
+        last = nn.Linear(width, width)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.inner = nn.Sequential(first, nn.ReLU(), nn.Dropout(dropout), last)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch dim"]:
         return self.linear(x) + self.inner(x)
 
 
 class SequenceEncoder(nn.Module):
-    """`(B, T, F) -> (B, width)`: a GRU read out at the last step that is not padding, then a linear layer.
+    """A GRU read out at the last step that is not padding, then a linear layer.
 
-    A step is padding when all its features are zero; works for left- and right-padded data alike, for public files pad on either side.
+    A step is padding when all its features are zero. Sequences may be padded on the left or on the
+    right, because public files do either. A sample of padding alone is read out at its first step.
     """
 
     def __init__(self, in_features: int, width: int, dropout: float) -> None:
@@ -41,60 +47,72 @@ class SequenceEncoder(nn.Module):
         self.gru = nn.GRU(in_features, width, batch_first=True)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, width))
 
-    def forward(self, x: Tensor) -> Tensor:
-        states, _ = self.gru(x)
-        real = x.abs().sum(-1) > 0  # (B, T)
-        steps = torch.arange(1, x.shape[1] + 1, device=x.device)
-        last = (real * steps).amax(dim=1).clamp(
-            min=1
-        ) - 1  # (B,) a sample of pure padding reads step 0
-        return self.head(states[torch.arange(len(x), device=x.device), last])
+    def forward(self, x: Float[Tensor, "batch steps features"]) -> Float[Tensor, "batch dim"]:
+        states, _ = self.gru(x)  # (B, T, d)
+        is_content = x.abs().sum(-1) > 0  # (B, T)
+        number = torch.arange(1, x.shape[1] + 1, device=x.device)  # (T,) steps counted from 1
+        last = (is_content * number).amax(dim=1).clamp(min=1) - 1  # (B,)
+        sample = torch.arange(len(x), device=x.device)
+        return self.head(states[sample, last])
 
 
 def make_encoder(spec: Spec, width: int, dropout: float = 0.3) -> nn.Module:
-    """Encoder of one modality; `spec` is a sample shape, a feature width or a module that already yields `(B, width)`."""
+    """The encoder of one modality.
+
+    spec: a sample shape, a feature width, or a module that already yields `(B, width)`.
+
+    Raises ValueError for a shape that no built-in encoder reads.
+    """
     if isinstance(spec, nn.Module):
         return spec
-    shape = (spec,) if isinstance(spec, int) else tuple(spec)
+    shape = _sample_shape(spec)
     if len(shape) == 1:
         return ResidualMLP(shape[0], width, dropout)
     if len(shape) == 2:
         return SequenceEncoder(shape[1], width, dropout)
     raise ValueError(
-        f"no built-in encoder for samples of shape {shape}: pass an nn.Module that maps a batch to (B, {width})"
+        f"no built-in encoder for samples of shape {shape}: "
+        f"pass an nn.Module that maps a batch to (B, {width})"
     )
 
 
 class JointEncoder(nn.Module):
-    """f_0 on the raw inputs (reading 13): vectors concatenated into one encoder, a GRU per sequence, then a linear layer if there are several."""
+    """f_0 on the raw inputs (reading 13).
+
+    Vectors are concatenated into one encoder and each sequence has a GRU of its own. Several of
+    these towers are mixed by a linear layer.
+    """
 
     def __init__(self, specs: Mapping[str, Spec], width: int, dropout: float = 0.3) -> None:
         super().__init__()
-        shapes = {name: (spec,) if isinstance(spec, int) else spec for name, spec in specs.items()}
-        modules = [name for name, spec in shapes.items() if isinstance(spec, nn.Module)]
-        if modules:
-            raise ValueError(
-                f"modality '{modules[0]}' has its own module: pass a joint network f_0 as well"
-            )
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name, spec in specs.items():
+            if isinstance(spec, nn.Module):
+                raise ValueError(
+                    f"modality '{name}' has its own module: pass a joint network f_0 as well"
+                )
+            shapes[name] = _sample_shape(spec)
         self.vectors = tuple(name for name, shape in shapes.items() if len(shape) == 1)
         self.sequences = tuple(name for name, shape in shapes.items() if len(shape) == 2)
-        towers = {}
+        self.towers = nn.ModuleDict()
         if self.vectors:
-            towers["vectors"] = ResidualMLP(
-                sum(shapes[name][0] for name in self.vectors), width, dropout
-            )
-        for index, name in enumerate(self.sequences):
-            towers[f"sequence{index}"] = SequenceEncoder(shapes[name][1], width, dropout)
-        self.towers = nn.ModuleDict(towers)
-        self.mix = nn.Linear(width * len(towers), width) if len(towers) > 1 else nn.Identity()
+            in_features = sum(shapes[name][0] for name in self.vectors)
+            self.towers["vectors"] = ResidualMLP(in_features, width, dropout)
+        for index, name in enumerate(self.sequences):  # by index: a name may be anything
+            self.towers[f"sequence{index}"] = SequenceEncoder(shapes[name][1], width, dropout)
+        count = len(self.towers)
+        self.mix = nn.Linear(width * count, width) if count > 1 else nn.Identity()
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """All modalities by name -> `h_0 (B, width)`."""
-        parts = []
+    def forward(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "batch dim"]:
+        outputs = []
         if self.vectors:
-            parts.append(
-                self.towers["vectors"](torch.cat([inputs[name] for name in self.vectors], dim=-1))
-            )
+            vectors = torch.cat([inputs[name] for name in self.vectors], dim=-1)
+            outputs.append(self.towers["vectors"](vectors))
         for index, name in enumerate(self.sequences):
-            parts.append(self.towers[f"sequence{index}"](inputs[name]))
-        return self.mix(torch.cat(parts, dim=-1))
+            outputs.append(self.towers[f"sequence{index}"](inputs[name]))
+        return self.mix(torch.cat(outputs, dim=-1))
+
+
+def _sample_shape(spec: tuple[int, ...] | int) -> tuple[int, ...]:
+    """A feature width stands for the shape of a vector."""
+    return (spec,) if isinstance(spec, int) else tuple(spec)

@@ -27,7 +27,7 @@ from robult_core.losses import (
     soft_pu_loss,
 )
 from robult_core.method import Batch, Method, make_classifier, make_encoders, present_mask
-from robult_core.tasks import Task
+from robult_core.tasks import LateFusion, Task
 from robult_core.validation import Count, Rate, Weight, validated
 
 
@@ -56,7 +56,7 @@ class RobultConfig(SoftPUOptions):
     # whether L_rec reaches only g_i and r_i, or also f_i (reading 14)
     reconstruction_updates: Literal["g", "f"] = "g"
     # what late fusion averages over the modalities (reading 17)
-    late_fusion: Literal["probabilities", "logits", "confidence"] = "probabilities"
+    late_fusion: LateFusion = "probabilities"
 
     def soft_pu_options(self) -> dict[str, Any]:
         """The options of `losses.soft_pu_loss` among them."""

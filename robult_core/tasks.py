@@ -1,61 +1,82 @@
-"""The three kinds of task: supervised loss, contrastive class, decoding and metrics (section 3.1, readings 9 and 17-20).
+"""The three kinds of task: supervised loss, contrastive class, decoding, metrics (section 3.1).
 
-A task is the only place that knows what an output means. Methods hand it raw outputs ("logits", `(N, C)`); evaluation hands it *scores*:
-probabilities for classification and multilabel, the predicted value for regression. Late fusion averages scores (reading 17).
+A task is the only place that knows what an output means (readings 9 and 17 to 20). Methods hand it
+raw outputs, the logits `(N, C)`. Evaluation hands it scores: probabilities for classification and
+multilabel, the predicted value for regression. Late fusion averages scores.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
-from typing import ClassVar
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int, Num, Shaped
 from scipy.stats import pearsonr
-from sklearn import metrics as sk
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from torch import Tensor
 
 from robult_core.distributed import gather
+from robult_core.validation import Count, Positive, validated
 
+LateFusion = Literal["probabilities", "logits", "confidence"]
+LATE_FUSION: tuple[LateFusion, ...] = get_args(LateFusion)
 LOWER_IS_BETTER = frozenset({"mae"})
-LATE_FUSION = ("probabilities", "logits", "confidence")
+SMALLEST_PROBABILITY = 1e-12  # below it the logarithm of a probability is cut off
 
 
 def higher_is_better(metric: str) -> bool:
-    """Whether a larger value of the metric is the better one."""
+    """The direction of a metric."""
     return metric not in LOWER_IS_BETTER
 
 
-def round_half_away(values: Tensor) -> Tensor:
-    """Round to the nearest integer, halves away from zero (reading 19); torch and numpy round halves to even."""
-    whole = values.abs().floor()
-    return torch.sign(values) * (
-        whole + (values.abs() - whole >= 0.5)
-    )  # floor(x + 1/2) takes the number below 1/2 to 1
+def round_half_away(values: Num[Tensor, "*shape"]) -> Num[Tensor, "*shape"]:
+    """Round to the nearest integer, halves away from zero (reading 19).
+
+    torch and numpy round halves to even. Adding 1/2 and cutting would take the largest number
+    below 1/2 to 1, so the fraction is compared instead.
+    """
+    size = values.abs()
+    whole = size.floor()
+    rounded = whole + (size - whole >= 0.5)
+    return torch.sign(values) * rounded
 
 
-@dataclass(frozen=True)
-class Task:
-    """What the targets mean. `n_outputs` is C; `primary` names the metric that tables and searches use."""
+@validated
+class Task(ABC):
+    """What the targets mean. `n_outputs` is C; `primary` is the metric of tables and searches."""
 
-    n_outputs: int
+    n_outputs: Count
     primary: str
     kind: ClassVar[str] = ""
     metric_names: ClassVar[tuple[str, ...]] = ()
-    lower_is_better: ClassVar[frozenset[str]] = LOWER_IS_BETTER
 
-    def higher_is_better(self, metric: str) -> bool:
-        return metric not in self.lower_is_better
+    def __post_init__(self) -> None:
+        if self.primary not in self.metric_names:
+            raise ValueError(
+                f"primary of {type(self).__name__} is '{self.primary}': "
+                f"choose one of {', '.join(self.metric_names)}"
+            )
 
-    def per_sample_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Supervised loss of each row: `(N, C), targets -> (N,)` (section 2.3)."""
-        raise TypeError(f"{type(self).__name__} is abstract")
+    # --- training ---------------------------------------------------------------------------
 
-    def supervised_loss(self, logits: Tensor, targets: Tensor, labeled: Tensor) -> Tensor:
-        """Mean of `per_sample_loss` over the labelled rows of all ranks.
+    @abstractmethod
+    def per_sample_loss(
+        self, logits: Float[Tensor, "rows outputs"], targets: Shaped[Tensor, "rows ..."]
+    ) -> Float[Tensor, " rows"]:
+        """The supervised loss of each row (section 2.3)."""
+
+    def supervised_loss(
+        self,
+        logits: Float[Tensor, "rows outputs"],
+        targets: Shaped[Tensor, "rows ..."],
+        labeled: Bool[Tensor, " rows"],
+    ) -> Float[Tensor, ""]:
+        """The mean of `per_sample_loss` over the labelled rows of all ranks.
 
         Without any labelled row it is a zero that carries gradients.
         """
@@ -65,105 +86,168 @@ class Task:
             return logits.sum() * 0.0
         return losses.mean()
 
+    @abstractmethod
     def check_targets(self, targets: Tensor) -> None:
-        """Raise ValueError naming the first target outside the task."""
-        raise TypeError(f"{type(self).__name__} is abstract")
+        """Raise ValueError naming the first target that is outside the task."""
 
-    def contrastive_classes(self, targets: Tensor, labeled: Tensor, logits: Tensor) -> Tensor:
-        """Class of each row for the contrastive loss, `(N,)` int: the label where `labeled`, the pseudo-label elsewhere (reading 9)."""
-        decoded = self.decode(self.scores(logits))
-        keep = labeled.reshape(-1, *[1] * (targets.ndim - 1))
-        return self.label_classes(torch.where(keep, targets, decoded.to(targets.dtype)))
+    @abstractmethod
+    def label_classes(self, targets: Shaped[Tensor, "rows ..."]) -> Int[Tensor, " rows"]:
+        """The discrete class of each target; label splits stratify by it too."""
 
-    def label_classes(self, targets: Tensor) -> Tensor:
-        """Discrete class of each target, `(N,)` int64; also what label splits stratify by."""
-        return targets.long()
+    def contrastive_classes(
+        self,
+        targets: Shaped[Tensor, "rows ..."],
+        labeled: Bool[Tensor, " rows"],
+        logits: Float[Tensor, "rows outputs"],
+    ) -> Int[Tensor, " rows"]:
+        """The class of each row for the contrastive loss (reading 9).
 
-    def scores(self, logits: Tensor) -> Tensor:
-        """Raw outputs -> what late fusion averages, `(N, C)`."""
-        return logits
-
-    def late_fusion(self, scores: Tensor, rule: str = "probabilities") -> Tensor:
-        """Scores `(N, C)` from those of M modalities `(M, N, C)` (reading 17): mean of "probabilities", of "logits", or "confidence"-weighted.
-
-        The mean of logits is the normalised geometric mean of probabilities, exact while none is below 1e-12 or, in multilabel and float32,
-        within 1e-7 of 1. For regression every rule is the plain mean.
+        It is that of the label where `labeled`, and that of the prediction elsewhere.
         """
-        if rule == "probabilities" or self.kind == "regression":
-            return scores.mean(0)
-        if rule == "confidence":
-            weight = (
-                (scores - 1 / 2 if self.kind == "multilabel" else scores)
-                .abs()
-                .amax(-1, keepdim=True)
-            )
-            return (scores * weight).sum(0) / weight.sum(0).clamp(min=1e-12)
-        yes, no = (one.clamp(min=1e-12).log().mean(0).exp() for one in (scores, 1 - scores))
-        return yes / (yes + no if self.kind == "multilabel" else yes.sum(-1, keepdim=True))
+        predicted = self.decode(self.scores(logits)).to(targets.dtype)
+        is_labeled = labeled.reshape(-1, *[1] * (targets.ndim - 1))
+        return self.label_classes(torch.where(is_labeled, targets, predicted))
 
-    def decode(self, scores: Tensor) -> Tensor:
-        """Scores -> predicted targets, in the shape of the targets."""
-        raise TypeError(f"{type(self).__name__} is abstract")
+    # --- prediction -------------------------------------------------------------------------
+
+    @abstractmethod
+    def scores(self, logits: Float[Tensor, "*rows outputs"]) -> Float[Tensor, "*rows outputs"]:
+        """What late fusion averages, from raw outputs."""
+
+    @abstractmethod
+    def decode(self, scores: Float[Tensor, "rows outputs"]) -> Shaped[Tensor, "rows ..."]:
+        """Predicted targets, in the shape of the targets."""
+
+    def late_fusion(
+        self, scores: Float[Tensor, "modalities rows outputs"], rule: LateFusion = "probabilities"
+    ) -> Float[Tensor, "rows outputs"]:
+        """One score from those of several modalities (reading 17).
+
+        rule: the mean of "probabilities", the mean of "logits", or a mean of probabilities weighted
+            by "confidence".
+        """
+        if rule == "probabilities":
+            return scores.mean(0)
+        if rule == "logits":
+            return self._mean_of_logits(scores)
+        if rule == "confidence":
+            weight = self._confidence(scores).amax(-1, keepdim=True)  # (M, N, 1)
+            return (scores * weight).sum(0) / weight.sum(0).clamp(min=SMALLEST_PROBABILITY)
+        raise ValueError(f"late fusion is {rule!r}: choose one of {', '.join(LATE_FUSION)}")
+
+    @abstractmethod
+    def _mean_of_logits(self, scores: Tensor) -> Tensor:
+        """The scores of the mean logits, which are a normalised geometric mean of probabilities.
+
+        They are exact while no probability is below 1e-12 or, in multilabel and float32, within
+        1e-7 of 1.
+        """
+
+    @abstractmethod
+    def _confidence(self, scores: Tensor) -> Tensor:
+        """How sure a score is, `(M, N, C)`."""
+
+    # --- evaluation -------------------------------------------------------------------------
 
     def metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """All metrics of the task from `(N, C)` scores and the true targets."""
-        raise TypeError(f"{type(self).__name__} is abstract")
+        """All metrics of the task, from scores `(N, C)` and the true targets.
+
+        Raises ValueError where scores are not finite, or do not fit the targets or the task.
+        """
+        scores, targets = np.asarray(scores), np.asarray(targets)
+        if scores.shape != (len(targets), self.n_outputs):
+            raise ValueError(
+                f"scores have shape {scores.shape}: expected ({len(targets)}, {self.n_outputs}), "
+                f"targets by outputs"
+            )
+        if not len(targets):
+            raise ValueError("there is no row to measure: give at least one")
+        is_finite = np.isfinite(scores).all(axis=1)
+        if not is_finite.all():
+            raise ValueError(
+                f"the scores of {np.sum(~is_finite)} of {len(targets)} rows are not finite numbers:"
+                f" the model that made them is broken, so train it with a lower learning rate"
+            )
+        self.check_targets(torch.as_tensor(targets))
+        return self._metrics(scores, targets)
+
+    @abstractmethod
+    def _metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """The metrics of scores and targets that were checked."""
 
 
-@dataclass(frozen=True)
+@validated
 class Classification(Task):
-    """Targets `(N,)` int in 0..C-1; metrics accuracy, macro F1 and, for two classes, AUROC (Tables 2 and 3)."""
+    """Targets are `(N,)` integers from 0 to C - 1.
+
+    Metrics are accuracy, macro F1 and, for two classes, AUROC (Tables 2 and 3).
+    """
 
     primary: str = "accuracy"
     kind: ClassVar[str] = "classification"
     metric_names: ClassVar[tuple[str, ...]] = ("accuracy", "f1_macro", "auroc")
 
-    def per_sample_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def per_sample_loss(
+        self, logits: Float[Tensor, "rows outputs"], targets: Shaped[Tensor, " rows"]
+    ) -> Float[Tensor, " rows"]:
         return F.cross_entropy(logits, targets.long(), reduction="none")
 
     def check_targets(self, targets: Tensor) -> None:
         if targets.ndim != 1 or targets.is_floating_point():
             raise ValueError(
-                f"labels have shape {tuple(targets.shape)} and type {targets.dtype}: expected (N,) integers"
+                f"labels have shape {tuple(targets.shape)} and type {targets.dtype}: "
+                f"expected (N,) integers"
             )
-        bad = targets[(targets < 0) | (targets >= self.n_outputs)]
-        if len(bad):
+        outside = targets[(targets < 0) | (targets >= self.n_outputs)]
+        if len(outside):
             raise ValueError(
-                f"label {bad[0].item()} is outside the task's classes 0..{self.n_outputs - 1}: re-encode the labels from 0"
+                f"label {outside[0].item()} is outside the task's classes "
+                f"0..{self.n_outputs - 1}: re-encode the labels from 0"
             )
 
-    def scores(self, logits: Tensor) -> Tensor:
+    def label_classes(self, targets: Shaped[Tensor, " rows"]) -> Int[Tensor, " rows"]:
+        return targets.long()
+
+    def scores(self, logits: Float[Tensor, "*rows outputs"]) -> Float[Tensor, "*rows outputs"]:
         return logits.softmax(dim=-1)
 
-    def decode(self, scores: Tensor) -> Tensor:
+    def decode(self, scores: Float[Tensor, "rows outputs"]) -> Int[Tensor, " rows"]:
         return scores.argmax(dim=-1)
 
-    def metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        decoded = scores.argmax(axis=1)
-        labels = np.arange(self.n_outputs)
-        result = {
-            "accuracy": float(sk.accuracy_score(targets, decoded)),
-            "f1_macro": float(
-                sk.f1_score(targets, decoded, labels=labels, average="macro", zero_division=0)
-            ),
+    def _mean_of_logits(self, scores: Tensor) -> Tensor:
+        mean = _geometric_mean(scores)
+        return mean / mean.sum(-1, keepdim=True)
+
+    def _confidence(self, scores: Tensor) -> Tensor:
+        return scores.abs()
+
+    def _metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        predicted = scores.argmax(axis=1)
+        classes = np.arange(self.n_outputs)
+        macro = f1_score(targets, predicted, labels=classes, average="macro", zero_division=0)
+        metrics = {
+            "accuracy": float(accuracy_score(targets, predicted)),
+            "f1_macro": float(macro),
         }
         if self.n_outputs == 2:
-            both = len(np.unique(targets)) == 2
-            result["auroc"] = float(sk.roc_auc_score(targets, scores[:, 1])) if both else math.nan
-        return result
+            metrics["auroc"] = _auroc(scores[:, 1], targets)
+        return metrics
 
 
-@dataclass(frozen=True)
+@validated
 class Regression(Task):
-    """Targets `(N,)` float, one output; with `bound` the contrastive classes are rounded scores clipped to [-bound, bound] (reading 19).
+    """Targets are `(N,)` numbers, and there is one output.
 
-    Metrics as GMC computes them (MAE, Corr over all rows; Acc and F1 of the sign over rows whose truth is not zero): `f1_gmc` passes the
-    predictions as truth to the weighted F1, as the released code of GMC does, `f1` is the ordinary order.
+    bound: the contrastive classes are scores clipped to [-bound, bound] and rounded (reading 19).
+
+    Metrics are computed as GMC does: MAE and correlation over all rows, accuracy and F1 of the sign
+    over the rows whose truth is not zero. `f1` is the ordinary weighted F1; `f1_gmc` passes the
+    predictions as truth, as the released code of GMC does.
     """
 
-    n_outputs: int = 1
+    n_outputs: Literal[1] = 1
     primary: str = "mae"
-    bound: float = 3.0
+    bound: Positive = 3.0
     kind: ClassVar[str] = "regression"
     metric_names: ClassVar[tuple[str, ...]] = (
         "mae",
@@ -175,7 +259,9 @@ class Regression(Task):
         "accuracy_7",
     )
 
-    def per_sample_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def per_sample_loss(
+        self, logits: Float[Tensor, "rows 1"], targets: Shaped[Tensor, " rows"]
+    ) -> Float[Tensor, " rows"]:
         return (logits.squeeze(-1) - targets).abs()  # L1, section 2.3
 
     def check_targets(self, targets: Tensor) -> None:
@@ -183,96 +269,151 @@ class Regression(Task):
             raise ValueError(
                 f"targets have shape {tuple(targets.shape)}: expected (N,), one number per sample"
             )
-        bad = targets[~torch.isfinite(targets)]
-        if len(bad):
+        not_finite = targets[~torch.isfinite(targets)]
+        if len(not_finite):
             raise ValueError(
-                f"target {bad[0].item()} is not a finite number: drop the row or mark it unlabelled"
+                f"target {not_finite[0].item()} is not a finite number: "
+                f"drop the row or mark it unlabelled"
             )
 
-    def label_classes(self, targets: Tensor) -> Tensor:
-        return round_half_away(targets.nan_to_num().clamp(-self.bound, self.bound)).long()
+    def label_classes(self, targets: Shaped[Tensor, " rows"]) -> Int[Tensor, " rows"]:
+        clipped = targets.nan_to_num().clamp(-self.bound, self.bound)
+        return round_half_away(clipped).long()
 
-    def decode(self, scores: Tensor) -> Tensor:
+    def scores(self, logits: Float[Tensor, "*rows 1"]) -> Float[Tensor, "*rows 1"]:
+        return logits
+
+    def decode(self, scores: Float[Tensor, "rows 1"]) -> Float[Tensor, " rows"]:
         return scores.squeeze(-1)
 
-    def metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        predicted = np.asarray(scores, dtype=np.float64).reshape(len(targets))
-        truth = np.asarray(targets, dtype=np.float64)
-        keep = truth != 0
-        sign, true_sign = predicted[keep] > 0, truth[keep] > 0
-        constant = np.ptp(predicted) == 0 or np.ptp(truth) == 0
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # a nearly constant prediction is an answer here, not a mistake
-            corr = math.nan if constant else float(pearsonr(predicted, truth).statistic)
-        bins = [
-            self.label_classes(torch.from_numpy(np.asarray(v))).numpy() for v in (predicted, truth)
-        ]
+    def late_fusion(
+        self, scores: Float[Tensor, "modalities rows 1"], rule: LateFusion = "probabilities"
+    ) -> Float[Tensor, "rows 1"]:
+        """The plain mean under every rule: a value is its own logit and has no confidence."""
+        return super().late_fusion(scores, "probabilities")
+
+    def _mean_of_logits(self, scores: Tensor) -> Tensor:
+        return scores.mean(0)
+
+    def _confidence(self, scores: Tensor) -> Tensor:
+        return torch.ones_like(scores)
+
+    def _metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        predicted = scores.astype(np.float64).reshape(len(targets))
+        truth = targets.astype(np.float64)
+        predicted_bin = self.label_classes(torch.from_numpy(predicted)).numpy()
+        true_bin = self.label_classes(torch.from_numpy(truth)).numpy()
+        has_sign = truth != 0
         return {
             "mae": float(np.abs(predicted - truth).mean()),
-            "corr": corr,
-            "accuracy": float((sign == true_sign).mean()) if keep.any() else math.nan,
-            "f1": float(sk.f1_score(true_sign, sign, average="weighted", zero_division=0))
-            if keep.any()
-            else math.nan,
-            "f1_gmc": float(sk.f1_score(sign, true_sign, average="weighted", zero_division=0))
-            if keep.any()
-            else math.nan,
-            "f1_macro": float(sk.f1_score(true_sign, sign, average="macro", zero_division=0))
-            if keep.any()
-            else math.nan,
-            "accuracy_7": float((bins[0] == bins[1]).mean()),
+            "corr": _correlation(predicted, truth),
+            **_sign_metrics(predicted[has_sign] > 0, truth[has_sign] > 0),
+            "accuracy_7": float((predicted_bin == true_bin).mean()),
         }
 
 
-@dataclass(frozen=True)
+@validated
 class Multilabel(Task):
-    """Targets `(N, C)` of 0 and 1; two samples are positives when their label sets are identical (section 3.2)."""
+    """Targets are `(N, C)` of 0 and 1; positives have identical label sets (section 3.2)."""
 
     primary: str = "f1_macro"
     kind: ClassVar[str] = "multilabel"
     metric_names: ClassVar[tuple[str, ...]] = ("f1_macro", "f1_micro", "f1_weighted", "f1_samples")
 
-    def per_sample_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(
-            logits, targets.to(logits.dtype), reduction="none"
-        ).mean(dim=-1)
-
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.n_outputs < 2:  # F1 of one column would mean another thing
             raise ValueError(
-                f"a multilabel task with {self.n_outputs} label: use classification with two classes"
+                f"a multilabel task with {self.n_outputs} label: "
+                f"use classification with two classes"
             )
+
+    def per_sample_loss(
+        self, logits: Float[Tensor, "rows outputs"], targets: Shaped[Tensor, "rows outputs"]
+    ) -> Float[Tensor, " rows"]:
+        per_label = F.binary_cross_entropy_with_logits(
+            logits, targets.to(logits.dtype), reduction="none"
+        )
+        return per_label.mean(dim=-1)
 
     def check_targets(self, targets: Tensor) -> None:
         if targets.ndim != 2 or targets.shape[1] != self.n_outputs:
             raise ValueError(
-                f"multilabel targets have shape {tuple(targets.shape)}: pass a (N, {self.n_outputs}) indicator matrix"
+                f"multilabel targets have shape {tuple(targets.shape)}: "
+                f"pass a (N, {self.n_outputs}) indicator matrix"
             )
-        bad = targets[(targets != 0) & (targets != 1)]
-        if len(bad):
+        wrong = targets[(targets != 0) & (targets != 1)]
+        if len(wrong):
             raise ValueError(
-                f"multilabel target {bad[0].item()} is neither 0 nor 1: pass a (N, {self.n_outputs}) indicator matrix"
+                f"multilabel target {wrong[0].item()} is neither 0 nor 1: "
+                f"pass a (N, {self.n_outputs}) indicator matrix"
             )
 
-    def label_classes(self, targets: Tensor) -> Tensor:
-        """Identical label sets get identical numbers; different ones collide with probability 2^-63 (random sums in int64)."""
-        generator = torch.Generator().manual_seed(20250)
-        keys = torch.randint(-(2**62), 2**62, (self.n_outputs,), generator=generator).to(
-            targets.device
-        )
-        return ((targets > 0.5).long() * keys).sum(dim=-1)
+    def label_classes(self, targets: Shaped[Tensor, "rows outputs"]) -> Int[Tensor, " rows"]:
+        """Identical label sets get identical numbers.
 
-    def scores(self, logits: Tensor) -> Tensor:
+        A number is a sum of random keys, so two different sets collide with probability 2^-63.
+        """
+        generator = torch.Generator().manual_seed(20250)
+        keys = torch.randint(-(2**62), 2**62, (self.n_outputs,), generator=generator)
+        has_label = (targets > 0.5).long()
+        return (has_label * keys.to(targets.device)).sum(dim=-1)
+
+    def scores(self, logits: Float[Tensor, "*rows outputs"]) -> Float[Tensor, "*rows outputs"]:
         return logits.sigmoid()
 
-    def decode(self, scores: Tensor) -> Tensor:
+    def decode(self, scores: Float[Tensor, "rows outputs"]) -> Int[Tensor, "rows outputs"]:
         return (scores > 0.5).long()
 
-    def metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        decoded = np.asarray(scores) > 0.5
-        return {
-            f"f1_{average}": float(sk.f1_score(targets, decoded, average=average, zero_division=0))
-            for average in ("macro", "micro", "weighted", "samples")
-        }
+    def _mean_of_logits(self, scores: Tensor) -> Tensor:
+        with_label = _geometric_mean(scores)
+        without_label = _geometric_mean(1 - scores)
+        return with_label / (with_label + without_label)
+
+    def _confidence(self, scores: Tensor) -> Tensor:
+        return (scores - 1 / 2).abs()
+
+    def _metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        predicted = scores > 0.5
+        metrics = {}
+        for average in ("macro", "micro", "weighted", "samples"):
+            value = f1_score(targets, predicted, average=average, zero_division=0)
+            metrics[f"f1_{average}"] = float(value)
+        return metrics
+
+
+def _geometric_mean(probabilities: Tensor) -> Tensor:
+    """Over the modalities, `(M, N, C) -> (N, C)`."""
+    return probabilities.clamp(min=SMALLEST_PROBABILITY).log().mean(0).exp()
+
+
+def _auroc(score: np.ndarray, targets: np.ndarray) -> float:
+    """The area under the ROC curve; NaN where only one class occurs."""
+    if len(np.unique(targets)) < 2:
+        return math.nan
+    return float(roc_auc_score(targets, score))
+
+
+def _correlation(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """Pearson's correlation; NaN where one side is constant."""
+    if np.ptp(predicted) == 0 or np.ptp(truth) == 0:
+        return math.nan
+    with warnings.catch_warnings():
+        # a nearly constant prediction is an answer here, not a mistake
+        warnings.simplefilter("ignore")
+        return float(pearsonr(predicted, truth).statistic)
+
+
+def _sign_metrics(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Accuracy and F1 of two columns of booleans; NaN where there is no row."""
+    if not len(truth):
+        return dict.fromkeys(("accuracy", "f1", "f1_gmc", "f1_macro"), math.nan)
+    weighted = f1_score(truth, predicted, average="weighted", zero_division=0)
+    swapped = f1_score(predicted, truth, average="weighted", zero_division=0)
+    macro = f1_score(truth, predicted, average="macro", zero_division=0)
+    return {
+        "accuracy": float((predicted == truth).mean()),
+        "f1": float(weighted),
+        "f1_gmc": float(swapped),
+        "f1_macro": float(macro),
+    }

@@ -29,6 +29,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # of a loss term
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]  # of dropout: at 1 nothing is left
+Seed = Annotated[Whole, Field(lt=2**32)]  # scikit-learn takes no larger one
 
 # Strict: "1" is no number and True is no integer; a whole number stands for a float as everywhere in Python.
 _STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)

@@ -115,12 +115,9 @@ class Notebook:
         It is for what takes seconds and depends on its arguments alone, such as maps, probes and
         estimators. The folder may be deleted at any time.
         """
-        from joblib import Memory
+        from robult_study.runs.answers import cached
 
-        from robult_study.runs.fingerprint import answers_stamp
-
-        stamp = answers_stamp(function)
-        return Memory(self.settings.output / "cache" / stamp, verbose=0).cache(function)
+        return cached(function, self.settings.output / "cache" / "answers")
 
     # What a reader sees -------------------------------------------------------------------------
 
@@ -131,7 +128,7 @@ class Notebook:
         """
         import matplotlib.pyplot as plt
 
-        from robult_study.plots.figures import mark_smoke
+        from robult_study.plots.style import mark_smoke
 
         if not alt.strip():
             raise SettingsError(
@@ -219,7 +216,7 @@ def _fix_randomness(seed: int) -> None:
     """One thread and seeded generators, and the style of all figures."""
     import torch
 
-    from robult_study.plots.figures import use_style
+    from robult_study.plots.style import use_style
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)

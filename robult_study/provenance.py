@@ -24,36 +24,42 @@ LIBRARIES = (
 
 
 def repository() -> Path:
-    """The folder that holds this package and the notebooks; the working folder for a package installed elsewhere."""
+    """The folder that holds this package and the notebooks.
+
+    A package that is installed without them works in the working folder.
+    """
     root = Path(__file__).resolve().parents[1]
     return root if (root / "notebooks").is_dir() else Path.cwd()
 
 
 def git_state(root: Path) -> dict[str, object]:
-    """Commit and whether files differ from it; commit None outside a git repository."""
-
-    def ask(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=root, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
+    """The commit, and whether files differ from it; both None outside a git repository."""
     try:
-        return {
-            "commit": ask("rev-parse", "HEAD"),
-            "dirty": bool(ask("status", "--porcelain", "--untracked-files=no")),
-        }
+        commit = _git(root, "rev-parse", "HEAD")
+        changes = _git(root, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}
+    return {"commit": commit, "dirty": bool(changes)}
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", *arguments]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def version(library: str) -> str:
+    """The installed version of a library, without its local part (`+cpu`)."""
+    return importlib.metadata.version(library).split("+")[0]
 
 
 def versions() -> dict[str, str]:
-    """Version of Python and of each library, without the local part (`+cpu`)."""
-    found = {name: importlib.metadata.version(name).split("+")[0] for name in LIBRARIES}
-    return {"python": platform.python_version(), **found}
+    """Versions of Python and of every library that results depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
 
 
 def hardware() -> dict[str, object]:
-    """Cores this process may use, memory in GiB, processor and system; nothing that names the machine."""
+    """Cores, memory, processor and system of this machine, but nothing that names it."""
     import psutil
     import torch
 
@@ -67,4 +73,7 @@ def hardware() -> dict[str, object]:
 
 
 def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The number of cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

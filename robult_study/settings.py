@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, Strict, field_validator
 
-from robult_core.validation import Count, Whole, validated
+from robult_core.validation import Count, Seed, validated
 from robult_study.provenance import cores, repository
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Parameters:
 
     profile: ProfileName | None = None
     data_sets: tuple[str, ...] | None = None
-    seed: Whole = 0
+    seed: Seed = 0
     n_seeds: Count | None = None
     output: Annotated[Path, Strict(False)] | None = None
 

@@ -119,7 +119,8 @@ def _spread(frame: pd.DataFrame, column: str, by: list[str]) -> pd.DataFrame:
     values = frame[column].astype(float)
     finite = values.where(np.isfinite(values))
     groups = frame.assign(**{column: finite}).groupby(by, sort=False, dropna=False)[column]
-    table = groups.agg(mean="mean", sd="std", n="count").reset_index()
+    # not "mean" and "std", which sum in another order and so move the last digit of some tables
+    table = groups.agg(mean=pd.Series.mean, sd=pd.Series.std, n="count").reset_index()
     quantile = stats.t.ppf(1 - LEVEL / 2, table["n"] - 1)
     half = quantile * table["sd"] / np.sqrt(table["n"])
     table["half"] = half.where(table["n"] >= MIN_VALUES)

@@ -54,10 +54,14 @@ def listed(names: Iterable[object], none: str = "none") -> str:
 
 
 def interval_table(
-    summary: pd.DataFrame, index: Sequence[str], column: str, order: Iterable[str] | None = None
+    summary: pd.DataFrame,
+    index: Sequence[str],
+    column: str,
+    order: Iterable[str] | None = None,
+    sign: bool = False,
 ) -> pd.DataFrame:
-    """Rows of `summarize` laid out as text, "0.512 ± 0.031"."""
-    text = with_interval(summary["mean"], summary["half"])
+    """Rows of `summarize` laid out as text, "0.512 ± 0.031"; sign: print "+" too."""
+    text = with_interval(summary["mean"], summary["half"], sign=sign)
     return laid_out(summary.assign(text=text), index, column, order=order)
 
 

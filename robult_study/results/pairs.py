@@ -118,7 +118,7 @@ def judge(pairs: pd.DataFrame) -> pd.DataFrame:
 def _detection(weight: np.ndarray, false: np.ndarray) -> list[tuple[str, float]]:
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    if not 0 < false.mean() < 1:
+    if false.all() or not false.any():
         return [("AUROC", np.nan), ("average precision", np.nan)]
     return [
         ("AUROC", roc_auc_score(false, -weight)),

@@ -34,7 +34,7 @@ def stored_scores(
         common = common.intersection(table.index)
     common = common.sort_values()
     stacked = np.stack([table.loc[common].to_numpy(float) for table in tables])
-    return common.to_numpy(), stacked
+    return np.array(common), stacked
 
 
 def _row(record: Record, **columns: object) -> dict[str, object]:

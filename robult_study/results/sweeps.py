@@ -36,10 +36,11 @@ def crossings(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
     (the neighbours), ahead_then, and clear: whether the paired intervals on both sides leave out 0,
     with opposite signs.
     """
-    table = changes(rows, "robult", [*CURVE, dial], "method").sort_values(dial, kind="stable")
+    table = changes(rows, "robult", [*CURVE, dial], "method")
     found = []
     for group, curve in table.groupby([*CURVE, "method"], sort=False):
-        for left, right in pairwise(curve.to_dict("records")):
+        points = curve.sort_values(dial).to_dict("records")
+        for left, right in pairwise(points):
             if left["difference"] * right["difference"] < 0:
                 found.append((*group, *_crossing(left, right, dial)))
     columns = [*CURVE, "against", "crossing", "after", "before", "ahead_then", "clear"]

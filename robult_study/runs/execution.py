@@ -1,10 +1,12 @@
-"""Computing one run: from a configuration and raw data to the content of its record and its files."""
+"""Computing one run: from a configuration and raw data to the record's content and its files."""
 
 from __future__ import annotations
 
 import math
 import platform
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
@@ -16,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from robult_core.datasets.container import MultimodalData
 from robult_core.evaluation import evaluate, having, predict
 from robult_core.method import Method
-from robult_core.methods import METHODS, make_method
+from robult_core.methods import make_method
 from robult_core.methods.sanity import LinearHead, sanity_predictions
 from robult_core.protocol import (
     label_split,
@@ -25,18 +27,45 @@ from robult_core.protocol import (
     patterns,
     validation_split,
 )
-from robult_core.training import TrainingConfig, train
+from robult_core.training import train
 from robult_study.runs.configuration import RunConfig
 from robult_study.runs.fingerprint import numeric_versions, numerics
 from robult_study.runs.store import Record, to_parquet, weights_name
 
 LATENCY_ROWS = 64
+LATENCY_CALLS = 5
+
+Pattern = tuple[str, ...]
+
+
+@dataclass
+class Scene:
+    """What a run works on: standardised data, the rows it may learn from, those it is scored on."""
+
+    data: MultimodalData
+    origin: np.ndarray  # (rows of data,): the row of the data set behind each of them
+    labeled: np.ndarray  # rows whose labels are seen
+    scored: np.ndarray  # rows whose predictions are kept
+    patterns: Sequence[Pattern]  # availability patterns to score
+
+
+@dataclass
+class Outcome:
+    """What computing a run yields."""
+
+    scores: dict[str, np.ndarray]  # pattern -> (rows that have it, outputs)
+    metrics: list[dict[str, Any]]
+    timings: dict[str, Any]
+    parameters: int | None = None
+    curves: list[tuple[int, str, float]] = field(default_factory=list)  # step, term, value
+    weights: dict[str, bytes] = field(default_factory=dict)  # by name of file
 
 
 def execute(config: RunConfig, data: MultimodalData) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Compute one run on raw `data`, on one thread: the content of its record, and its files by name.
+    """Compute one run on raw `data`: the content of its record, and its files by name.
 
-    Everything but `timings` depends on the configuration and the data alone, bit for bit on one machine.
+    One thread computes. Everything but `timings` depends on the configuration and the data alone,
+    bit for bit on one machine.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -49,158 +78,146 @@ def execute(config: RunConfig, data: MultimodalData) -> tuple[dict[str, Any], di
 
 def _execute(config: RunConfig, raw: MultimodalData) -> tuple[dict[str, Any], dict[str, bytes]]:
     started = time.perf_counter()
-    validation = config.rows == "validation"
-    origin = (
-        raw.rows("train") if validation else np.arange(len(raw))
-    )  # row of the data set behind each row of `data`
-    data = (validation_split(raw, config.seed) if validation else raw).standardized()
-    labeled, rows = label_split(data, config.label_fraction, config.seed), data.rows("test")
-    wanted = paper_patterns(data.names) if validation or config.post else patterns(data.names)
-    compute = _trained if config.method in METHODS else _untrained
-    found = compute(config, data, labeled, rows, wanted)
-    found["timings"]["total_seconds"] = time.perf_counter() - started
-    found["timings"] |= {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    metrics = [
-        row | {"value": None if math.isnan(row["value"]) else row["value"]}
-        for row in found["metrics"]
-    ]
+    scene = _scene(config, raw)
+    outcome = _trained(config, scene) if config.is_trained else _untrained(config, scene)
+    outcome.timings["total_seconds"] = time.perf_counter() - started
+    outcome.timings["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     content = {
         "config": config.complete(),
         "data_checksum": raw.checksum,
         "numerics": numerics(),
         "versions": {"python": platform.python_version(), **numeric_versions()},
-        "label_rows": origin[labeled].tolist(),
-        "metrics": metrics,
-        "parameters": found["parameters"],
-        "timings": found["timings"],
+        "label_rows": scene.origin[scene.labeled].tolist(),
+        "metrics": [_without_nan(row) for row in outcome.metrics],
+        "parameters": outcome.parameters,
+        "timings": outcome.timings,
     }
-    predictions = to_parquet(_predictions(found["scores"], rows, origin, data))
-    return content, {
-        "curves.parquet": to_parquet(found["curves"]),
-        "predictions.parquet": predictions,
-        **found["files"],
+    curves = pd.DataFrame(outcome.curves, columns=["step", "term", "value"])
+    files = {
+        "curves.parquet": to_parquet(curves),
+        "predictions.parquet": to_parquet(_predictions(outcome.scores, scene)),
+        **outcome.weights,
     }
+    return content, files
 
 
-def _trained(
-    config: RunConfig, data: MultimodalData, labeled: np.ndarray, rows: np.ndarray, wanted: list
-) -> dict:
+def _scene(config: RunConfig, raw: MultimodalData) -> Scene:
+    searching = config.rows == "validation"
+    data = validation_split(raw, config.seed) if searching else raw
+    data = data.standardized()
+    few_patterns = searching or config.post
+    return Scene(
+        data=data,
+        origin=raw.rows("train") if searching else np.arange(len(raw)),
+        labeled=label_split(data, config.label_fraction, config.seed),
+        scored=data.rows("test"),
+        patterns=paper_patterns(data.names) if few_patterns else patterns(data.names),
+    )
+
+
+def _trained(config: RunConfig, scene: Scene) -> Outcome:
+    data = scene.data
     torch.manual_seed(config.seed)
-    settings, files = TrainingConfig(**config.complete()["training"]), {}
-    method = make_method(config.method, data.task, data.shapes, **config.complete()["hyper"])
+    settings = config.training_config()
+    hyper = config.complete()["hyper"]
+    method = make_method(config.method, data.task, data.shapes, **hyper)
+    weights: dict[str, bytes] = {}
 
     def keep(step: int, trained: Method) -> None:
         if step in config.snapshots:
-            files[weights_name(step)] = _weights(trained)
+            weights[weights_name(step)] = _weights(trained)
 
+    on_step = keep if config.snapshots else None
     started = time.perf_counter()
-    history = train(
-        method,
-        data,
-        labeled,
-        settings,
-        seed=config.seed,
-        on_step=keep if config.snapshots else None,
-    )
-    trained = time.perf_counter() - started
-    wanted = (
-        wanted if len(labeled) else []
-    )  # without labels there are representations, curves and weights, but no predictions
+    history = train(method, data, scene.labeled, settings, seed=config.seed, on_step=on_step)
+    seconds = time.perf_counter() - started
     if config.keep_weights:
-        files[weights_name()] = _weights(method)
-    latency = {
-        pattern_name(one): _latency(method, data, rows, one)
-        for one in paper_patterns(data.names)
-        if wanted
-    }
-    used = LinearHead(method, data, labeled, config.seed) if config.post else method
-    metrics, scores = evaluate(used, data, rows, wanted)
+        weights[weights_name()] = _weights(method)
     timings = {
-        "train_seconds": trained,
-        "seconds_per_step": trained / settings.steps,
-        "latency_ms": latency,
+        "train_seconds": seconds,
+        "seconds_per_step": seconds / settings.steps,
+        "latency_ms": _latencies(method, scene),
     }
-    return {
-        "metrics": metrics,
-        "scores": scores,
-        "curves": _curves(history.rows),
-        "files": files,
-        "timings": timings,
-        "parameters": sum(one.numel() for one in method.parameters()),
-    }
+    # Without labels there are representations, curves and weights, but no predictions.
+    wanted = scene.patterns if len(scene.labeled) else []
+    used = LinearHead(method, data, scene.labeled, config.seed) if config.post else method
+    metrics, scores = evaluate(used, data, scene.scored, wanted)
+    return Outcome(
+        scores=scores,
+        metrics=metrics,
+        timings=timings,
+        parameters=sum(parameter.numel() for parameter in method.parameters()),
+        curves=history.rows,
+        weights=weights,
+    )
 
 
-def _untrained(
-    config: RunConfig, data: MultimodalData, labeled: np.ndarray, rows: np.ndarray, wanted: list
-) -> dict:
-    """The sanity rows: nothing but scores, and the time they took."""
+def _untrained(config: RunConfig, scene: Scene) -> Outcome:
+    """The sanity rows, which have nothing but scores and the time they took."""
+    data = scene.data
     started = time.perf_counter()
-    found = sanity_predictions(config.method, data, labeled, rows, wanted, config.seed)
+    predictions = sanity_predictions(
+        config.method, data, scene.labeled, scene.scored, scene.patterns, config.seed
+    )
     metrics, scores = [], {}
-    for pattern, values in found.items():
-        chosen = having(data, rows, pattern)
-        scores[pattern_name(pattern)] = values[np.isin(rows, chosen)]
-        measured = data.task.metrics(
-            scores[pattern_name(pattern)], data.targets[torch.from_numpy(chosen)].numpy()
-        )
-        metrics += [
-            {"pattern": pattern_name(pattern), "variant": "", "metric": metric, "value": value}
-            for metric, value in measured.items()
-        ]
-    return {
-        "metrics": metrics,
-        "scores": scores,
-        "files": {},
-        "curves": _curves([]),
-        "parameters": None,
-        "timings": {"train_seconds": time.perf_counter() - started},
-    }
+    for pattern, values in predictions.items():
+        name = pattern_name(pattern)
+        rows = having(data, scene.scored, pattern)
+        scores[name] = values[np.isin(scene.scored, rows)]
+        measured = data.task.metrics(scores[name], data.targets[torch.from_numpy(rows)].numpy())
+        for metric, value in measured.items():
+            metrics.append({"pattern": name, "variant": "", "metric": metric, "value": value})
+    timings = {"train_seconds": time.perf_counter() - started}
+    return Outcome(scores, metrics, timings)
 
 
-def _curves(rows: list[tuple[int, str, float]]) -> pd.DataFrame:
-    """The history of a training as a frame."""
-    return pd.DataFrame(rows, columns=["step", "term", "value"])
-
-
-def _latency(
-    method: Method, data: MultimodalData, rows: np.ndarray, pattern: tuple[str, ...]
-) -> float:
-    """Milliseconds to predict 64 samples (fewer where there are fewer), median of 5 calls."""
-    seconds = []
-    for _ in range(5):
-        started = time.perf_counter()
-        predict(method, data, rows[:LATENCY_ROWS], pattern)
-        seconds.append(time.perf_counter() - started)
-    return 1000 * median(seconds)
+def _latencies(method: Method, scene: Scene) -> dict[str, float]:
+    """Milliseconds to predict 64 samples, or all where there are fewer, by pattern of the paper."""
+    if not len(scene.labeled):
+        return {}
+    rows = scene.scored[:LATENCY_ROWS]
+    latencies = {}
+    for pattern in paper_patterns(scene.data.names):
+        seconds = []
+        for _ in range(LATENCY_CALLS):
+            started = time.perf_counter()
+            predict(method, scene.data, rows, pattern)
+            seconds.append(time.perf_counter() - started)
+        latencies[pattern_name(pattern)] = 1000 * median(seconds)
+    return latencies
 
 
 def _weights(method: Method) -> bytes:
     from safetensors.torch import save
 
-    return save(
-        {
-            name: value.detach().cpu().clone().contiguous()
-            for name, value in method.state_dict().items()
-        }
-    )
+    state = method.state_dict()
+    return save({name: value.detach().cpu().clone().contiguous() for name, value in state.items()})
 
 
-def _predictions(
-    scores: dict[str, np.ndarray], rows: np.ndarray, origin: np.ndarray, data: MultimodalData
-) -> pd.DataFrame:
+def _predictions(scores: dict[str, np.ndarray], scene: Scene) -> pd.DataFrame:
     """Scores as a table: row of the data set, pattern, score_0 … score_{C-1} (float32)."""
-    parts = [np.empty((0, data.task.n_outputs)), *scores.values()]
-    chosen = [having(data, rows, tuple(pattern.split("+"))) for pattern in scores]
-    table = pd.DataFrame(np.concatenate(parts).astype(np.float32)).add_prefix("score_")
-    table.insert(
-        0, "pattern", np.repeat(np.array(list(scores), dtype=object), [len(one) for one in chosen])
-    )
-    table.insert(0, "row", origin[np.concatenate([rows[:0], *chosen])])
+    data = scene.data
+    rows = [having(data, scene.scored, tuple(name.split("+"))) for name in scores]
+    nothing = np.empty((0, data.task.n_outputs))
+    values = np.concatenate([nothing, *scores.values()])
+    table = pd.DataFrame(values.astype(np.float32)).add_prefix("score_")
+    names = np.array(list(scores), dtype=object)
+    table.insert(0, "pattern", np.repeat(names, [len(chosen) for chosen in rows]))
+    table.insert(0, "row", scene.origin[np.concatenate([scene.scored[:0], *rows])])
     return table
 
 
+def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of metrics with None where a metric is not defined, as JSON has no NaN."""
+    return row | {"value": None if math.isnan(row["value"]) else row["value"]}
+
+
 def restore(record: Record, data: MultimodalData, step: int | None = None) -> Method:
-    """The trained method of a record that kept its weights (after `step` steps), in evaluation mode."""
+    """The trained method of a record that kept its weights, in evaluation mode.
+
+    step: the step after which they were kept; None for the last one. `data` says what the
+    modalities and the task are, raw or standardised.
+    """
     method = make_method(record.config["method"], data.task, data.shapes, **record.config["hyper"])
     method.load_state_dict(record.weights(step))
     method.saw_labels = bool(record.label_rows)

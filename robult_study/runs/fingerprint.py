@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.metadata
-import inspect
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from robult_study.provenance import versions
-from robult_study.runs.store import canonical, sha256
+from robult_study.provenance import version
+from robult_study.runs.store import canonical
 
 ROOT = Path(__file__).resolve().parents[2]
 MOVING = (
@@ -42,13 +39,17 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def moving_files() -> list[Path]:
-    """The files behind `MOVING`, sorted; RuntimeError where an entry matches no file, because stale records would then be served."""
+    """The files behind `MOVING`, sorted.
+
+    Raises RuntimeError where an entry matches no file, because stale records would then be served.
+    """
     files: set[Path] = set()
     for pattern in MOVING:
         matches = set(ROOT.glob(pattern))
         if not matches:
             raise RuntimeError(
-                f"'{pattern}' of the fingerprint matches no file: the module was moved, so correct MOVING"
+                f"'{pattern}' of the fingerprint matches no file: "
+                "the module was moved, so correct MOVING"
             )
         files |= matches
     return sorted(files)
@@ -56,13 +57,14 @@ def moving_files() -> list[Path]:
 
 @cache
 def numerics() -> str:
-    """Fingerprint of all that can move a number: the modules in `MOVING` without comments and docstrings, and the versions of `LIBRARIES`."""
+    """Fingerprint of all that can move a number: the code in `MOVING` and versions of libraries."""
     digest = hashlib.sha256()
     for path in moving_files():
-        digest.update(
-            f"{path.relative_to(ROOT).as_posix()} {code_of(path.read_text(encoding='utf-8'))}".encode()
-        )
-    return hashlib.sha256(digest.digest() + canonical(numeric_versions()).encode()).hexdigest()[:16]
+        name = path.relative_to(ROOT).as_posix()
+        code = code_of(path.read_text(encoding="utf-8"))
+        digest.update(f"{name} {code}".encode())
+    libraries = canonical(numeric_versions()).encode()
+    return hashlib.sha256(digest.digest() + libraries).hexdigest()[:16]
 
 
 def code_of(source: str) -> str:
@@ -75,12 +77,5 @@ def code_of(source: str) -> str:
 
 
 def numeric_versions() -> dict[str, str]:
-    """Library versions without the local part (`+cpu`)."""
-    return {name: importlib.metadata.version(name).split("+")[0] for name in LIBRARIES}
-
-
-def answers_stamp(function: Callable) -> str:
-    """Fingerprint of what can move a cached answer: the function's module, all methods, all versions."""
-    module = inspect.getsource(inspect.getmodule(function))
-    parts = {"code": code_of(module), "methods": numerics(), "versions": versions()}
-    return sha256(canonical(parts).encode())[:16]
+    """Versions of the libraries that can move a number."""
+    return {name: version(name) for name in LIBRARIES}

@@ -82,10 +82,15 @@ def latent_sets(settings: Settings) -> list[str]:
 
 
 def pair_sets(settings: Settings) -> list[str]:
-    """The data sets of notebook 09: classifications, two of them, in full all."""
+    """The data sets of notebook 09: classifications, two of them, in full all.
+
+    `pid` is among them only where there is no other second.
+    """
     classes = [name for name in settings.data_sets if entry(name).task.kind == "classification"]
     chosen = _first_and_others(settings, classes)
-    return chosen if len(chosen) > 1 else classes[:2]
+    if len(chosen) == 1:
+        chosen += [name for name in classes if name not in chosen][:1]
+    return chosen
 
 
 def _first_and_others(settings: Settings, candidates: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from torch import nn
 from robult_core.method import Batch
 from robult_core.methods import METHODS, make_method
 from robult_core.tasks import Classification, Multilabel, Regression
-from robult_study.runs.search_space import SEARCH_SPACE
+from robult_study.runs.search import SEARCH_SPACE
 
 NAMES = ("robult", "unimodal", "gmc", "action_mae", "prompt_trans")
 SPECS = {"text": (6,), "audio": (4,), "image": (5,)}

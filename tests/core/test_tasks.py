@@ -1,4 +1,4 @@
-"""Metrics against the fixture made with GMC's code and scikit-learn, rounding, contrastive classes, targets outside the task."""
+"""Metrics against a fixture of GMC's code and scikit-learn, rounding, classes, wrong targets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robult_core.tasks import LATE_FUSION, Classification, Multilabel, Regression, round_half_away
+from robult_core.tasks import (
+    LATE_FUSION,
+    Classification,
+    Multilabel,
+    Regression,
+    higher_is_better,
+    round_half_away,
+)
 
 FIXTURE = json.loads((Path(__file__).parents[1] / "fixtures/metrics.json").read_text())
 TASKS = {
@@ -32,7 +39,7 @@ def test_regression_metrics_equal_the_fixture():
         "accuracy": gmc["accuracy"],
         "f1_gmc": gmc["f1_score"],
         "f1": expected["conventional_f1_order_true_first_exclude_zero"]["f1_weighted"],
-        # the fixture rounds halves to even, which takes the prediction 2.5 to its truth 2; reading 19 takes it to 3
+        # the fixture rounds halves to even, which takes 2.5 to its truth 2; reading 19 makes it 3
         "accuracy_7": expected["acc7"] - 1 / 12,
     }
     for name, value in pairs.items():
@@ -171,34 +178,73 @@ def test_targets_outside_the_task_are_named(task, targets, message):
         task.check_targets(targets)
 
 
-def test_one_label_is_no_multilabel_task():
-    with pytest.raises(ValueError, match="use classification with two classes"):
-        Multilabel(1)
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Classification(-2), "greater than or equal to 1"),
+        (lambda: Classification(0), "greater than or equal to 1"),
+        (lambda: Classification(2.5), "valid integer"),
+        (lambda: Classification(3, primary="mae"), "primary of Classification is 'mae': choose"),
+        (lambda: Regression(3), "should be 1"),
+        (lambda: Regression(bound=0.0), "bound of Regression is 0.0"),
+        (lambda: Multilabel(1), "use classification with two classes"),
+        (lambda: Multilabel(-2), "greater than or equal to 1"),
+    ],
+)
+def test_tasks_that_make_no_sense_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_only_mae_is_better_when_lower():
-    assert [
-        name for name in Regression.metric_names if not Regression().higher_is_better(name)
-    ] == ["mae"]
+    names = [name for task in TASKS.values() for name in task.metric_names]
+    assert [name for name in names if not higher_is_better(name)] == ["mae"]
 
 
-# Late fusion (reading 17) ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_scores_that_are_not_finite_have_no_metrics(task, value):
+    targets = np.zeros((4, 3), dtype=int) if task.kind == "multilabel" else np.zeros(4, dtype=int)
+    scores = np.full((4, task.n_outputs), 0.5)
+    scores[2:, 0] = value
+    with pytest.raises(ValueError, match="scores of 2 of 4 rows are not finite numbers"):
+        task.metrics(scores, targets)
+
+
+@pytest.mark.parametrize(
+    ("scores", "targets", "message"),
+    [
+        (
+            np.zeros((4, 2)),
+            np.zeros(4, dtype=int),
+            r"shape \(4, 2\): expected \(4, 3\), targets by",
+        ),
+        (np.zeros((3, 3)), np.zeros(4, dtype=int), r"shape \(3, 3\): expected \(4, 3\)"),
+        (np.zeros((0, 3)), np.zeros(0, dtype=int), "there is no row to measure"),
+        (np.zeros((2, 3)), np.array([0, 7]), "label 7 is outside the task's classes"),
+    ],
+)
+def test_scores_that_do_not_fit_are_named(scores, targets, message):
+    with pytest.raises(ValueError, match=message):
+        Classification(3).metrics(scores, targets)
+
+
+# --- late fusion (reading 17) ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", TASKS)
 @given(seed=st.integers(0, 10_000))
 def test_late_fusion_from_scores_equals_that_from_logits(kind, seed):
-    """Three slow references on the logits: mean of scores, scores of the mean logit, scores weighted by their largest certainty."""
+    """Slow references: mean of scores, scores of the mean logit, scores weighted by certainty."""
     task = TASKS[kind]
     logits = torch.randn(
         3, 4, task.n_outputs, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
     )
     scores = task.scores(logits)
-    sure = [
-        (one - 0.5 if kind == "multilabel" else one).abs().max(dim=-1).values[:, None]
-        for one in scores
-    ]
-    weighted = sum(weight * one for weight, one in zip(sure, scores, strict=True)) / sum(sure)
+    neutral = 0.5 if kind == "multilabel" else 0.0
+    certainty = [(one - neutral).abs().max(dim=-1).values[:, None] for one in scores]
+    products = [weight * one for weight, one in zip(certainty, scores, strict=True)]
+    weighted = sum(products) / sum(certainty)
     expected = {
         "probabilities": sum(scores) / 3,
         "logits": task.scores(sum(logits) / 3),

@@ -152,7 +152,7 @@ def test_a_text_is_written_beside_the_tables(notebook):
     notebook.write("04_headline.md", "| ü |\n")
     written = notebook.settings.output / "tables" / "04_headline.md"
     assert written.read_text(encoding="utf-8") == "| ü |\n"
-    with pytest.raises(SettingsError, match="neither .md nor .csv"):
+    with pytest.raises(SettingsError, match=r"neither \.md nor \.csv"):
         notebook.write("04_headline.txt", "")
     with pytest.raises(SettingsError, match="cannot name a file"):
         notebook.write("../README.md", "")

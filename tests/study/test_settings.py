@@ -16,7 +16,7 @@ def test_profile_is_the_parameter_then_the_environment_then_quick(monkeypatch):
     assert read_settings({"profile": None}).profile == "full"
     assert read_settings({"profile": "smoke"}).profile == "smoke"
     monkeypatch.setenv("ROBULT_PROFILE", "fast")
-    with pytest.raises(SettingsError, match="ROBULT_PROFILE of Environment is 'fast'.*'smoke'"):
+    with pytest.raises(SettingsError, match=r"ROBULT_PROFILE of Environment is 'fast'.*'smoke'"):
         read_settings({})
 
 
@@ -94,7 +94,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 @pytest.mark.parametrize("folder", ["/", "/etc", "/usr/lib", str(repository()), ".", "out/.."])
 def test_a_folder_that_holds_other_files_is_refused(folder):
-    with pytest.raises(SettingsError, match="output is .*, which holds other files: name a folder"):
+    with pytest.raises(
+        SettingsError, match=r"output is .*, which holds other files: name a folder"
+    ):
         read_settings({"output": folder})
 
 

@@ -1,3 +1,5 @@
+"""Records are written whole or not at all, checked when read, and never lost."""
+
 from __future__ import annotations
 
 import errno
@@ -16,8 +18,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_runs import ENVIRONMENT, flip_byte
 
-import robult_core
 from robult_study.runs import store as module
 from robult_study.runs.store import (
     DamagedRecord,
@@ -39,10 +41,6 @@ CONTENT = {
     ],
     "label_rows": [3, 5],
     "timings": {"total_seconds": 1.0},
-}
-ENVIRONMENT = os.environ | {
-    "PYTHONPATH": str(Path(robult_core.__file__).parents[1]),
-    "OMP_NUM_THREADS": "1",
 }
 
 
@@ -140,6 +138,49 @@ def test_a_record_under_another_key_is_not_served(store):
         store.get(OTHER)
 
 
+@pytest.mark.parametrize(
+    "text", ["[1]", "", "null", '"text"', "{}", '{"digest": 1}', "[" * 10**5, '{"digest": NaN}']
+)
+def test_a_record_that_is_something_else_is_damage(store, text):
+    (store.folder / "records" / KEY / "record.json").write_text(text)
+    with pytest.raises(DamagedRecord, match=r"record\.json of .* was (lost|edited)"):
+        store.get(KEY)
+    assert list(store.problems()) == [KEY]
+    assert list(store.records()) == []
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "curves.parquet", "weights.safetensors"])
+@pytest.mark.parametrize("change", [lambda content: content[:-1], lambda content: content + b"x"])
+def test_a_record_with_a_file_of_another_size_is_not_served(store, name, change):
+    path = store.folder / "records" / KEY / name
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(DamagedRecord, match=f"{name} of record .* was lost or cut short"):
+        store.get(KEY)
+    assert list(store.records()) == []
+
+
+def test_sound_reads_every_byte_and_sets_a_damaged_record_aside(store, capsys):
+    assert store.sound(KEY).key == KEY
+    assert store.sound(OTHER) is None
+    flip_byte(store.folder / "records" / KEY / "predictions.parquet")
+    assert store.get(KEY) is not None  # its size is right
+    assert store.sound(KEY) is None
+    said = capsys.readouterr().err
+    assert "predictions.parquet of record" in said
+    assert "damaged" in said
+    assert store.keys() == []
+
+
+def test_what_a_record_was_asked_for_survives_damage_to_its_files(store):
+    (store.folder / "records" / KEY / "curves.parquet").unlink()
+    configuration, names = store.request(KEY)
+    assert configuration == CONTENT["config"]
+    assert names == {"curves.parquet", "predictions.parquet", weights_name()}
+    (store.folder / "records" / KEY / "record.json").write_text("[1]")
+    with pytest.raises(DamagedRecord):
+        store.request(KEY)
+
+
 def test_a_damaged_record_is_set_aside_not_deleted_and_a_sound_one_stays(store):
     assert store.set_aside(KEY) is None
     (store.folder / "records" / KEY / "curves.parquet").unlink()
@@ -149,12 +190,35 @@ def test_a_damaged_record_is_set_aside_not_deleted_and_a_sound_one_stays(store):
     assert kept.is_relative_to(store.folder / "damaged")
 
 
-def test_a_marker_that_cannot_be_read(store):
-    (store.folder / "store.json").write_text('{"format"')
-    with pytest.raises(StoreError, match=r"store.json is not readable: delete it"):
-        Store(store.folder)
+@pytest.mark.parametrize(
+    "text",
+    ['{"format"', "", "[1]", '{"format": "1"}', '{"format": true}', '{"format": null}', "{}"],
+)
+def test_a_marker_that_cannot_be_read_stops_nothing_and_is_written_anew(store, files, text):
+    marker = store.folder / "store.json"
+    marker.write_text(text)
+    damaged = Store(store.folder)
+    assert damaged.get(KEY) is not None
+    assert damaged.problems() == {}
+    assert "store.json is not readable: the next write makes it anew" in damaged.marker_problem()
+    damaged.put(OTHER, CONTENT, files)
+    assert json.loads(marker.read_text()) == {"format": module.FORMAT}
+    assert damaged.marker_problem() == ""
+
+
+def test_a_marker_that_is_gone_is_written_anew(store, files):
     (store.folder / "store.json").unlink()
     assert Store(store.folder).get(KEY) is not None
+    assert Store(store.folder).marker_problem() == ""
+    store.put(OTHER, CONTENT, files)
+    assert (store.folder / "store.json").exists()
+
+
+def test_a_folder_with_other_files_does_not_become_a_store(tmp_path, files):
+    (tmp_path / "letter.txt").write_text("not ours")
+    with pytest.raises(StoreError, match="holds other files: choose an empty folder or a store"):
+        Store(tmp_path).put(KEY, CONTENT, files)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
 def test_a_store_from_the_future(store):
@@ -216,10 +280,18 @@ def test_a_really_full_disk(tmp_path, files):
         subprocess.run(["umount", place], check=True)
 
 
+HOLDER = """
+import sys
+from robult_study.runs.store import Store
+with Store(sys.argv[1]).lock(sys.argv[2]):
+    print("mine", flush=True)
+    sys.stdin.read()
+"""
+
+
 def test_only_one_process_holds_a_key(store):
-    script = f"import sys; from robult_study.runs.store import Store\nwith Store({str(store.folder)!r}).lock({KEY!r}): print('mine', flush=True); sys.stdin.read()"
     holder = subprocess.Popen(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", HOLDER, store.folder, KEY],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -272,9 +344,112 @@ def test_a_killed_writer_leaves_whole_records_only(tmp_path):
                 == bytes([record.content["index"] % 251]) * 300000
             )
     assert len(store.keys()) >= 5
-    for path in store.leftovers():
-        shutil.rmtree(path)
+    store.remove_leftovers()
     assert list((store.folder / "tmp").iterdir()) == []
+
+
+DIES_BETWEEN_THE_RENAMES = """
+import os, signal, sys
+from robult_study.runs import store as module
+
+def rename(source, target):
+    if str(source).endswith("new"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.replace(source, target)
+
+store = module.Store(sys.argv[1])
+module.os.rename = rename
+old = store.get(sys.argv[2])
+files = {name: old.read(name) for name in old.files} | {"weights_10.safetensors": b"richer"}
+with store.lock(sys.argv[2]):
+    store.put(sys.argv[2], {"config": {}}, files)
+"""
+
+
+@pytest.fixture
+def killed_between_the_renames(store) -> Store:
+    """A store whose writer died when the poorer record had left and the richer was not there."""
+    command = [sys.executable, "-c", DIES_BETWEEN_THE_RENAMES, store.folder, KEY]
+    done = subprocess.run(command, env=ENVIRONMENT, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert not (store.folder / "records" / KEY).exists()
+    return store
+
+
+def test_a_kill_between_two_renames_leaves_the_richer_record(killed_between_the_renames):
+    record = killed_between_the_renames.get(KEY)
+    assert record.read("weights_10.safetensors") == b"richer"
+    assert killed_between_the_renames.problems() == {}
+
+
+def test_prune_after_a_kill_between_two_renames_deletes_neither(killed_between_the_renames):
+    store = killed_between_the_renames
+    store.remove_leftovers()
+    assert store.keys() == [KEY]
+    assert store.get(KEY, ["weights_10.safetensors"]) is not None
+    assert store.leftovers() == []
+
+
+def test_keys_after_a_kill_between_two_renames_has_the_record(killed_between_the_renames):
+    assert killed_between_the_renames.keys() == [KEY]
+
+
+def test_where_the_richer_record_is_damaged_the_poorer_one_comes_back(killed_between_the_renames):
+    store = killed_between_the_renames
+    (draft,) = (store.folder / "tmp").iterdir()
+    (draft / "new" / "record.json").write_text("{")
+    assert store.get(KEY).config == CONTENT["config"]
+
+
+def test_a_reader_may_finish_what_a_living_writer_began(store, files, monkeypatch):
+    real = os.rename
+    richer = files | {weights_name(10): files[weights_name()]}
+    renamed, served = [], []
+
+    def rename(source: Path, target: Path) -> None:
+        renamed.append(Path(source).name)
+        if renamed == [KEY, "new"]:  # the writer is between its two renames
+            served.append(store.get(KEY, (weights_name(10),)))
+        real(source, target)
+
+    monkeypatch.setattr(module.os, "rename", rename)
+    store.put(KEY, CONTENT, richer)
+    assert served[0] is not None
+    assert renamed == [KEY, "new", "new"]
+    assert store.get(KEY, (weights_name(10),)) is not None
+    assert store.leftovers() == []
+
+
+def test_an_error_between_two_renames_brings_the_poorer_record_back(store, files, monkeypatch):
+    real = os.rename
+
+    def rename(source: Path, target: Path) -> None:
+        if Path(source).name == "new":
+            raise OSError(errno.EIO, "the disk is ill")
+        real(source, target)
+
+    monkeypatch.setattr(module.os, "rename", rename)
+    with pytest.raises(OSError, match="the disk is ill"):
+        store.put(KEY, {"config": {}}, files)
+    assert store.get(KEY).config == CONTENT["config"]
+    assert store.problems() == {}
+
+
+def test_stray_files_and_notes_cut_short_stop_nothing_and_are_leftovers(store):
+    store.put_failed(OTHER, {"config": {}, "error": "ValueError: no", "traceback": ""})
+    strays = [store.folder / "tmp" / name for name in ("notes.txt", ".hidden", "a" * 200)]
+    for path in strays:
+        path.write_text("?")
+    cut = store.folder / "failed" / f"{sha256(b'cut')}.json"
+    for text in ('{"config": {', "[1]", '{"config": 3, "error": ""}', ""):
+        cut.write_text(text)
+        assert list(store.failed()) == [OTHER]
+        assert set(store.leftovers()) == {*strays, cut}
+    assert store.keys() == [KEY]
+    assert store.remove_leftovers() == 4
+    assert store.leftovers() == []
+    assert list(store.failed()) == [OTHER]
+    assert (store.folder / "failed" / f"{OTHER}.json").exists()
 
 
 def test_beginnings_of_keys(store):

@@ -1,224 +1,114 @@
-"""Variants are named as the tables expect, and differences are paired."""
+"""Variants differ from Robult's defaults in what their name says, and every choice is tried."""
 
 from __future__ import annotations
 
-import numpy as np
+import re
+
 import pandas as pd
 import pytest
 
 from robult_core.model import RobultConfig
-from robult_core.tasks import Classification, Multilabel, Regression
-from robult_study.plots import figures as plots
-from robult_study.results import tables
-from robult_study.results import variants as ablations
+from robult_study.results import tables, variants
+from robult_study.runs import plans
 from robult_study.runs.configuration import RunConfig
-from robult_study.runs.store import Record, sha256, to_parquet
-
-TASKS = {
-    "classification": Classification(4),
-    "multilabel": Multilabel(4),
-    "regression": Regression(),
-}
 
 
-def run_rows(differences=(0.0, 0.0), method="robult", tag="robult", seeds=3, **more):
-    """Accuracy of two modalities and both, seed by seed; `differences` shift the singles and the full set."""
-    rows = [
-        {
-            "data_set": "a",
-            "method": method,
-            "tag": tag,
-            "label_fraction": 0.05,
-            "seed": seed,
-            "pattern": pattern,
-            "variant": variant,
-            "metric": "accuracy",
-            "value": 0.5 + 0.1 * seed + shift,
-            "post": "",
-            "rows": "test",
-            **more,
-        }
-        for seed in range(seeds)
-        for pattern, variant, shift in (
-            ("x", "", differences[0]),
-            ("y", "", differences[0] + 0.02),
-            ("x+y", "", differences[1]),
-            ("x+y", "late_fusion", 0.3),
-        )
-    ]
-    return pd.DataFrame(rows)
+def runs_of(*chosen: variants.Variant) -> list[RunConfig]:
+    return plans.vary(chosen, ["digits"], [0], 10)
 
 
-def test_terms_are_the_ablations_of_the_tables():
-    rows = [
-        pd.DataFrame([one.columns()])
-        for one in ablations.configs(ablations.TERMS, ["digits"], [0], 10)
-    ]
-    assert list(tables.named(pd.concat(rows, ignore_index=True))) == list(tables.ABLATIONS)
+def moved(run: RunConfig) -> set[tuple[str, object]]:
+    """The settings of a run that are not Robult's defaults, with their values."""
+    (default,) = runs_of(variants.DEFAULT)
+    found = set()
+    for group in ("hyper", "training"):
+        plain = default.complete()[group]
+        changed = run.complete()[group]
+        found |= {(name, changed[name]) for name in plain if changed[name] != plain[name]}
+    return found
 
 
-def test_default_shares_its_record_with_a_plain_run():
-    mine = ablations.configs([ablations.DEFAULT], ["digits"], [1], 400)[0]
-    assert mine.key("data") == RunConfig("digits", "robult", 1, training={"steps": 400}).key("data")
+def test_terms_are_the_ablations_of_table_3():
+    columns = [run.columns() for run in runs_of(*variants.TERMS)]
+    assert list(tables.named(pd.DataFrame(columns))) == list(variants.ABLATIONS)
 
 
-def test_every_variant_differs_from_the_default_in_one_setting():
-    variants = [*ablations.TERMS, *ablations.switches()]
-    plain = ablations.configs([ablations.DEFAULT], ["digits"], [0], 10)[0].complete()
-    keys = {
-        one.key("data")
-        for one in ablations.configs([ablations.DEFAULT, *variants], ["digits"], [0], 10)
-    }
-    assert len(keys) == len(variants) + 1
-    for run in ablations.configs(variants, ["digits"], [0], 10):
-        complete = run.complete()
-        moved = [
-            name
-            for part in ("hyper", "training")
-            for name in plain[part]
-            if complete[part][name] != plain[part][name]
-        ]
-        assert len(moved) == 1, (run.tag, moved)
+def test_the_default_shares_its_record_with_a_plain_run():
+    (mine,) = runs_of(variants.DEFAULT)
+    plain = RunConfig("digits", "robult", 0, training={"steps": 10})
+    assert mine.key("data") == plain.key("data")
 
 
-def test_no_contrast_is_no_row_of_table_3():
-    run = ablations.configs([ablations.NO_CONTRAST], ["digits"], [0], 10)[0]
+@pytest.mark.parametrize(
+    "variant", [*variants.TERMS, *variants.switches()], ids=lambda variant: variant.name
+)
+def test_a_variant_differs_from_the_default_in_one_setting(variant):
+    (run,) = runs_of(variant)
+    assert len(moved(run)) == 1
+    assert run.tag == variant.name
+
+
+def test_no_two_variants_are_the_same_run():
+    chosen = [variants.DEFAULT, *variants.TERMS, variants.NO_CONTRAST, *variants.switches()]
+    chosen += [*variants.narrow(128), variants.NO_ALIGNMENT]
+    distinct = {run.key("data") for run in runs_of(*chosen)}
+    # "bottleneck 128" is a switch as well, and both alignment terms are the contrastive terms
+    assert len(distinct) == len(chosen) - 2
+
+
+def test_without_contrast_is_no_row_of_table_3():
+    (run,) = runs_of(variants.NO_CONTRAST)
+    assert moved(run) == {("labeled_weight", 0.0), ("unlabeled_weight", 0.0)}
     assert tables.named(pd.DataFrame([run.columns()])).isna().all()
 
 
-def test_every_choice_of_the_configuration_is_tried():
-    tried = {(name, value) for one in ablations.switches() for name, value in one.hyper.items()}
-    with pytest.raises(
-        ValueError, match="weighting"
-    ):  # the message lists the choices, so a new one shows here
-        RobultConfig(weighting="?")
-    from robult_core.losses import NORMALIZERS, REFERENCES, WEIGHTINGS
-
-    for name, values in {
-        "weighting": WEIGHTINGS,
-        "reference": REFERENCES,
-        "normalizer": NORMALIZERS,
-    }.items():
-        assert {(name, value) for value in values} - tried == {
-            (name, getattr(RobultConfig(), name))
-        }
+def test_narrow_maps_come_with_and_without_reconstruction():
+    with_loss, without_loss = runs_of(*variants.narrow(16))
+    assert moved(with_loss) == {("bottleneck", 16)}
+    assert moved(without_loss) == {("bottleneck", 16), ("reconstruction_weight", 0.0)}
 
 
-def test_scores_average_single_modalities_and_tell_the_branches_apart():
-    table = ablations.scores(run_rows((0.0, 0.2))).set_index(["seed", "view"])["value"]
-    assert table[0, ablations.VIEWS[0]] == pytest.approx(0.51)
-    assert table[2, ablations.VIEWS[1]] == pytest.approx(0.9)
-    assert table[2, ablations.VIEWS[2]] == pytest.approx(1.0)
+def choices_of(setting: str) -> set[str]:
+    """The values that a setting may have, read from the message about a wrong one."""
+    with pytest.raises(ValueError, match=setting) as error:
+        RobultConfig(**{setting: "?"})
+    found = set()
+    for word in re.findall(r"[a-z]+", str(error.value)):
+        try:
+            RobultConfig(**{setting: word})
+        except ValueError:
+            continue
+        found.add(word)
+    return found
 
 
-def test_errors_are_negated():
-    rows = pd.concat([run_rows().assign(metric="mae"), run_rows().assign(metric="corr")])
-    assert (ablations.scores(rows)["value"] < 0).all()
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "combine",
+        "full_input",
+        "fusion",
+        "reconstruction_updates",
+        "weighting",
+        "reference",
+        "normalizer",
+    ],
+)
+def test_every_choice_of_a_setting_is_tried(setting):
+    tried = {variant.hyper[setting] for variant in variants.switches() if setting in variant.hyper}
+    assert tried | {getattr(RobultConfig(), setting)} == choices_of(setting)
+    assert len(choices_of(setting)) > 1
 
 
-def test_changes_pair_by_seed():
-    rows = ablations.scores(pd.concat([run_rows(), run_rows((-0.1, 0.0), tag="v")]))
-    table = ablations.changes(rows).set_index("view")
-    assert table.loc[ablations.VIEWS[0], "difference"] == pytest.approx(-0.1)
-    assert table.loc[ablations.VIEWS[0], "half"] == pytest.approx(
-        0, abs=1e-9
-    )  # seeds differ, their differences do not
-    assert list(table.loc[list(ablations.VIEWS[:2]), "verdict"]) == ["worse", "undecided"]
+def test_a_value_that_is_the_default_by_now_is_left_out(monkeypatch):
+    default = RobultConfig().temperature
+    switch = variants.Switch("contrast", "temperature", (default, 2 * default))
+    monkeypatch.setattr(variants, "METHOD_SWITCHES", (switch,))
+    tried = [variant.hyper for variant in variants.switches() if variant.hyper]
+    assert tried == [{"temperature": 2 * default}]
 
 
-def test_stored_scores_keep_the_rows_that_have_every_pattern(tmp_path):
-    table = pd.DataFrame(
-        {
-            "row": [3, 4, 3, 4, 5],
-            "pattern": ["x", "x", "y", "y", "y"],
-            "score_0": [0.1, 0.2, 0.3, 0.4, 0.5],
-        }
-    )
-    content = to_parquet(table)
-    (tmp_path / "predictions.parquet").write_bytes(content)
-    record = Record(tmp_path, {"files": {"predictions.parquet": {"sha256": sha256(content)}}})
-    rows, found = ablations.stored_scores(record, [("x",), ("y",)])
-    assert rows.tolist() == [3, 4]
-    np.testing.assert_allclose(found[..., 0], [[0.1, 0.2], [0.3, 0.4]])
-
-
-def sweep(robult, other):
-    """Both views of both methods over x = 1, 2, 3, with a little spread over seeds."""
-    rows = [
-        ("a", method, "v", x, seed, value + 0.01 * seed + 0.001 * (seed == 2) * (method == "gmc"))
-        for method, values in (("robult", robult), ("gmc", other))
-        for x, value in enumerate(values, 1)
-        for seed in range(3)
-    ]
-    return pd.DataFrame(rows, columns=["data_set", "method", "view", "x", "seed", "value"])
-
-
-def test_crossing_is_found_between_neighbours():
-    found = ablations.crossings(sweep((0.0, 0.4, 0.8), (0.4, 0.5, 0.6)), "x").iloc[0]
-    assert (found["after"], found["before"], found["ahead_then"], bool(found["clear"])) == (
-        2,
-        3,
-        "robult",
-        True,
-    )
-    assert found["crossing"] == pytest.approx(2 + 0.1 / 0.3, abs=0.01)
-
-
-def test_parallel_curves_do_not_cross():
-    assert ablations.crossings(sweep((0.5, 0.6, 0.7), (0.4, 0.5, 0.6)), "x").empty
-
-
-def changed(count=4):
-    """`count` variants on two data sets in two views; the second is clearly worse, the last has no interval."""
-    rows = [
-        {
-            "tag": f"v{k}",
-            "group": "ab"[k % 2],
-            "data_set": name,
-            "view": view,
-            "difference": -0.1 * k,
-            "half": half,
-        }
-        for k, half in zip(range(count), (0.2, 0.05, 0.3, np.nan), strict=True)
-        for name in ("a", "b")
-        for view in ("one", "all")
-    ]
-    return pd.DataFrame(rows).sort_values("group", kind="stable")
-
-
-def test_changes_figure_shows_every_variant_and_which_interval_contains_zero():
-    figure = plots.changes_panels(changed(), "tag", "view", "data_set", "group")
-    panel = figure.axes[0]
-    assert [label.get_text() for label in panel.get_yticklabels()] == ["v0", "v2", "v1", "v3"]
-    hollow = [line for line in panel.lines if line.get_markerfacecolor() == "white"]
-    assert [list(line.get_xdata()) for line in hollow] == [
-        [0.0, -0.2, pytest.approx(-0.3)]
-    ] * 2  # not v1
-
-
-@pytest.mark.parametrize("log", [True, False])
-def test_sweep_ticks_are_what_was_measured(log):
-    rows = [
-        (name, method, x, 0.5, -1.5, 2.5)
-        for name in "ab"
-        for method in ("robult", "gmc")
-        for x in (1, 5, 25)
-    ]
-    frame = pd.DataFrame(rows, columns=["panel", "method", "labels", "mean", "low", "high"])
-    figure = plots.curve_panels(frame, "labels", "method", "panel", log=log, bars=True)
-    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1", "5", "25"]
-    assert figure.axes[0].get_ylim() == (0, 1)
-
-
-def test_matrix_sorts_patterns_and_marks_who_is_there():
-    values = {"x": 0.4, "y": 0.2, "x+y": 0.9}
-    rows = [
-        {"pattern": name, "method": "robult", "mean": value, "metric": "accuracy"}
-        for name, value in values.items()
-    ]
-    top, bottom = plots.pattern_matrix(pd.DataFrame(rows), ("x", "y")).axes
-    assert list(top.lines[0].get_ydata()) == [0.2, 0.4, 0.9]
-    assert (bottom.images[0].get_array() < 0.5).tolist() == [
-        [False, True, True],
-        [True, False, True],
-    ]
+def test_groups_know_every_variant():
+    groups = variants.groups(variants.switches())
+    assert groups["width 64"] == "architecture"
+    assert groups["sampling shuffle"] == "batches"

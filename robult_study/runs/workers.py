@@ -1,0 +1,181 @@
+"""Computing runs: in this process, in processes of this machine, or on workers of a cluster.
+
+One code path through joblib serves all three. A dask scheduler needs `pip install 'robult[dask]'`;
+with dask-jobqueue that is Slurm. Its workers are started with one thread each.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import joblib
+import torch
+from filelock import Timeout
+from joblib.externals.loky.process_executor import BrokenProcessPool
+
+from robult_core import datasets
+from robult_core.datasets.container import MultimodalData
+from robult_study.provenance import cores
+from robult_study.runs.configuration import RunConfig
+from robult_study.runs.execution import execute
+from robult_study.runs.fingerprint import numerics
+from robult_study.runs.store import Store, StoreError
+
+ATTEMPTS = 3  # times that a worker process may die before its runs count as failed
+DIED = "its worker process died each time: it may need more memory, try jobs=1"
+BUSY = "computed by another process"
+CONNECT_SECONDS = 10
+
+# Torch has one random generator per process, so the threads of one worker take turns.
+_GENERATOR = threading.Lock()
+
+
+def useful_jobs(jobs: int, runs: int) -> int:
+    """So many of the `jobs` processes asked for as can work: not more than cores or runs.
+
+    Raises ValueError where `jobs` is no count.
+    """
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        raise ValueError(f"jobs is {jobs!r}: give a whole number of at least 1")
+    return min(jobs, cores(), max(runs, 1))
+
+
+@contextmanager
+def engine(jobs: int, scheduler: str | None) -> Iterator[None]:
+    """Where `compute_all` computes: `jobs` processes here, or all workers of a dask scheduler.
+
+    Raises ImportError without dask, and ConnectionError where no scheduler answers.
+    """
+    if scheduler is None:
+        with joblib.parallel_config(backend="loky", n_jobs=jobs):
+            yield
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ImportError("a scheduler needs dask: pip install 'robult[dask]'") from None
+    try:
+        client = Client(scheduler, timeout=CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"no dask scheduler answers at '{scheduler}': "
+            "start one with `dask scheduler`, or leave scheduler out"
+        ) from error
+    with client, joblib.parallel_config(backend="dask", n_jobs=-1):
+        yield
+
+
+def compute_all(
+    todo: Mapping[str, RunConfig],
+    checksums: Mapping[str, str],
+    store: Store,
+    on_done: Callable[[bool], None],
+) -> dict[str, str]:
+    """Compute the runs in `todo`, by key; returns the errors of those that failed.
+
+    checksums: of the data sets. `on_done(failed)` is called after each run. What another process
+    computes is waited for at the end.
+    """
+    failed: dict[str, str] = {}
+    left = dict(todo)
+    deaths = 0
+    wait = False
+    while left and deaths < ATTEMPTS:
+        try:
+            for key, error in _answers(left, checksums, store.folder, wait):
+                if error == BUSY:
+                    continue
+                left.pop(key)
+                on_done(bool(error))
+                if error:
+                    failed[key] = error
+            wait = True
+        except BrokenProcessPool:
+            deaths += 1
+            print(
+                f"a worker process died (killed, or out of memory): time {deaths} of {ATTEMPTS}",
+                file=sys.stderr,
+            )
+    for key, config in left.items():
+        failed[key] = DIED
+        _remember_failure(store, key, config, DIED)
+    return failed
+
+
+def _answers(
+    runs: Mapping[str, RunConfig], checksums: Mapping[str, str], folder: Path, wait: bool
+) -> Iterable[tuple[str, str]]:
+    """Key and error of each run, as they finish."""
+    tasks = []
+    for key, config in runs.items():
+        task = joblib.delayed(compute_one)(key, config, checksums[config.data_set], folder, wait)
+        tasks.append(task)
+    return joblib.Parallel(return_as="generator_unordered", batch_size=1)(tasks)
+
+
+def compute_one(
+    key: str, config: RunConfig, checksum: str, folder: Path, wait: bool
+) -> tuple[str, str]:
+    """Compute one run in whatever process this is; returns its key and its error, if any.
+
+    Only a store that cannot be written raises, and so stops the whole grid.
+    """
+    store = Store(folder)
+    try:
+        if config.key(checksum) != key:
+            raise ValueError(
+                "the code or a library differs on this worker: "
+                "bring it to the same version and start again"
+            )
+        with store.lock(key, wait):
+            if store.get(key, config.files) is None:
+                data = _unchanged_data(config.data_set, checksum)
+                store.put(key, *compute(config, data))
+    except Timeout:
+        return key, BUSY
+    except StoreError:
+        raise
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        _remember_failure(store, key, config, message, traceback.format_exc())
+        return key, message
+    return key, ""
+
+
+def compute(config: RunConfig, data: MultimodalData) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """`execute`, but the caller's random state stays as it is.
+
+    What follows a grid must not depend on which of its runs were in the store.
+    """
+    with _GENERATOR, torch.random.fork_rng(devices=[]):
+        return execute(config, data)
+
+
+def _remember_failure(
+    store: Store, key: str, config: RunConfig, error: str, trace: str = ""
+) -> None:
+    note = {
+        "config": config.complete(),
+        "numerics": numerics(),
+        "error": error,
+        "traceback": trace,
+    }
+    store.put_failed(key, note)
+
+
+@lru_cache(maxsize=4)
+def _unchanged_data(name: str, checksum: str) -> MultimodalData:
+    """A data set as it was when the grid began."""
+    data = datasets.load(name)
+    if data.checksum != checksum:
+        raise ValueError(
+            f"data set '{name}' changed while the grid ran, or differs on this worker: start again"
+        )
+    return data

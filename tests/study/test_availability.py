@@ -1,0 +1,65 @@
+"""Numbers by the modalities present, against sums worked out by hand."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from robult_study.results import availability
+
+NAMES = ("a", "b", "c")
+WORTH = {"a": 0.1, "b": 0.2, "c": -0.05}  # what a modality adds, whatever else is there
+PATTERNS = ["a", "b", "c", "a+b", "a+c", "b+c", "a+b+c"]
+
+
+@pytest.fixture
+def runs() -> pd.DataFrame:
+    """Robult is additive; GMC gets 0.32 from every subset."""
+    rows = []
+    for pattern in PATTERNS:
+        robult = 0.2 + sum(WORTH[name] for name in pattern.split("+"))
+        for method, value in (("robult", robult), ("gmc", 0.32)):
+            for seed in range(3):
+                row = {"data_set": "digits", "method": method, "seed": seed, "pattern": pattern}
+                rows.append(row | {"metric": "accuracy", "variant": "", "value": value})
+    return pd.DataFrame(rows)
+
+
+def test_modalities_are_counted_and_the_full_set_is_known(runs):
+    other = runs.assign(data_set="cub10", pattern="a")
+    both = pd.concat([runs, other], ignore_index=True)
+    counts = availability.modalities_present(both)
+    assert counts[both["pattern"] == "a+c"].unique().tolist() == [2]
+    full = both[availability.has_all(both)]
+    assert set(zip(full["data_set"], full["pattern"], strict=True)) == {
+        ("digits", "a+b+c"),
+        ("cub10", "a"),
+    }
+
+
+def test_sizes_are_averaged_over_their_subsets(runs):
+    late = runs.assign(variant="late_fusion", value=9.0)
+    rows = availability.subsets(pd.concat([runs, late]))
+    table = availability.by_size(rows).set_index(["method", "seed", "present"])["value"]
+    assert table["robult", 0, 1] == pytest.approx(0.2 + 0.25 / 3)
+    assert table["robult", 0, 2] == pytest.approx(0.2 + 0.5 / 3)
+    assert table["robult", 0, 3] == pytest.approx(0.45)
+
+
+def test_the_best_method_is_counted_per_subset(runs):
+    means = availability.pattern_means(availability.subsets(runs), "digits")
+    assert len(means) == 2 * 7
+    # GMC leads on a (0.30 of Robult), c (0.15) and a+c (0.25)
+    assert availability.best_per_subset(means).to_dict() == {"robult": 4, "gmc": 3}
+    assert availability.mean_place(means, "robult") == pytest.approx((4 * 1 + 3 * 2) / 7)
+    gap = availability.all_against_best_subset(means, NAMES)
+    assert gap.to_dict() == pytest.approx({"robult": -0.05, "gmc": 0.0})
+
+
+def test_gains_are_what_each_modality_adds(runs):
+    table = availability.gains(availability.subsets(runs), "digits", NAMES)
+    gains = table.set_index(["added", "method"])["mean"]
+    for name, worth in WORTH.items():
+        assert gains[name, "robult"] == pytest.approx(worth)
+        assert gains[name, "gmc"] == pytest.approx(0)
+    assert (table["n"] == 3).all()

@@ -1,0 +1,235 @@
+"""Plans: which runs stand behind each notebook, in every profile, and which they share."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from robult_core.methods import METHODS
+from robult_study.results import variants
+from robult_study.results.tables import COLUMNS
+from robult_study.runs import plans
+from robult_study.runs.configuration import RunConfig
+
+ALL = ("pid", "digits", "handwritten", "cub10", "utd_mhad", "mosi")
+
+
+def settings(profile: str = "quick", data_sets: tuple[str, ...] = ALL, n_seeds: int = 3):
+    """What a plan reads of a notebook's settings."""
+    return SimpleNamespace(
+        profile=profile,
+        smoke=profile == "smoke",
+        data_sets=data_sets,
+        seed=0,
+        seeds=tuple(range(n_seeds)),
+        steps=10,
+    )
+
+
+SMOKE = settings("smoke", ("pid", "digits"), n_seeds=2)
+FULL = settings("full", n_seeds=10)
+
+
+def keys(configs: list[RunConfig]) -> set[str]:
+    return {config.key("data") for config in configs}
+
+
+# Which data sets ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "studied", "switched"),
+    [
+        (settings(), ("digits", "cub10"), ("cub10",)),
+        (settings(data_sets=("pid", "digits")), ("digits", "pid"), ("pid",)),
+        (settings(data_sets=("mosi", "utd_mhad", "handwritten")), ("mosi", "utd_mhad"), None),
+        (SMOKE, ("digits",), ("digits",)),
+        (FULL, ALL, ALL),
+    ],
+)
+def test_quick_looks_at_two_small_sets_and_full_at_all(given, studied, switched):
+    assert plans.studied_sets(given) == studied
+    assert plans.switched_sets(given) == (switched or studied[-1:])
+
+
+def test_one_set_is_looked_into_in_every_profile():
+    assert plans.looked_into(settings()) == plans.looked_into(FULL) == "cub10"
+    assert plans.looked_into(SMOKE) == "digits"
+
+
+@pytest.mark.parametrize(
+    ("data_sets", "case"),
+    [(ALL, "mosi"), (("mosi-tfidf", "pid"), "mosi-tfidf"), (("pid", "digits"), "digits")],
+)
+def test_the_noise_case_is_mosi_where_it_is_there(data_sets, case):
+    assert plans.noise_case(settings(data_sets=data_sets)) == case
+
+
+def test_the_set_with_many_modalities():
+    assert plans.many_modalities(settings()) == "handwritten"
+    assert plans.many_modalities(settings(data_sets=("pid", "digits"))) == "digits"
+    assert plans.many_modalities(settings("smoke", ALL)) == "digits"
+
+
+def test_latents_are_looked_at_on_digits_and_one_more():
+    assert plans.latent_sets(settings()) == ["digits", "cub10"]
+    assert plans.latent_sets(FULL) == ["digits", "cub10", "handwritten", "utd_mhad", "mosi"]
+    assert plans.latent_sets(settings(data_sets=("mosi", "pid"))) == ["mosi"]
+    assert plans.pair_sets(FULL) == ["digits", "cub10", "handwritten", "utd_mhad"]
+    assert plans.pair_sets(SMOKE) == ["digits", "pid"]
+
+
+# Notebooks 04 and 05 -----------------------------------------------------------------------------
+
+
+def test_the_comparison_has_every_method_and_no_self_training_of_scores():
+    configs = plans.comparison(settings(data_sets=("digits", "mosi")))
+    assert len(configs) == 3 * (len(COLUMNS) + len(COLUMNS) - 1)
+    assert {config.tag for config in configs} == set(COLUMNS)
+    gmc = [config for config in configs if config.method == "gmc"]
+    assert {config.training["steps"] for config in gmc} == {10}
+    trained = [config for config in configs if config.method == "self_training"]
+    assert {config.data_set for config in trained} == {"digits"}
+
+
+def test_the_noise_case_shares_its_controls_with_the_comparison():
+    given = settings()
+    noise = plans.noise(given)
+    assert {config.data_set for config in noise} == {"mosi"}
+    assert {config.tag for config in noise} == {
+        "linear",
+        "unimodal",
+        "robult",
+        variants.NO_PSEUDO_LABELS.name,
+        variants.NO_ALIGNMENT.name,
+    }
+    assert len(keys(noise) & keys(plans.comparison(given))) == 3 * 3
+
+
+def test_claims_are_put_to_the_comparison_and_the_ablations():
+    given = settings(data_sets=("digits",))
+    ablated = keys(plans.claimed(given)) - keys(plans.comparison(given))
+    assert len(ablated) == 3 * len(variants.TERMS)
+    assert ablated <= keys(plans.ablations(given))
+
+
+# Notebook 06 -------------------------------------------------------------------------------------
+
+
+def test_ablations_are_on_the_studied_sets_and_their_base_is_shared():
+    given = settings()
+    configs = plans.ablations(given)
+    on_digits = {config.tag for config in configs if config.data_set == "digits"}
+    assert on_digits == {"gmc", "robult", *variants.ABLATIONS}
+    on_cub10 = {config.tag for config in configs if config.data_set == "cub10"}
+    narrow = {variant.name for variant in plans.narrow_maps(given)}
+    assert on_cub10 == on_digits | narrow | {variants.NO_CONTRAST.name}
+    assert len(keys(configs)) == len(configs)
+    assert len(keys(configs) & keys(plans.comparison(given))) == 2 * 2 * 3
+
+
+def test_only_the_first_seed_of_the_inspected_set_keeps_weights():
+    given = settings()
+    kept = [config for config in plans.ablations(given) if config.keep_weights]
+    assert {(config.data_set, config.seed, config.method) for config in kept} == {
+        ("cub10", 0, "robult")
+    }
+    for variant in (variants.DEFAULT, variants.NO_CONTRAST, *variants.TERMS):
+        assert plans.inspected(given, variant) in kept
+
+
+def test_switches_have_few_seeds_and_their_base_all():
+    configs = plans.switches(FULL)
+    base = [config for config in configs if config.tag == "robult"]
+    assert len(base) == len(ALL) * 10
+    width = [config for config in configs if config.tag == "width 64"]
+    assert {config.seed for config in width} == {0, 1, 2}
+    assert len(plans.chosen_switches(FULL)) == len(variants.switches())
+    assert 2 < len(plans.chosen_switches(SMOKE)) < 5
+
+
+# Notebook 07 -------------------------------------------------------------------------------------
+
+
+def test_shares_differ_by_a_tenth_of_their_labels():
+    shares = plans.distinct_shares(FULL, "digits")
+    assert list(shares) == sorted(shares)
+    assert shares[0.05] == 63
+    counts = np.array(list(shares.values()))
+    assert (counts[1:] > 1.1 * counts[:-1]).all()
+    assert list(plans.distinct_shares(SMOKE, "digits")) == [0.05, 0.2]
+
+
+def test_label_shares_are_run_for_every_method_and_share():
+    given = settings(data_sets=("digits",))
+    configs = plans.label_shares(given)
+    shares = plans.distinct_shares(given, "digits")
+    assert len(configs) == len(shares) * (len(METHODS) + 1) * 3
+    assert {config.label_fraction for config in configs} == set(shares)
+
+
+def test_subsets_come_from_the_runs_of_the_comparison():
+    given = settings()
+    configs = plans.availability(given)
+    assert {config.data_set for config in configs} == {"digits", "cub10", "handwritten"}
+    assert keys(configs) <= keys(plans.comparison(given))
+
+
+# Notebooks 08 and 09 -----------------------------------------------------------------------------
+
+
+def test_stages_run_from_the_start_to_the_end():
+    assert plans.stages(400) == (0, 10, 20, 40, 100, 200, 400)
+    assert plans.stages(1) == (0, 1)
+
+
+def test_the_synthetic_set_has_more_seeds():
+    assert plans.pid_seeds(settings()) == (0, 1, 2, 3, 4)
+    assert plans.pid_seeds(FULL) == tuple(range(10))
+    assert plans.pid_seeds(SMOKE) == (0, 1)
+
+
+def test_reconstruction_is_run_with_and_without_through_both_maps():
+    given = settings()
+    configs = plans.reconstruction(given)
+    runs = {(config.data_set, config.seed) for config in configs}
+    assert runs == set(plans.latent_runs(given))
+    assert len(configs) == 4 * len(runs)
+    narrow = plans.reconstruction_run(given, "pid", 0, "without L_rec", "narrow")
+    assert narrow in configs
+    assert narrow.hyper == {"reconstruction_weight": 0.0, "bottleneck": 4}
+    assert narrow.snapshots == (0, 10)
+    full = plans.reconstruction_run(given, "digits", 0, "with L_rec")
+    assert full.hyper == {}
+    assert full.snapshots == plans.stages(10)
+
+
+def test_smoke_has_narrow_maps_on_the_synthetic_set_only():
+    configs = plans.reconstruction(SMOKE)
+    narrow = [config for config in configs if "bottleneck" in config.hyper]
+    assert {config.data_set for config in narrow} == {"pid"}
+
+
+def test_weights_of_reconstruction():
+    weights = {
+        config.hyper["reconstruction_weight"] for config in plans.reconstruction_weights(FULL)
+    }
+    assert weights == {0.0, 1.0, 10.0, 100.0}
+    assert len(plans.reconstruction_weights(SMOKE)) == 2 * 2
+
+
+def test_pseudo_pairs_come_from_the_runs_of_notebook_08():
+    given = settings()
+    assert keys(plans.pseudo_pairs(given)) <= keys(plans.reconstruction(given))
+
+
+# All ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", [SMOKE, settings(), settings("full", ("digits", "mosi"), 2)])
+def test_every_notebook_from_04_on_has_a_plan(given):
+    plan = plans.by_notebook(given)
+    assert list(plan) == ["04", "05", "06", "07", "08", "09"]
+    assert all(plan.values())

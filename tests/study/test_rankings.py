@@ -1,0 +1,92 @@
+"""Mean ranks of made-up methods, and the paper's Table 2 against the fixture."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from made_up import results
+
+from robult_study.results import rankings, ranks
+from robult_study.results.tables import COMPARED
+
+VALUES = {"robult": 0.7, "gmc": 0.6, "unimodal": 0.5, "prompt_trans": 0.4, "action_mae": 0.3}
+
+
+@pytest.fixture
+def runs() -> pd.DataFrame:
+    """Robult leads on `digits` and comes last on `mosi`, whose metric is an error."""
+    first = results({**VALUES, "linear": 0.65, "self_training": 0.9})
+    error = results({**VALUES, "linear": 0.1}, "mosi", "mae")
+    synthetic = results({**VALUES, "linear": 0.1}, "pid")
+    return pd.concat([first, error, synthetic])
+
+
+def test_blocks_are_real_sets_with_a_number_of_every_method(runs):
+    blocks = rankings.ranked_blocks(runs)
+    assert blocks.index.get_level_values("data_set").unique().tolist() == ["digits", "mosi"]
+    assert list(blocks.columns) == [*COMPARED, "linear"]
+    assert blocks.loc["mosi"].max().max() < 0
+    assert len(rankings.ranked_blocks(runs, synthetic=True)) == 9
+
+
+def test_mean_ranks_over_all_single_and_full(runs):
+    table = rankings.mean_rank_table(rankings.ranked_blocks(runs))
+    assert list(table.columns) == [
+        "all (6 blocks)",
+        "single (4 blocks)",
+        "full (2 blocks)",
+        "with the linear row",
+        "paper's Table 2 (9 blocks)",
+    ]
+    assert table.loc["robult", "all (6 blocks)"] == 3  # 1 on digits, 5 on mosi
+    assert table.loc["robult", "with the linear row"] == 3.5  # 1 and 6
+    assert table.loc["robult", "paper's Table 2 (9 blocks)"] == pytest.approx(1.111, abs=1e-3)
+    assert table.index.name == "method"
+
+
+def test_ranks_by_set_and_the_sentences(runs):
+    blocks = rankings.ranked_blocks(runs)
+    table = rankings.ranks_by_set(blocks)
+    assert table.loc["digits", "robult"] == 1
+    assert table.loc["mosi", "robult"] == 5
+    only = rankings.ranked_blocks(runs[runs["data_set"] == "digits"])
+    assert rankings.place_sentences(only) == [
+        "First over all blocks: robult. Robult's place: 1 of 5.",
+        "Robult leads on: digits",
+    ]
+    mosi = rankings.ranked_blocks(runs[runs["data_set"] == "mosi"])
+    first, leads = rankings.place_sentences(mosi)
+    assert first.endswith("Robult's place: 5 of 5.")
+    assert leads == "Robult leads on: no set"
+
+
+def test_the_f1_of_real_sets_as_text():
+    rows = pd.concat([results(VALUES, name, "f1_macro") for name in ("digits", "pid")])
+    rows = pd.concat([rows, results(VALUES)])
+    found = rankings.f1_rows(rows)
+    assert set(found["data_set"]) == {"digits"}
+    assert set(found["metric"]) == {"f1_macro"}
+    assert set(rankings.f1_rows(rows, synthetic=True)["data_set"]) == {"digits", "pid"}
+    blocks = found.pivot_table(
+        index=["data_set", "pattern", "metric"], columns="method", values="value"
+    )
+    text = rankings.f1_table(found, blocks[["robult"]])
+    assert text["robult"].tolist() == ["0.700 ± 0.000", "0.700 ± 0.000", "0.800 ± 0.000"]
+
+
+def test_one_value_per_set_is_the_mean_over_patterns(runs):
+    blocks = rankings.ranked_blocks(runs)
+    means = rankings.per_set(blocks)
+    assert len(means) == 2
+    assert means.loc["digits", "robult"] == pytest.approx((0.7 + 0.7 + 0.8) / 3)
+
+
+def test_sentences_about_the_printed_table():
+    found = ranks.procedures(rankings.printed_blocks(), COMPARED)
+    words = rankings.friedman_sentence(found.blocks)
+    assert words.startswith("Friedman: chi2 24.53, p 6.2e-05; Iman-Davenport F 17.12;")
+    assert words.endswith("critical difference 2.03 over 9 blocks")
+    limit, apart = rankings.separation_sentences(found)
+    assert limit == "critical difference 2.03, smallest p of Wilcoxon-Holm 0.04"
+    assert apart == "pairs separated at 0.05: Nemenyi 4, Wilcoxon-Holm 6"
+    assert rankings.order_words(found.ranks).startswith("Robult 1.11, GMC 2.33, Unimodal 3.33")

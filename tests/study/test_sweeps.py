@@ -1,0 +1,136 @@
+"""Crossings, leaders and tallies of curves whose answer is known."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from made_up import results
+
+from robult_study.results import sweeps
+from robult_study.results.scores import FUSED, SINGLE
+
+
+def curves(**values: tuple[float, ...]) -> pd.DataFrame:
+    """Means of methods over x = 1, 2, 3 with a little spread over three seeds."""
+    rows = []
+    for method, means in values.items():
+        for x, mean in enumerate(means, start=1):
+            for seed in range(3):
+                spread = 0.01 * seed + 0.001 * (seed == 2) * (method == "gmc")
+                rows.append(("a", "v", method, x, seed, mean + spread))
+    return pd.DataFrame(rows, columns=["data_set", "view", "method", "x", "seed", "value"])
+
+
+# Crossings ---------------------------------------------------------------------------------------
+
+
+def test_a_crossing_is_found_between_neighbours():
+    found = sweeps.crossings(curves(robult=(0.0, 0.4, 0.8), gmc=(0.4, 0.5, 0.6)), "x")
+    assert len(found) == 1
+    row = found.iloc[0]
+    assert (row["after"], row["before"], row["ahead_then"]) == (2, 3, "robult")
+    assert row["clear"]
+    assert row["crossing"] == pytest.approx(2 + 0.1 / 0.3, abs=0.01)
+
+
+def test_the_other_method_may_be_ahead_afterwards():
+    found = sweeps.crossings(curves(robult=(0.4, 0.5, 0.6), gmc=(0.0, 0.4, 0.8)), "x")
+    assert found["ahead_then"].tolist() == ["gmc"]
+
+
+def test_points_are_taken_in_the_order_of_the_dial():
+    rows = curves(robult=(0.0, 0.4, 0.8), gmc=(0.4, 0.5, 0.6))
+    assert sweeps.crossings(rows[::-1], "x")["crossing"].item() == pytest.approx(2.33, abs=0.01)
+
+
+def test_a_crossing_within_noise_is_not_clear():
+    rows = curves(robult=(0.4, 0.5), gmc=(0.41, 0.49))
+    noisy = rows["value"] + 0.05 * (rows["method"] == "gmc") * (rows["seed"] - 1)
+    found = sweeps.crossings(rows.assign(value=noisy), "x")
+    assert found["clear"].tolist() == [False]
+    assert "1 crossings with another method, 0 of them clear" in sweeps.crossings_sentence(found)
+
+
+def test_parallel_curves_do_not_cross():
+    found = sweeps.crossings(curves(robult=(0.5, 0.6, 0.7), gmc=(0.4, 0.5, 0.6)), "x")
+    assert found.empty
+    assert sweeps.crossings_sentence(found).startswith("0 crossings")
+
+
+def test_crossings_in_words():
+    found = sweeps.crossings(curves(robult=(0.0, 0.4, 0.8), gmc=(0.4, 0.5, 0.6)), "x")
+    row = sweeps.crossings_table(found).iloc[0]
+    assert (row["against"], row["between"], row["clear"]) == ("GMC", "2 and 3", "yes")
+    assert row["ahead above it"] == "Robult"
+
+
+# Leaders and spread ------------------------------------------------------------------------------
+
+
+def test_leaders_are_named_with_their_means():
+    rows = curves(robult=(0.4, 0.8), gmc=(0.6, 0.6), linear=(0.1, 0.1))
+    table = sweeps.leaders(rows, "x")
+    assert table["leader"].tolist() == ["GMC", "Robult"]
+    assert table["second"].tolist() == ["Robult", "GMC"]
+    assert table["clear"].tolist() == ["yes", "yes"]
+    assert table["its mean"].tolist() == pytest.approx([0.41, 0.61], abs=1e-3)
+    assert table["x"].tolist() == [1, 2]
+
+
+def test_a_lead_within_noise_is_not_clear():
+    rows = curves(robult=(0.5,), gmc=(0.51,))
+    noisy = rows["value"] + 0.1 * (rows["method"] == "gmc") * (rows["seed"] - 1)
+    assert sweeps.leaders(rows.assign(value=noisy), "x")["clear"].tolist() == ["no"]
+
+
+def test_the_spread_of_methods_at_both_ends():
+    means = sweeps.curve_means(curves(robult=(0.2, 0.5, 0.9), gmc=(0.6, 0.7, 0.85)), "x")
+    spread = sweeps.spread_of_methods(means).iloc[0]
+    assert spread["with the fewest labels"] == pytest.approx(0.4, abs=1e-3)
+    assert spread["with the most"] == pytest.approx(0.05, abs=1e-3)
+    sentence = sweeps.rise_sentence(means)
+    assert "2 of 2 lines rise" in sentence
+    assert "on 1 of 1 panels" in sentence
+
+
+def test_share_scores_are_in_percent_and_sorted():
+    tables = [results({"robult": 0.5}, label_fraction=share) for share in (1.0, 0.05)]
+    late = results({"robult": 0.9}, variant="late_fusion")
+    rows = sweeps.share_scores(pd.concat([*tables, late]))
+    assert rows["labels"].unique().tolist() == [5, 100]
+    assert set(rows["view"]) == {SINGLE, FUSED}
+
+
+# Random loss -------------------------------------------------------------------------------------
+
+
+def test_the_drop_is_from_no_loss_to_one_modality_left():
+    rows = []
+    for method, end in (("robult", 0.6), ("gmc", 0.7)):
+        for rate, value in ((0.0, 0.9), (0.5, 0.1), (1.0, end)):
+            for seed in range(3):
+                row = {"data_set": "digits", "method": method, "seed": seed, "rate": rate}
+                rows.append(row | {"value": value})
+    dropped = sweeps.drop(pd.DataFrame(rows))
+    assert dropped.groupby("method")["value"].mean().to_dict() == pytest.approx(
+        {"robult": 0.3, "gmc": 0.2}
+    )
+    summary = dropped.groupby(["data_set", "method"])["value"].agg(mean="mean").reset_index()
+    assert sweeps.least_drop(summary).to_dict() == {"digits": "gmc"}
+
+
+# The general claim -------------------------------------------------------------------------------
+
+
+def test_the_tally_counts_robult_against_each_method():
+    rows = curves(robult=(0.5, 0.5), gmc=(0.4, 0.6), unimodal=(0.1, 0.1))
+    parts = [rows[rows["x"] == x].assign(where=f"x {x}") for x in (1, 2)]
+    table = sweeps.tally(parts)
+    assert table.loc[
+        "GMC", ["Robult clearly better", "undecided", "Robult clearly worse"]
+    ].tolist() == [1, 0, 1]
+    assert table.loc["Unimodal", "Robult clearly better"] == 2
+    assert table.loc["Unimodal", "Robult clearly better, Holm"] == 2
+    ahead, behind = sweeps.tally_sentences(table)
+    assert ahead.endswith("against: Unimodal")
+    assert behind == "and not against: GMC"
