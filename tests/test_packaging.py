@@ -207,6 +207,26 @@ def test_an_estimator_learns_in_the_light_install(tmp_path):
     assert done.stdout.strip() == "learnt, saved and loaded", done.stderr
 
 
+COMMAND = """
+import sys
+from robult_study.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_the_command_answers_in_the_light_install():
+    done = run_without(hidden_modules(), COMMAND, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "reproduce" in done.stdout
+
+
+def test_reproduce_says_what_the_light_install_lacks():
+    done = run_without(hidden_modules(), COMMAND, "reproduce", "--profile", "smoke")
+    assert done.returncode == 1
+    sentence = "the notebooks need more than the light install: pip install 'robult[study]'"
+    assert done.stderr.strip() == f"Error: {sentence}"
+
+
 # The wheel ---------------------------------------------------------------------------------------
 
 
