@@ -37,7 +37,7 @@ def make_vectors(generator: torch.Generator, *shape: int) -> torch.Tensor:
 
 
 def make_case(
-    seed=0, batch=24, modalities=2, width=8, n_classes=3, labels="some", missing="none"
+    seed=0, batch=24, modalities=2, width=8, n_classes=3, *, labels="some", missing="none"
 ) -> Case:
     generator = torch.Generator().manual_seed(seed)
     s = make_vectors(generator, batch, width)
