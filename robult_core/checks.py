@@ -22,13 +22,13 @@ LARGEST_SEED = 2**32 - 1  # scikit-learn takes no larger one
 
 def check_share(name: str, value: Any) -> None:
     """A share is a number between 0 and 1."""
-    if not isinstance(value, Real) or not 0 <= value <= 1:
+    if not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise ValueError(f"{name} is {value!r}: it must lie between 0 and 1")
 
 
 def check_seed(seed: Any) -> None:
     """A seed is a whole number that every random generator takes."""
-    if not isinstance(seed, Integral) or not 0 <= seed <= LARGEST_SEED:
+    if not isinstance(seed, Integral) or not 0 <= int(seed) <= LARGEST_SEED:
         raise ValueError(
             f"seed is {seed!r}: it must be a whole number between 0 and {LARGEST_SEED}"
         )

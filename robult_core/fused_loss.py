@@ -31,12 +31,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx
 
 from robult_core.losses import SoftPULoss, soft_pu_loss
 
@@ -48,11 +47,12 @@ SERVED = {
     "weight_gradient": False,
 }
 BLOCK_SIZE = 256  # benchmarks/README.md: within a tenth of the best one at every size measured
+Weights = tuple[float, float]  # of Eq. 4 and of Eq. 6 in the caller's sum
 SHORTEST = 1e-12  # shorter vectors stay short, as in torch.nn.functional.normalize
 LARGEST_EXPONENT = 25  # the sum over a batch of exp(2 * 25) is far inside single precision
 
 
-def serves(s: Tensor, z: Tensor, **options) -> bool:
+def serves(s: Tensor, z: Tensor, **options: Any) -> bool:
     """Whether the fast path computes this: switches at their defaults, inputs in full precision.
 
     A switch that `SERVED` does not list, or another value of one it lists, is left to
@@ -74,7 +74,7 @@ def fused_soft_pu_loss(
     temperature: float = 0.2,
     present: Tensor | None = None,
     block_size: int | None = None,
-    **options,
+    **options: Any,
 ) -> SoftPULoss:
     """Eq. 4-7 on the fast path where `serves` says so, and by `soft_pu_loss` elsewhere.
 
@@ -95,12 +95,11 @@ def fused_soft_pu_loss(
         raise ValueError(f"temperature is {temperature}: it must be positive")
     if block_size < 1:
         raise ValueError(f"block_size is {block_size}: it must be at least 1")
-    forecast = (labeled_weight, unlabeled_weight)
+    forecast: Weights | None = (labeled_weight, unlabeled_weight)
     if not (torch.is_grad_enabled() and (s.requires_grad or z.requires_grad)):
         forecast = None
-    terms = _FusedSoftPU.apply(
-        s, z, classes, labeled.bool(), present, temperature, block_size, forecast
-    )
+    problem = _Problem(classes, labeled.bool(), present, temperature, block_size)
+    terms = _FusedSoftPU.apply(s, z, problem, forecast)
     return SoftPULoss(*terms)
 
 
@@ -138,49 +137,45 @@ class _FusedSoftPU(Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, s, z, classes, labeled, present, temperature, block_size, forecast
-    ):
-        problem = _Problem(classes, labeled, present, temperature, block_size)
+        ctx: Any, s: Tensor, z: Tensor, problem: _Problem, forecast: Weights | None
+    ) -> tuple[Tensor, ...]:
         *terms, gradients = _evaluate(s, z, problem, forecast)
-        ctx.settings = temperature, block_size
+        ctx.problem = problem
         ctx.forecast = forecast
-        ctx.save_for_backward(s, z, classes, labeled, present, *gradients)
+        ctx.save_for_backward(s, z, *gradients)
         return tuple(terms)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, labeled_gradient: Tensor, unlabeled_gradient: Tensor):
-        s, z, classes, labeled, present, *gradients = ctx.saved_tensors
+    def backward(ctx: Any, labeled_gradient: Tensor, unlabeled_gradient: Tensor) -> Any:
+        s, z, *gradients = ctx.saved_tensors
         weights = tuple(torch.stack([labeled_gradient, unlabeled_gradient]).tolist())
         with torch.no_grad():
             factor = _common_factor(weights, ctx.forecast, torch.finfo(s.dtype).eps)
             if factor is None:
-                problem = _Problem(classes, labeled, present, *ctx.settings)
-                *_, gradients = _evaluate(s, z, problem, weights)
+                *_, gradients = _evaluate(s, z, ctx.problem, weights)
             else:
                 gradients = [gradient * factor for gradient in gradients]
         if torch.is_grad_enabled():  # only with create_graph=True
             gradients = [_FirstDerivative.apply(gradient, s, z) for gradient in gradients]
-        return *gradients, *[None] * 6
+        return *gradients, None, None
 
 
 class _FirstDerivative(Function):
     """A gradient that depends on s and z, and says so when someone differentiates it."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, gradient: Tensor, s: Tensor, z: Tensor) -> Tensor:
+    def forward(ctx: Any, gradient: Tensor, s: Tensor, z: Tensor) -> Tensor:
         return gradient.clone()
 
     @staticmethod
-    def backward(ctx: FunctionCtx, upstream: Tensor):
+    def backward(ctx: Any, upstream: Tensor) -> Any:
         raise RuntimeError(
             "fused_soft_pu_loss has no second derivative: "
             "call robult_core.losses.soft_pu_loss where one is needed"
         )
 
 
-def _common_factor(
-    weights: tuple[float, float], forecast: tuple[float, float], eps: float
-) -> float | None:
+def _common_factor(weights: Weights, forecast: Weights, eps: float) -> float | None:
     """The t with `weights = t * forecast` up to rounding; None where there is none."""
     if not any(forecast):
         return None if any(weights) else 0.0
@@ -195,19 +190,19 @@ def _common_factor(
 # --- all blocks -----------------------------------------------------------------------------------
 
 
-def _evaluate(s: Tensor, z: Tensor, problem: _Problem, weights: tuple[float, float] | None):
+def _evaluate(s: Tensor, z: Tensor, problem: _Problem, weights: Weights | None) -> Any:
     """Eq. 4, Eq. 6 and, with `weights`, the gradients of their weighted sum for s and z."""
     anchors, partners = _layout(problem, len(z), s.dtype)
-    rows = _unit_rows(s, anchors.index)
+    rows = _unit_rows(s, anchors.sample)
     queries = rows.unit / problem.temperature
     labeled = s.new_zeros(len(z), len(queries))
     unlabeled = torch.zeros_like(labeled)
     n_terms = max(labeled.numel(), 1)
     tiles = s.new_empty(2, min(problem.block_size, len(queries)) * len(s))
     ds = torch.zeros_like(queries)
-    grad_z = None if weights is None else torch.zeros_like(z)
+    grad_z = torch.zeros_like(z if weights is not None else z[:0])
     for i, its in enumerate(partners):
-        columns = _unit_rows(z[i], its.index)
+        columns = _unit_rows(z[i], its.sample)
         dz = torch.zeros_like(columns.unit)
         for block in _blocks(anchors, its, problem.block_size):
             some = queries[block.rows]
@@ -220,12 +215,12 @@ def _evaluate(s: Tensor, z: Tensor, problem: _Problem, weights: tuple[float, flo
                 ds[block.rows].addmm_(logits, columns.unit)
                 dz.addmm_(logits.T, some)
         if weights is not None:
-            grad_z[i].index_copy_(0, its.index, columns.pull_back_(dz, 1 / n_terms))
+            grad_z[i].index_copy_(0, its.sample, columns.pull_back_(dz, 1 / n_terms))
     means = labeled.sum() / n_terms, unlabeled.sum() / n_terms
     if weights is None:
         return *means, ()
     gradient = rows.pull_back_(ds, 1 / (n_terms * problem.temperature))
-    return *means, (torch.zeros_like(s).index_copy_(0, anchors.index, gradient), grad_z)
+    return *means, (torch.zeros_like(s).index_copy_(0, anchors.sample, gradient), grad_z)
 
 
 class _UnitRows(NamedTuple):
@@ -254,7 +249,7 @@ def _unit_rows(x: Tensor, index: Tensor) -> _UnitRows:
 class _Sorted(NamedTuple):
     """Samples sorted by class, `(K,)` each."""
 
-    index: Tensor  # which sample
+    sample: Tensor  # which sample
     number: Tensor  # its class, as the place of the first sample of that class
     labeled: Tensor  # bool
 
@@ -265,7 +260,7 @@ class _Sorted(NamedTuple):
 class _Anchors(NamedTuple):
     """The A samples that have every modality."""
 
-    index: Tensor  # (A,) rows of s
+    sample: Tensor  # (A,) rows of s
     number: Tensor  # (A, 1) class
     label: Tensor  # (A, 1) class where labelled, -2 elsewhere
     labeled: Tensor  # (A, 1) 1 where labelled, so that B_11 holds the anchor itself, else 0
@@ -274,7 +269,7 @@ class _Anchors(NamedTuple):
 class _Partners(NamedTuple):
     """The K samples that have one modality, and what each anchor finds among them."""
 
-    index: Tensor  # (K,) rows of z
+    sample: Tensor  # (K,) rows of z
     number: Tensor  # (K,) class
     label: Tensor  # (K,) class where labelled, -1 elsewhere: equal to no anchor's -2
     own: Tensor  # (A, 1) the anchor's own sample
@@ -305,7 +300,7 @@ def _layout(
     number = rows.number.to(dtype)[:, None]
     labeled = rows.labeled[:, None]
     label = torch.where(labeled, number, -2.0)
-    return _Anchors(rows.index, number, label, labeled.to(dtype)), partners
+    return _Anchors(rows.sample, number, label, labeled.to(dtype)), partners
 
 
 def _partners(
@@ -324,7 +319,7 @@ def _partners(
     stops = stop.tolist()
     number = columns.number.to(dtype)
     return _Partners(
-        index=columns.index,
+        index=columns.sample,
         number=number,
         label=torch.where(columns.labeled, number, -1.0),
         own=own[:, None],
@@ -356,7 +351,7 @@ def _blocks(anchors: _Anchors, partners: _Partners, size: int) -> Iterator[_Bloc
     Comparisons write numbers at once: bool masks and their conversion cost several times as much.
     """
     for i, window in enumerate(partners.windows):
-        rows = slice(i * size, min((i + 1) * size, len(anchors.index)))
+        rows = slice(i * size, min((i + 1) * size, len(anchors.sample)))
         shape = rows.stop - rows.start, window.stop - window.start
         labeled = anchors.number.new_empty(shape)
         same = anchors.number.new_empty(shape)
@@ -367,7 +362,9 @@ def _blocks(anchors: _Anchors, partners: _Partners, size: int) -> Iterator[_Bloc
         yield _Block(rows, window, partners.own[rows], anchors.labeled[rows], labeled, pseudo)
 
 
-def _block_terms(logits: Tensor, scratch: Tensor, block: _Block, temperature: float, weights):
+def _block_terms(
+    logits: Tensor, scratch: Tensor, block: _Block, temperature: float, weights: Weights | None
+) -> Any:
     """Eq. 4 and Eq. 6 of the anchors of a block, `(b,)` each, from their logits `(b, K)`.
 
     With `weights` the logits are overwritten by N times the gradient for them, else by phi.

@@ -86,7 +86,7 @@ def _read_titles(root: Path) -> Records:
 
 def _titles(path: Path) -> list[tuple[str, str, str]]:
     """(file, title, class) of every row; titles may hold commas and ends of lines."""
-    titles = []
+    titles: list[tuple[str, str, str]] = []
     with (
         reading(path, "a table of titles", AGAIN),
         open(path, encoding="utf-8-sig", newline="") as f,
