@@ -319,7 +319,7 @@ def _partners(
     stops = stop.tolist()
     number = columns.number.to(dtype)
     return _Partners(
-        index=columns.sample,
+        sample=columns.sample,
         number=number,
         label=torch.where(columns.labeled, number, -1.0),
         own=own[:, None],
