@@ -1,4 +1,4 @@
-"""The command line: `robult reproduce | publish | data … | runs … | search`.
+"""The command line: `robult reproduce | publish | data … | runs … | search | fit | predict …`.
 
 Everything heavy loads with the command that needs it, so that help answers at once.
 """
@@ -33,7 +33,28 @@ def _search() -> click.Command:
     return search
 
 
+def _fit() -> click.Command:
+    from robult_study.own_data_commands import fit
+
+    return fit
+
+
+def _predict() -> click.Command:
+    from robult_study.own_data_commands import predict
+
+    return predict
+
+
+def _describe() -> click.Command:
+    from robult_study.own_data_commands import describe
+
+    return describe
+
+
 LAZY = {
+    "fit": (_fit, "Train on files of your own."),
+    "predict": (_predict, "Predict from files of your own."),
+    "describe": (_describe, "Say what files of your own hold."),
     "data": (_data, "Data sets: list, download, check."),
     "runs": (_runs, "Records of finished runs."),
     "search": (_search, "Compute the scores of the hyper-parameter search."),
@@ -47,7 +68,7 @@ LAZY = {
 )
 @click.version_option(package_name="robult")
 def main() -> None:
-    """Robult: notebooks, data and runs of the study."""
+    """Robult: notebooks, data and runs of the study; models of your own data."""
 
 
 @main.command()

@@ -19,7 +19,7 @@ def call(*arguments: str):
 @pytest.mark.parametrize(
     ("group", "commands"),
     [
-        ((), ["reproduce", "publish", "data", "runs", "search"]),
+        ((), ["reproduce", "publish", "data", "runs", "search", "fit", "predict", "describe"]),
         (("data",), ["list", "get", "check"]),
         (("runs",), ["start", "list", "show", "export", "verify", "prune", "repeat"]),
     ],

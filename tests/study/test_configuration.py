@@ -111,6 +111,11 @@ def test_the_key_knows_the_data_and_the_code(monkeypatch):
     assert DEFAULT.key("abc") != key
 
 
+def test_a_run_may_keep_its_first_and_its_last_weights():
+    config = RunConfig("digits", "robult", training={"steps": 10}, snapshots=(0, 10))
+    assert config.snapshots == (0, 10)
+
+
 def test_a_run_asks_for_the_files_it_keeps():
     config = RunConfig("digits", "robult", keep_weights=True, snapshots=(0, 10))
     assert config.files == (
