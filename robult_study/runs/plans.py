@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from robult_core.datasets import entry, load
 from robult_core.methods import METHODS
 from robult_core.methods.sanity import SANITY
@@ -262,6 +264,11 @@ def _swept(settings: Settings, data_set: str, share: float) -> list[RunConfig]:
         for seed in settings.seeds:
             configs.append(RunConfig(data_set, method, seed, share, training=training))
     return configs
+
+
+def loss_rates(settings: Settings) -> np.ndarray:
+    """The rates at which modalities go missing at random in notebook 07."""
+    return np.linspace(0, 1, 11 if settings.profile == "full" else 5).round(2)
 
 
 # Notebooks 08 and 09 -----------------------------------------------------------------------------
