@@ -1,4 +1,5 @@
-"""Plain `pytest --nbmake notebooks/`: the smoke profile, results in a temporary folder, no front end."""
+"""Plain `pytest --nbmake notebooks/`: the smoke profile, results in a temporary folder, no front
+end."""
 
 from __future__ import annotations
 

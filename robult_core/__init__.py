@@ -4,7 +4,8 @@
     model        Robult: f, g, r, c of Fig. 3
     method       the one interface of all methods; `methods` holds the baselines and the controls
     encoders, tasks, distributed
-    datasets     every data set in one container; `protocol` says who is labelled and which modalities are there
+    datasets     every data set in one container; `protocol` says who is labelled and which
+    modalities are there
     training, evaluation
     information  partial information decomposition
 

@@ -1,4 +1,7 @@
-"""The command line: `robult reproduce | publish | data … | runs …`."""
+"""The command line: `robult reproduce | publish | data … | runs … | search`.
+
+Everything heavy loads with the command that needs it, so that help answers at once.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,44 @@ from typing import Any
 
 import click
 
-from robult_study.data_commands import Sentences, data
-from robult_study.runs_commands import runs
+from robult_study.commands import LazySentences
 
 PROFILE = click.Choice(["smoke", "quick", "full"])
 
 
-@click.group(cls=Sentences, context_settings={"help_option_names": ["-h", "--help"]})
+def _data() -> click.Command:
+    from robult_study.data_commands import data
+
+    return data
+
+
+def _runs() -> click.Command:
+    from robult_study.runs_commands import runs
+
+    return runs
+
+
+def _search() -> click.Command:
+    from robult_study.runs_commands import search
+
+    return search
+
+
+LAZY = {
+    "data": (_data, "Data sets: list, download, check."),
+    "runs": (_runs, "Records of finished runs."),
+    "search": (_search, "Compute the scores of the hyper-parameter search."),
+}
+
+
+@click.group(
+    cls=LazySentences,
+    lazy=LAZY,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="robult")
 def main() -> None:
     """Robult: notebooks, data and runs of the study."""
-
-
-main.add_command(data)
-main.add_command(runs)
 
 
 @main.command()
@@ -62,8 +89,8 @@ def reproduce(only: tuple[str, ...], **options: Any) -> None:
     from robult_study.report.reproduce import Options
     from robult_study.report.reproduce import reproduce as run
 
-    prefixes = tuple(part.strip() for text in only for part in text.split(","))
-    outcomes = run(Options(only=prefixes, **options), say=click.echo)
+    numbers = tuple(number.strip() for text in only for number in text.split(","))
+    outcomes = run(Options(only=numbers, **options), say=click.echo)
     if any(outcome.status != "ok" for outcome in outcomes):
         raise SystemExit(1)
 

@@ -10,6 +10,7 @@ import click
 from robult_core.datasets import CATALOGUE, DataError, DataSet, data_folder, entry
 from robult_core.datasets.data_set import matches
 from robult_core.datasets.download import GITHUB
+from robult_study.commands import Sentences
 
 GUIDE = "data/README.md says how each set is laid out."
 ENCODER = "Raw images and texts also need a frozen encoder: set ROBULT_ENCODER to its folder."
@@ -18,16 +19,6 @@ FOLDER = click.option(
     type=click.Path(path_type=Path),
     help="Data folder [default: ROBULT_DATA, else data/ of the repository].",
 )
-
-
-class Sentences(click.Group):
-    """Errors that carry a sentence for the reader are printed as one line, with exit status 1."""
-
-    def invoke(self, context: click.Context) -> object:
-        try:
-            return super().invoke(context)
-        except (ValueError, OSError, ImportError) as error:
-            raise click.ClickException(str(error)) from error
 
 
 @click.group(cls=Sentences)
@@ -116,6 +107,8 @@ def check(names: tuple[str, ...], folder: Path | None, cards: bool) -> None:
             _print_problems(item, folder, problems)
             continue
         click.echo(f"{item.name}: in order")
+        for warning in item.warnings(folder):
+            click.echo(f"  warning: {warning}")
         if cards:
             _print_card(item.load(folder).describe())
     if failed:

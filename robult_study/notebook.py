@@ -128,7 +128,7 @@ class Notebook:
         """
         import matplotlib.pyplot as plt
 
-        from robult_study.plots.figures import mark_smoke
+        from robult_study.plots.style import mark_smoke
 
         if not alt.strip():
             raise SettingsError(
@@ -216,7 +216,7 @@ def _fix_randomness(seed: int) -> None:
     """One thread and seeded generators, and the style of all figures."""
     import torch
 
-    from robult_study.plots.figures import use_style
+    from robult_study.plots.style import use_style
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)

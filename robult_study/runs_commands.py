@@ -1,43 +1,56 @@
-"""`robult runs`: look into a store of runs, check it, tidy it up (a click group that the command line hangs in)."""
+"""`robult runs …`, which look into a store, check it, tidy it up, add to it; `robult search`."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
-import pandas as pd
 
-from robult_study.data_commands import Sentences
-from robult_study.provenance import repository
-from robult_study.runs.fingerprint import numerics
-from robult_study.runs.grid import everything, frame, grid, repeat, run_grid
-from robult_study.runs.store import Store
+from robult_study.commands import Sentences
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from robult_study.runs.configuration import RunConfig
+    from robult_study.runs.store import Store
 
 PATH = click.Path(path_type=Path)
-
-
-@click.group(cls=Sentences)
-@click.option(
+EXAMPLE = '{"data_set": "digits", "method": ["robult", "gmc"], "seed": [0, 1]}'
+STORE = click.option(
     "--store",
     "folder",
     type=PATH,
     help="Folder of the records [default: ROBULT_OUT or out/<profile>, there store].",
 )
+SCHEDULER = click.option(
+    "--scheduler", metavar="ADDRESS", help="Run on this dask scheduler instead."
+)
+
+
+@click.group(cls=Sentences)
+@STORE
 @click.pass_context
 def runs(context: click.Context, folder: Path | None) -> None:
     """Records of finished runs."""
-    written = (
-        os.environ.get("ROBULT_OUT") or f"out/{os.environ.get('ROBULT_PROFILE') or 'quick'}"
-    )  # as in `settings`
-    folder = folder or repository() / written / "store"
-    if not folder.is_dir() and context.invoked_subcommand != "start":
+    from robult_study.settings import output_folder, store_folder
+
+    context.obj = folder or store_folder(output_folder())
+
+
+def _existing(folder: Path) -> Store:
+    from robult_study.runs.store import Store
+
+    if not folder.is_dir():
         raise ValueError(
             f"there is no store at {folder}: name one with --store, or run `robult reproduce` first"
         )
-    context.obj = Store(folder)
+    return Store(folder)
+
+
+# Adding to a store -------------------------------------------------------------------------------
 
 
 @runs.command()
@@ -47,77 +60,175 @@ def runs(context: click.Context, folder: Path | None) -> None:
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Processes on this machine.",
+    help="Processes on this machine; more than cores or runs are not started.",
 )
-@click.option("--scheduler", metavar="ADDRESS", help="Run on this dask scheduler instead.")
+@SCHEDULER
 @click.pass_obj
-def start(store: Store, path: Path, jobs: int, scheduler: str | None) -> None:
-    """Compute what the grid in PATH lacks; a list is a dimension: {"data_set": "digits", "method": ["robult", "gmc"], "seed": [0, 1]}."""
-    fields = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(fields, dict):
-        raise ValueError(
-            f'{path.name} holds {fields!r}: give an object of run fields, such as {{"data_set": "digits"}}'
-        )
-    table = run_grid(grid(**fields), store, jobs, scheduler)
+def start(folder: Path, path: Path, jobs: int, scheduler: str | None) -> None:
+    """Compute what the grid in PATH lacks.
+
+    PATH is a JSON file; a list is a dimension of the grid:
+    {"data_set": "digits", "method": ["robult", "gmc"], "seed": [0, 1]}.
+    """
+    from robult_study.runs.store import Store
+
+    table = _computed(_read_grid(path), Store(folder), jobs, scheduler)
     failed = table.attrs["failed"]
-    click.echo(f"{table['key'].nunique()} runs are in {store.folder}, {len(failed)} failed")
+    click.echo(f"{table.attrs['runs']} runs are in {folder}, {len(failed)} failed")
     if failed:
         raise SystemExit(1)
 
 
+def _read_grid(path: Path) -> list[RunConfig]:
+    from robult_study.runs.grid import grid
+
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(fields, dict):
+            return grid(**fields)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(
+            f"{path.name} is not JSON ({error}): give an object of run fields, such as {EXAMPLE}"
+        ) from None
+    raise ValueError(
+        f"{path.name} holds {fields!r}: give an object of run fields, such as {EXAMPLE}"
+    )
+
+
+def _computed(
+    configs: Iterable[RunConfig], store: Store, jobs: int, scheduler: str | None
+) -> pd.DataFrame:
+    """The table of `run_grid`; an error in place of its exceptions."""
+    from robult_study.runs.grid import AllRunsFailed, run_grid
+
+    try:
+        return run_grid(configs, store, jobs, scheduler)
+    except AllRunsFailed as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.command()
+@click.option("--data-sets", metavar="A,B", help="Only these data sets [default: all five].")
+@click.option(
+    "--n-seeds", type=click.IntRange(1), help="Seeds [default: 1, and 3 for the form of the maps]."
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Processes on this machine [default: ROBULT_JOBS, else one per core].",
+)
+@SCHEDULER
+@STORE
+@click.option("--output", type=PATH, help="Folder of the scores [default: the committed ones].")
+def search(
+    data_sets: str | None,
+    n_seeds: int | None,
+    jobs: int | None,
+    scheduler: str | None,
+    **folders: Path | None,
+) -> None:
+    """Compute the scores of the hyper-parameter search.
+
+    Every method is tried at 12 points, then Robult with eight forms of its maps g_i and g_0. Runs
+    that the store has are not computed again, so a search that was interrupted goes on.
+    """
+    from robult_core.atomic import write_whole
+    from robult_study.runs import search as module
+    from robult_study.runs.store import Store
+    from robult_study.settings import read_settings
+
+    given = bool(data_sets or n_seeds)
+    settings = read_settings({"data_sets": data_sets or ",".join(module.DATA_SETS)})
+    store, output = folders["folder"], folders["output"]
+    if output is None and (given or settings.smoke):
+        raise ValueError(
+            "a part of the search does not replace the committed scores: "
+            "name a folder for these with --output"
+        )
+    records = settings.store if store is None else Store(store)
+    for path, configs in module.plan(settings.data_sets, n_seeds, settings.steps).items():
+        table = _computed(configs, records, jobs or settings.jobs, scheduler)
+        if table.attrs["failed"]:
+            raise ValueError(f"{path.name} was not written, because runs failed: start again")
+        target = path if output is None else output / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(target, module.scored(table).to_csv(index=False).encode())
+        click.echo(f"{table.attrs['runs']} runs scored in {target}")
+
+
+# Looking into a store ----------------------------------------------------------------------------
+
+
 @runs.command("list")
 @click.pass_obj
-def list_runs(store: Store) -> None:
+def list_runs(folder: Path) -> None:
     """One line per run; * marks one made by other code (never served), ! one that failed."""
+    from robult_study.runs.fingerprint import numerics
+
+    store = _existing(folder)
     for record in store.records():
-        stale, seconds = (
-            record.content["numerics"] != numerics(),
-            record.content["timings"]["total_seconds"],
-        )
-        click.echo(_line(record.key, "*" if stale else " ", record.config) + f" {seconds:7.1f} s")
-    for key, entry in store.failed().items():
-        click.echo(_line(key, "!", entry["config"]) + f" {entry['error']}")
+        mark = " " if record.content["numerics"] == numerics() else "*"
+        seconds = record.content["timings"]["total_seconds"]
+        click.echo(f"{_line(record.key, mark, record.config)} {seconds:7.1f} s")
+    for key, note in store.failed().items():
+        click.echo(f"{_line(key, '!', note['config'])} {note['error']}")
 
 
-def _line(key: str, mark: str, config: dict) -> str:
-    return f"{key[:12]}{mark} {config['data_set']:14} {config['method']:14} seed {config['seed']:<3} labels {config['label_fraction']:<6g}"
+def _line(key: str, mark: str, config: dict[str, Any]) -> str:
+    """A run in columns; a note of a failure may come from other code and lack a field."""
+    data_set, method, seed, share = (
+        str(config.get(name, "?")) for name in ("data_set", "method", "seed", "label_fraction")
+    )
+    return f"{key[:12]}{mark} {data_set:14} {method:14} seed {seed:3} labels {share[:6]:6}"
 
 
 @runs.command()
 @click.argument("key")
 @click.pass_obj
-def show(store: Store, key: str) -> None:
+def show(folder: Path, key: str) -> None:
     """Everything about one run; the beginning of its key is enough."""
+    store = _existing(folder)
     key = store.find(key)
     record = store.get(key)
-    content = dict(store.failed()[key] if record is None else record.content)
-    metrics = content.pop("metrics", None)
-    trace = content.pop("traceback", "")
-    table = "" if metrics is None else pd.DataFrame(metrics).to_string(index=False)
-    click.echo(f"{json.dumps(content, indent=1)}\n{trace}{table}")
+    if record is not None:
+        content = {name: value for name, value in record.content.items() if name != "metrics"}
+        click.echo(json.dumps(content, indent=1))
+        click.echo(record.metrics.to_string(index=False))
+        return
+    note = store.failed()[key]
+    trace = note.pop("traceback", "")
+    click.echo(f"{json.dumps(note, indent=1)}\n{trace}")
 
 
 @runs.command()
 @click.argument("path", type=PATH)
 @click.pass_obj
-def export(store: Store, path: Path) -> None:
+def export(folder: Path, path: Path) -> None:
     """Write all metrics of all runs as one tidy table to PATH (.parquet or .csv)."""
+    from robult_study.runs.grid import everything
+
     if path.suffix not in (".parquet", ".csv"):
         raise ValueError(f"{path.name} is neither .parquet nor .csv: choose one of them")
-    table = everything(store)
-    table.to_parquet(path, index=False) if path.suffix == ".parquet" else table.to_csv(
-        path, index=False
-    )
+    table = everything(_existing(folder))
+    if path.suffix == ".parquet":
+        table.to_parquet(path, index=False)
+    else:
+        table.to_csv(path, index=False)
     click.echo(f"{len(table)} rows of {table['key'].nunique()} runs in {path}")
+
+
+# Checking and tidying ----------------------------------------------------------------------------
 
 
 @runs.command()
 @click.pass_obj
-def verify(store: Store) -> None:
+def verify(folder: Path) -> None:
     """Check every byte of every record against its hash; exit status 1 if one is damaged."""
+    store = _existing(folder)
     problems = store.problems()
-    for problem in problems.values():
-        click.echo(problem)
+    for problem in [store.marker_problem(), *problems.values()]:
+        if problem:
+            click.echo(problem)
     click.echo(f"{len(store.keys()) - len(problems)} records are sound, {len(problems)} damaged")
     if problems:
         raise SystemExit(1)
@@ -126,34 +237,44 @@ def verify(store: Store) -> None:
 @runs.command()
 @click.option("--yes", is_flag=True, help="Do it; without this, only say what would be done.")
 @click.pass_obj
-def prune(store: Store, yes: bool) -> None:
-    """Remove records and failures of other code, and what killed runs left behind; damaged records are moved to damaged/."""
-    stale = [record.key for record in store.records() if record.content["numerics"] != numerics()]
-    failed = [key for key, entry in store.failed().items() if entry.get("numerics") != numerics()]
-    damaged, leftovers = store.problems(), store.leftovers()
+def prune(folder: Path, yes: bool) -> None:
+    """Remove records and failures of other code, and what killed runs left behind.
+
+    Damaged records are moved to damaged/.
+    """
+    from robult_study.runs.fingerprint import numerics
+
+    store = _existing(folder)
+    present = numerics()
+    stale = [record.key for record in store.records() if record.content["numerics"] != present]
+    failures = [key for key, note in store.failed().items() if note.get("numerics") != present]
+    damaged = store.problems()
+    leftovers = store.leftovers()
     if yes:
         for key in stale:
             store.remove(key)
-        for key in failed:
+        for key in failures:
             store.forget_failure(key)
-        for path in leftovers:
-            shutil.rmtree(path)
         for key in damaged:
             store.set_aside(key)
+        store.remove_leftovers()
     verb = "removed" if yes else "would remove (repeat with --yes)"
-    counts = (
-        f"{len(stale)} records and {len(failed)} failures of other code, {len(leftovers)} leftovers"
+    click.echo(
+        f"{verb}: {len(stale)} records and {len(failures)} failures of other code, "
+        f"{len(leftovers)} leftovers; set aside: {len(damaged)} damaged records"
     )
-    click.echo(f"{verb}: {counts}; set aside: {len(damaged)} damaged records")
 
 
 @runs.command("repeat")
 @click.argument("key")
 @click.pass_obj
-def repeat_run(store: Store, key: str) -> None:
-    """Compute one failed run again, here, with its full error; a sound record is shown instead."""
-    click.echo(
-        frame(repeat(store.find(key), store))[["pattern", "variant", "metric", "value"]].to_string(
-            index=False
-        )
-    )
+def repeat_run(folder: Path, key: str) -> None:
+    """Compute a failed or a damaged run again, here, with its full error.
+
+    A sound record is shown instead.
+    """
+    from robult_study.runs.grid import repeat
+
+    store = _existing(folder)
+    record = repeat(store.find(key), store)
+    click.echo(record.metrics.to_string(index=False))

@@ -18,7 +18,8 @@ def data_folder() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under `-n 2 --dist loadgroup`, tests marked serial share one worker, so that they do not disturb each other."""
+    """Under `-n 2 --dist loadgroup`, tests marked serial share one worker, so that they do not
+    disturb each other."""
     for item in items:
         if item.get_closest_marker("serial"):
             item.add_marker(pytest.mark.xdist_group("serial"))

@@ -1,23 +1,19 @@
-"""The rules of the house: who imports whom, declared dependencies, locks that agree, the form of notebooks."""
+"""The rules of the house: who imports whom, the form of notebooks, links that lead somewhere."""
 
 from __future__ import annotations
 
 import ast
-import importlib.metadata
 import json
 import re
-import subprocess
 import sys
 import tomllib
 from collections import Counter
-from itertools import chain
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from without_packages import run_without
 
 import robult_core
 from robult_study.report.publish import MARKS
@@ -43,22 +39,13 @@ FORBIDDEN_IN_CORE = [
     "pooch",
     "click",
 ]
+MOST_LINES = 12  # of a code cell
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-
-
-def pins() -> list[str]:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-def requirements() -> list[str]:
-    """What the project asks for directly, extras included."""
-    return [*PROJECT["dependencies"], *chain(*PROJECT["optional-dependencies"].values())]
 
 
 def imports(path: Path) -> set[str]:
     """Every module that a file imports, anywhere in it."""
-    modules = set()
+    modules: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
@@ -82,7 +69,11 @@ def test_no_two_modules_share_a_name_and_none_shadows_the_standard_library():
     assert set(stems) & sys.stdlib_module_names == set()
 
 
-@pytest.mark.parametrize("path", PACKAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+LAZY_COMMANDS = ROOT / "robult_study/commands.py"  # loads a command when it is called
+OTHERS = [path for path in PACKAGES if path != LAZY_COMMANDS]
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_import_hides_behind_a_string(path):
     assert "import_module" not in path.read_text()
 
@@ -109,52 +100,14 @@ print(*sorted({name.split(".")[0] for name in sys.modules}))
 
 
 def test_a_life_of_the_core_loads_nothing_of_the_study(tmp_path):
-    """Every module of the core is imported, a method trained, evaluated and saved in a fresh process.
+    """A fresh process imports every module of the core, trains, evaluates and saves a method.
 
-    joblib is not on the list, because scikit-learn itself imports it; no module of ours does.
+    scikit-learn itself imports joblib, which is therefore not on the list, and pandas where it is
+    there. So pandas is hidden: scikit-learn goes on without it, and a module of ours would fail.
     """
-    command = [sys.executable, "-c", WHOLE_LIFE, str(tmp_path / "weights.safetensors")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
+    done = run_without(["pandas"], WHOLE_LIFE, str(tmp_path / "weights.safetensors"))
+    assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) & set(FORBIDDEN_IN_CORE) == set()
-
-
-def test_every_import_is_declared():
-    declared = {canonicalize_name(Requirement(text).name) for text in requirements()}
-    homes = importlib.metadata.packages_distributions()
-    ours = {"robult_core", "robult_study", "timm"}
-    for path in PACKAGES:
-        for top in top_levels(path) - ours - sys.stdlib_module_names:
-            assert {canonicalize_name(home) for home in homes[top]} & declared, (
-                f"{path.name} imports {top}"
-            )
-
-
-def test_pip_and_conda_get_the_same_versions():
-    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    assert next(entry["pip"] for entry in conda if isinstance(entry, dict)) == pins()
-    assert [entry for entry in conda if isinstance(entry, str)] == [
-        "python" + PROJECT["requires-python"],
-        "pip",
-    ]
-
-
-def test_the_lock_is_exact_and_holds_every_direct_dependency():
-    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][A-Za-z0-9.]*", pin) for pin in pins())
-    locked = dict(pin.split("==") for pin in pins())
-    assert locked["torch"] == "2.13.0"
-    assert not [name for name in locked if name.startswith("nvidia")]
-    for text in requirements():
-        requirement = Requirement(text)
-        assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), text
-
-
-def test_the_environment_holds_what_the_lock_says():
-    wrong = {
-        name: version
-        for name, version in (pin.split("==") for pin in pins())
-        if importlib.metadata.version(name).split("+")[0] != version
-    }
-    assert not wrong
 
 
 def test_citation_names_software_and_paper():
@@ -188,7 +141,7 @@ def test_a_notebook_has_the_form_that_all_share(path):
     ]
     assert "notebook = start(globals())" in text[1]
     assert "notebook.finish()" in text[-1]
-    assert max(source.count("\n") + 1 for source in text) <= 25
+    assert [source for source in text if source.count("\n") >= MOST_LINES] == []
     prose = "\n".join(
         "".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "markdown"
     )
@@ -244,7 +197,7 @@ def test_a_widget_has_a_static_twin_and_says_how_to_use_it(path):
 
 
 def test_the_readme_links_to_what_exists():
-    published = (ROOT / "reports/index.html").exists()
+    published = (ROOT / "reports/manifest.json").exists()
     links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
     wanted = [link for link in links if published or not link.startswith(("reports/", "figures/"))]
     assert len(wanted) > 9

@@ -1,4 +1,5 @@
-"""The checker of annotations under pytest: beartype, with an int allowed where a float is asked for (PEP 484)."""
+"""The checker of annotations under pytest: beartype, with an int allowed where a float is asked for
+(PEP 484)."""
 
 from __future__ import annotations
 

@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from robult_core.datasets import affect, benchmarks, mosi, utd_mhad, vision_language
+from robult_core.datasets import affect, benchmarks, mm_imdb, mosi, utd_mhad
 from robult_core.datasets.container import MultimodalData
 from robult_core.datasets.data_set import DataSet
 from robult_core.datasets.download import Remote
 from robult_core.datasets.files import DataError
+from robult_core.datasets.food101 import FOOD101
+from robult_core.datasets.hateful_memes import HATEFUL_MEMES
 from robult_core.datasets.pid import CASES, Dials, load_pid, pid_task
 from robult_core.tasks import Classification, Multilabel, Regression, Task
 
@@ -85,20 +87,24 @@ def _load_pid(
     return load_pid(case, n, seed)
 
 
-def _affect(corpus: str, publisher: str, aligned: bool, *files: str) -> DataSet:
-    """One of the paper's sentiment sets; each of `files` is enough."""
+def _affect(
+    corpus: str, publisher: str, aligned: bool, *files: str, sha256: str | None = None
+) -> DataSet:
+    """One of the paper's sentiment sets; each of `files` is enough. MMSA states the SHA-256."""
     name = f"{corpus}-{publisher.lower()}"
     paths = tuple(f"cmu-{corpus}/{file}" for file in files)
     return DataSet(
         name=name if aligned else f"{name}-unaligned",
         task=Regression(),
         modalities=affect.MODALITIES,
-        loader=partial(affect.load_affect, candidates=paths),
+        loader=partial(affect.load_affect, files=paths, corpus=corpus, publisher=publisher),
         licence=f"CMU-{corpus.upper()}: research use",
         source="pickles of MulT, read by GMC" if publisher == "MulT" else "pickles of MMSA",
         needs=(("|".join(paths),),),
-        how=f"put {files[0]} as {publisher} publishes it into cmu-{corpus}/",
+        how=f"put {' or '.join(files)} as {publisher} publishes it into cmu-{corpus}/",
         instead_of="" if aligned else name,
+        published={} if sha256 is None else dict.fromkeys(paths, sha256),
+        unreadable=(f"cmu-{corpus}/*.dt", affect.GMC_FILES) if publisher == "MulT" else ("", ""),
     )
 
 
@@ -196,17 +202,45 @@ _ENTRIES = (
     ),
     _affect("mosi", "MulT", True, "mosi_data.pkl", "mosi_raw.pkl"),
     _affect("mosi", "MulT", False, "mosi_data_noalign.pkl"),
-    _affect("mosi", "MMSA", True, "aligned_50.pkl", "Processed/aligned_50.pkl"),
-    _affect("mosi", "MMSA", False, "unaligned_50.pkl", "Processed/unaligned_50.pkl"),
+    _affect(
+        "mosi",
+        "MMSA",
+        True,
+        "aligned_50.pkl",
+        "Processed/aligned_50.pkl",
+        sha256="d3994fd25681f9c7ad6e9c6596a6fe9b4beb85ff7d478ba978b124139002e5f9",
+    ),
+    _affect(
+        "mosi",
+        "MMSA",
+        False,
+        "unaligned_50.pkl",
+        "Processed/unaligned_50.pkl",
+        sha256="78e0f8b5ef8ff71558e7307848fc1fa929ecb078203f565ab22b9daab2e02524",
+    ),
     _affect("mosei", "MulT", True, "mosei_senti_data.pkl", "mosei_data.pkl", "mosei_raw.pkl"),
     _affect("mosei", "MulT", False, "mosei_senti_data_noalign.pkl", "mosei_data_noalign.pkl"),
-    _affect("mosei", "MMSA", True, "aligned_50.pkl", "Processed/aligned_50.pkl"),
-    _affect("mosei", "MMSA", False, "unaligned_50.pkl", "Processed/unaligned_50.pkl"),
+    _affect(
+        "mosei",
+        "MMSA",
+        True,
+        "aligned_50.pkl",
+        "Processed/aligned_50.pkl",
+        sha256="45eccfb748a87c80ecab9bfac29582e7b1466bf6605ff29d3b338a75120bf791",
+    ),
+    _affect(
+        "mosei",
+        "MMSA",
+        False,
+        "unaligned_50.pkl",
+        "Processed/unaligned_50.pkl",
+        sha256="ad8b23d50557045e7d47959ce6c5b955d8d983f2979c7d9b7b9226f6dd6fec1f",
+    ),
     DataSet(
         name="mm-imdb",
         task=Multilabel(23),
         modalities=("text", "image"),
-        loader=vision_language.load_imdb_hdf5,
+        loader=mm_imdb.load_hdf5,
         licence="MM-IMDb: research use",
         source="Arevalo et al. 2017, multimodal_imdb.hdf5 (word2vec and VGG features)",
         needs=(("mm-imdb/multimodal_imdb.hdf5",),),
@@ -216,7 +250,7 @@ _ENTRIES = (
         name="mm-imdb-raw",
         task=Multilabel(23),
         modalities=("text", "image"),
-        loader=partial(vision_language.load_records, kind="mm-imdb-raw"),
+        loader=mm_imdb.MM_IMDB.load,
         licence="MM-IMDb: research use",
         source="Arevalo et al. 2017, raw plots and posters",
         needs=(
@@ -224,14 +258,14 @@ _ENTRIES = (
             ("mm-imdb/split.json", "mm-imdb/labels/*.json", "mm-imdb/images/*.jpeg"),
         ),
         how="put split.json and dataset/ (or labels/ and images/) into mm-imdb/",
-        inspect=partial(vision_language.check_records, kind="mm-imdb-raw"),
+        inspect=mm_imdb.MM_IMDB.check,
         encoder=True,
     ),
     DataSet(
         name="food101",
         task=Classification(101),
         modalities=("text", "image"),
-        loader=partial(vision_language.load_records, kind="food101"),
+        loader=FOOD101.load,
         licence="UPMC Food-101: research use",
         source="Wang et al. 2015",
         needs=(
@@ -241,16 +275,24 @@ _ENTRIES = (
                 "food101/text.json",
                 "food101/images",
             ),
+            (
+                "food101/texts/train_titles.csv",
+                "food101/texts/test_titles.csv",
+                "food101/images",
+            ),
         ),
-        how="put class_idx.json, split.json, text.json and images/ into food101/",
-        inspect=partial(vision_language.check_records, kind="food101"),
+        how=(
+            "put class_idx.json, split.json, text.json and images/ into food101/, "
+            "or texts/ and images/ as Kaggle gives them"
+        ),
+        inspect=FOOD101.check,
         encoder=True,
     ),
     DataSet(
         name="hateful-memes",
         task=Classification(2, primary="auroc"),
         modalities=("text", "image"),
-        loader=partial(vision_language.load_records, kind="hateful-memes"),
+        loader=HATEFUL_MEMES.load,
         licence="Hateful Memes challenge terms (Meta), research use",
         source="Kiela et al. 2020",
         needs=(
@@ -261,8 +303,11 @@ _ENTRIES = (
                 "hateful_memes/img",
             ),
         ),
-        how="put train.jsonl, dev_seen.jsonl, test_seen.jsonl and img/ into hateful_memes/",
-        inspect=partial(vision_language.check_records, kind="hateful-memes"),
+        how=(
+            "put train.jsonl, dev_seen.jsonl (or dev.jsonl), test_seen.jsonl and img/ "
+            "into hateful_memes/"
+        ),
+        inspect=HATEFUL_MEMES.check,
         encoder=True,
     ),
 )
@@ -286,7 +331,8 @@ def entry(name: str) -> DataSet:
     if name.startswith("pid-") and case in CASES:
         loader = partial(_load_pid, case=case)
         return replace(CATALOGUE["pid"], name=name, task=pid_task(case), loader=loader)
-    raise DataError(f"unknown data set '{name}': known ones are {', '.join(CATALOGUE)}")
+    known = f"known ones are {', '.join(CATALOGUE)}, and the cases {', '.join(CASES)} of pid"
+    raise DataError(f"unknown data set '{name}': {known}")
 
 
 def available(folder: str | Path | None = None) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from robult_core.datasets.container import MultimodalData
 from robult_core.datasets.download import GITHUB, Remote, build_in_place, fetch
-from robult_core.datasets.files import DataError, npz_names, verify
+from robult_core.datasets.files import DataError, npz_names, sha256_of, verify
 from robult_core.tasks import Task
 
 
@@ -35,6 +35,8 @@ class DataSet:
                 files needed, and returns notes for the user.
     inspect:    is called as `inspect(folder)` and finds problems without reading everything.
     instead_of: the set that this one stands in for where that one is missing.
+    published:  file -> SHA-256 that its publisher states; another one is worth a warning.
+    unreadable: files that people hold instead of those needed, as a pattern, and what to do.
     encoder:    whether the set holds raw images and texts, which a frozen encoder must read.
     """
 
@@ -50,6 +52,8 @@ class DataSet:
     builder: Callable[..., list[str]] | None = None
     inspect: Callable[[Path], list[str]] | None = None
     instead_of: str = ""
+    published: Mapping[str, str] = field(default_factory=dict)
+    unreadable: tuple[str, str] = ("", "")
     encoder: bool = False
 
     @property
@@ -90,11 +94,21 @@ class DataSet:
         root = data_folder(folder)
         missing = self.missing(folder)
         if missing:
-            lacking = ", ".join(missing)
-            raise DataError(f"data set '{self.name}' lacks {lacking} in '{root}': {self.remedy}")
+            lacking = f"data set '{self.name}' lacks {', '.join(missing)} in '{root}'"
+            raise DataError("; ".join([f"{lacking}: {self.remedy}", *self._held_instead(root)]))
         self._verify(root)
         data = self.loader(root, self.task, **options)
-        return replace(data, name=self.name, licence=self.licence, source=self.source)
+        for split in ("train", "test"):
+            if not len(data.rows(split)):
+                empty = f"the {split} part of data set '{self.name}' in '{root}' is empty"
+                raise DataError(f"{empty}: {self.remedy}")
+        return replace(
+            data,
+            name=self.name,
+            licence=self.licence,
+            source=self.source,
+            notes=(*data.notes, *self.warnings(root)),
+        )
 
     def _verify(self, root: Path) -> None:
         """Compare the downloads that were kept with their published SHA-256."""
@@ -103,12 +117,28 @@ class DataSet:
             if remote.sha256 is not None and path.exists():
                 verify(path, remote.sha256, self.remedy)
 
+    def _held_instead(self, root: Path) -> list[str]:
+        """What to do with files that are there but cannot be read."""
+        pattern, advice = self.unreadable
+        return [advice] if pattern and matches(root, pattern) else []
+
+    def warnings(self, folder: str | Path | None = None) -> list[str]:
+        """Files whose SHA-256 is not the published one, which may be another version."""
+        warnings = []
+        for name, published in self.published.items():
+            path = data_folder(folder) / name
+            if path.is_file() and sha256_of(path) != published:
+                differs = f"The SHA-256 of {name} is not the published one"
+                warnings.append(f"{differs} ({published[:8]}…): it may be another version.")
+        return warnings
+
     def check(self, folder: str | Path | None = None) -> list[str]:
         """Problems, one sentence each, with the remedy; empty when the set can be used."""
         root = data_folder(folder)
         absent = [pattern for pattern, there in self.files(folder).items() if not there]
         if absent:
-            return [f"missing: {either(pattern, root)}; {self.remedy}" for pattern in absent]
+            problems = [f"missing: {either(pattern, root)}; {self.remedy}" for pattern in absent]
+            return [*problems, *self._held_instead(root)]
         if self.inspect is not None:
             return self.inspect(root)
         try:

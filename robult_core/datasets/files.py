@@ -14,6 +14,9 @@ import numpy as np
 
 from robult_core.atomic import write_whole
 
+MOST_UNPACKED = 2**30  # bytes; an archive that holds more is looked at twice
+MOST_COMPRESSED = 200  # times smaller than its content; real features stay far below
+
 
 class DataError(ValueError):
     """Data that is missing, damaged or not in the expected form; the message says what to do."""
@@ -40,6 +43,10 @@ def reading(path: Path, kind: str, remedy: str, first: str = "delete it, then ")
         extras = "pip install 'robult[images,paper]'"
         needs = f"file '{path}' needs a package that is not installed ({error})"
         raise DataError(f"{needs}: {extras}") from error
+    except MemoryError as error:
+        size = f"{path.stat().st_size / 2**30:.1f} GiB on the disk"
+        more = "use a machine with about twice that in memory"
+        raise DataError(f"file '{path}' ({size}) does not fit in memory: {more}") from error
     except Exception as error:  # readers of mat, zip, csv, json and hdf5 raise a dozen kinds
         wrong = f"file '{path}' cannot be read as {kind} ({error})"
         raise DataError(f"{wrong}: {first}{remedy}") from error
@@ -70,14 +77,22 @@ def read_mat(path: Path, keys: Iterable[str], remedy: str) -> dict[str, np.ndarr
         return {key: content[key] for key in keys}
 
 
-def read_npz(path: Path, keys: Iterable[str], remedy: str) -> dict[str, np.ndarray]:
-    """Arrays of a numpy archive by name; pickled objects inside are refused."""
-    with (
-        reading(path, "a numpy archive", remedy),
-        open(path, "rb") as handle,
-        np.load(handle, allow_pickle=False) as archive,
-    ):
-        return {key: archive[key] for key in keys}
+def read_npz(path: Path, keys: Iterable[str] | None, remedy: str) -> dict[str, np.ndarray]:
+    """Arrays of a numpy archive by name, all of them without `keys`; no pickled object is read."""
+    with reading(path, "a numpy archive", remedy), open(path, "rb") as handle:
+        check_unpacked_size(path)
+        with np.load(handle, allow_pickle=False) as archive:
+            return {key: archive[key] for key in (archive.files if keys is None else keys)}
+
+
+def check_unpacked_size(path: Path) -> None:
+    """Raise ValueError where an archive holds implausibly more than its size; unpacks nothing."""
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    packed = path.stat().st_size
+    if unpacked > MOST_UNPACKED and unpacked > MOST_COMPRESSED * packed:
+        holds = f"{packed / 2**20:.0f} MiB unpack to {unpacked / 2**30:.1f} GiB"
+        raise ValueError(f"{holds}, which is damage or malice; np.savez writes it uncompressed")
 
 
 def npz_names(path: Path) -> set[str]:

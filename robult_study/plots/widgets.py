@@ -1,8 +1,10 @@
-"""Controls that redraw a figure at once: the embedding (notebook 08), the weights of Eq. 5 (09), and what is there and what follows (03).
+"""Controls that redraw a picture at once: the dials of `pid` (notebook 01), what is there and what
+follows (03), the maps of the latents (08), and the weights of Eq. 5 (09).
 
-Nothing is trained or embedded here, so an answer takes well under 200 ms. The picture is an HTML image with alt text, drawn without pyplot;
-every control is an ordinary slider, list or box with its full label, so the keyboard moves it. Saved copies drop widgets: each has a static twin
-in `plots`.
+Nothing is trained or embedded here, so that an answer takes well under 200 ms. The picture is an
+HTML image with alt text. Every control is an ordinary slider, list or box with its full label, so
+that Tab and the arrow keys move it; a button sets all of them back. Saved copies drop widgets:
+each has a static twin in `plots`.
 """
 
 from __future__ import annotations
@@ -11,19 +13,26 @@ import base64
 import html
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from robult_core.datasets.container import MultimodalData
+from robult_core.datasets.pid import CASES, COMPONENTS, Dials
 from robult_core.evaluation import predict
 from robult_core.losses import positive_masks, rbf_weights
 from robult_core.method import Method
-from robult_study.plots import figures as plots
+from robult_study.plots.decomposition import dial_row, draw_ceilings
+from robult_study.plots.latent_pictures import draw_map
+from robult_study.plots.pair_weights import draw_histogram, draw_weights, largest_classes
+from robult_study.plots.samples import draw_prediction, draw_sample
+from robult_study.plots.wording import PID_NAMES, in_words
 
 if TYPE_CHECKING:
     from ipywidgets import VBox, Widget
@@ -34,69 +43,137 @@ Draw = Callable[..., tuple[Figure, str]]
 def picture(figure: Figure, alt: str) -> str:
     """The figure as an HTML image with alt text, at 80 dots per inch for speed."""
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_figure(
-        buffer, format="png", dpi=80, pil_kwargs={"compress_level": 1}
-    )
+    canvas = FigureCanvasAgg(figure)
+    canvas.print_figure(buffer, format="png", dpi=80, pil_kwargs={"compress_level": 1})
     code = base64.b64encode(buffer.getvalue()).decode()
-    return (
-        f'<img src="data:image/png;base64,{code}" alt="{html.escape(alt)}" style="max-width: 100%">'
-    )
+    source = f"data:image/png;base64,{code}"
+    return f'<img src="{source}" alt="{html.escape(alt)}" style="max-width: 100%">'
 
 
 def explorer(draw: Draw, controls: Mapping[str, Widget]) -> VBox:
-    """Controls above a picture; whenever one moves, `draw(**values)` gives the new figure and its alt text."""
-    from ipywidgets import HTML, Layout, VBox
+    """Controls, a button that sets them back, and a picture that follows them.
+
+    draw: called with the value of every control by name; returns the figure and its alt text.
+    """
+    from ipywidgets import HTML, Button, Layout, VBox
 
     image = HTML()
+    start = {name: control.value for name, control in controls.items()}
 
     def refresh(_: Any = None) -> None:
-        image.value = picture(*draw(**{name: control.value for name, control in controls.items()}))
+        values = {name: control.value for name, control in controls.items()}
+        image.value = picture(*draw(**values))
+
+    def set_back(_: Any = None) -> None:
+        for name, value in start.items():
+            controls[name].value = value
 
     for control in controls.values():
         control.style = {"description_width": "initial"}
         control.layout = Layout(width="34em")
         control.observe(refresh, "value")
+    reset = Button(description="reset", tooltip="set every control back to its start")
+    reset.on_click(set_back)
     refresh()
-    return VBox([*controls.values(), image])
+    return VBox([*controls.values(), reset, image])
 
 
-def _panels(*widths: float) -> tuple[Figure, list]:
-    """A figure with axes side by side at fixed places: laying out anew at each move would take longer than drawing."""
-    figure = Figure(figsize=(9, 4), layout="none")
+def _side_by_side(*widths: float, height: float = 4) -> tuple[Figure, list[Axes]]:
+    """Axes at fixed places, because a layout at every move takes longer than the drawing."""
+    figure = Figure(figsize=(9, height), layout="none")
     axes = figure.subplots(1, len(widths), width_ratios=widths)
-    figure.subplots_adjust(left=0.07, right=0.98, top=0.9, bottom=0.13, wspace=0.25)
-    return figure, list(np.atleast_1d(axes))
+    figure.subplots_adjust(left=0.07, right=0.98, top=0.9, bottom=0.5 / height, wspace=0.25)
+    return figure, list(axes)
+
+
+def dials_explorer() -> VBox:
+    """Bits on each dial of `pid` against its decomposition and the best possible accuracies.
+
+    The static twin is `plots.pid_ceilings`.
+    """
+    from ipywidgets import FloatSlider
+
+    def draw(**dials: float) -> tuple[Figure, str]:
+        row = dial_row(Dials(**dials))
+        figure, (left, right) = _side_by_side(1, 1, height=1.7)
+        draw_ceilings(left, right, pd.DataFrame({"": row}).T)
+        left.set_xlim(0, len(COMPONENTS))
+        bits = ", ".join(f"{PID_NAMES[part]} {row[part]:.2f}" for part in COMPONENTS)
+        best = f"best accuracy with both modalities {row['x1+x2']:.2f}"
+        return figure, f"bits at these dials: {bits}; {best}"
+
+    controls = {}
+    for name, bits in asdict(CASES["mixed"]).items():
+        label = f"{PID_NAMES[name]} (bits)"
+        controls[name] = FloatSlider(value=bits, description=label, min=0.0, max=1.0, step=0.05)
+    return explorer(draw, controls)
+
+
+def availability_explorer(method: Method, data: MultimodalData, texts: bool = True) -> VBox:
+    """Which modalities of a test sample are there, and what the trained model then predicts.
+
+    data: standardised, as the method was trained on. texts: False keeps transcripts out of a saved
+    copy. The static twin is `plots.availability_grid`.
+    """
+    from ipywidgets import Checkbox, IntSlider
+
+    rows = data.rows("test")
+
+    def draw(sample: int, **there: bool) -> tuple[Figure, str]:
+        figure, (left, right) = _side_by_side(1, 2.5)
+        row = int(rows[sample])
+        pattern = tuple(name for name in data.names if there[name])
+        draw_sample(left, data, row, pattern, texts)
+        if not pattern:
+            text = "switch on at least one modality"
+            right.text(0.5, 0.5, text, ha="center", transform=right.transAxes)
+            return figure, "no modality is there"
+        scores = predict(method, data, rows[[sample]], pattern)[0]
+        draw_prediction(right, data, row, scores)
+        return figure, f"sample {row} with {', '.join(pattern)}: {_best(data, scores)}"
+
+    last = len(rows) - 1
+    controls = {"sample": IntSlider(description="test sample (number)", min=0, max=last)}
+    for name in data.names:
+        controls[name] = Checkbox(description=in_words(name), value=True, indent=False)
+    return explorer(draw, controls)
+
+
+def _best(data: MultimodalData, scores: np.ndarray) -> str:
+    if data.task.kind == "regression":
+        return f"score {scores[0]:.2f}"
+    return f"largest probability {scores.max():.2f} for class {scores.argmax()}"
 
 
 def embedding_explorer(maps: pd.DataFrame, data: MultimodalData, texts: bool = True) -> VBox:
-    """Step, kind and colouring of the maps (`latents.map_frame` with a column `step`), and one sample picked out: all its latents are ringed.
+    """The maps of the latents by step, kind and colour; all latents of one sample are ringed.
 
-    texts: False keeps transcripts out of a saved copy.
+    maps: rows of `latents.map_frame` with a column `step`. texts: False keeps transcripts out of a
+    saved copy. The static twin is `plots.latent_maps`.
     """
     from ipywidgets import Dropdown, IntSlider, SelectionSlider
 
-    rows, steps = maps["row"].unique(), maps["step"].unique().tolist()
+    rows = maps["row"].unique()
+    steps = maps["step"].unique().tolist()
 
     def draw(step: int, kind: str, colouring: str, point: int) -> tuple[Figure, str]:
-        figure, (left, right) = _panels(2, 1)
+        figure, (left, right) = _side_by_side(2, 1)
         frame = maps[(maps["step"] == step) & (maps["kind"] == kind)]
         chosen = frame[frame["row"] == rows[point]]
-        plots.draw_map(left, frame, colouring)
-        left.scatter(
-            chosen["x"], chosen["y"], s=130, facecolors="none", edgecolors="black", linewidths=1.6
-        )
+        draw_map(left, frame, colouring)
+        ring = {"facecolors": "none", "edgecolors": "black", "linewidths": 1.6}
+        left.scatter(chosen["x"], chosen["y"], s=130, **ring)
         left.set_title(f"{kind} after {step} steps")
-        plots.draw_sample(right, data, int(rows[point]), data.names, texts)
-        return (
-            figure,
-            f"{kind} of the latents after {step} steps, coloured by {colouring}; sample {rows[point]} ringed",
-        )
+        draw_sample(right, data, int(rows[point]), data.names, texts)
+        alt = f"{kind} of the latents after {step} steps, coloured by {colouring}"
+        return figure, f"{alt}; sample {rows[point]} is ringed"
 
+    last = len(rows) - 1
     controls = {
         "step": SelectionSlider(description="training step", options=steps, value=steps[-1]),
         "kind": Dropdown(description="map", options=list(maps["kind"].unique())),
         "colouring": Dropdown(description="coloured by", options=["class", "modality"]),
-        "point": IntSlider(description="sample shown", min=0, max=len(rows) - 1),
+        "point": IntSlider(description="sample ringed (number)", min=0, max=last),
     }
     return explorer(draw, controls)
 
@@ -107,71 +184,46 @@ def weights_explorer(
     names: tuple[str, ...],
     temperature: float,
 ) -> VBox:
-    """Temperature of phi and width of the RBF (in deviations of the anchor's row) against the weights of one batch of `latents.contrastive_view`."""
+    """Temperature of phi and width of the kernel against the weights of one batch.
+
+    view: `latents.contrastive_view` of the batch. truth: `(B,)` hidden classes. The width counts
+    in standard deviations of the anchor's row. The static twin is `plots.weight_matrices`.
+    """
     from ipywidgets import Dropdown, FloatLogSlider
 
-    four = [view[name] for name in ("s", "z", "classes", "labeled")]
-    pairs = positive_masks(view["classes"], view["labeled"])[1].fill_diagonal_(False).numpy()
+    batch = [view[name] for name in ("s", "z", "classes", "labeled")]
+    pseudo_positives = positive_masks(view["classes"], view["labeled"])[1]
+    pairs = pseudo_positives.fill_diagonal_(False).numpy()
     true = (truth[:, None] == truth[None]).numpy()
-    order = np.argsort(view["classes"].numpy(), kind="stable")
+    order = largest_classes(view["classes"].numpy())
 
     def draw(temperature: float, width: float, modality: str) -> tuple[Figure, str]:
-        # a Gaussian c times as wide is the same one to the power of 1 / c^2
-        weights = rbf_weights(*four, temperature=temperature)[names.index(modality)].numpy() ** (
-            1 / width**2
-        )
-        figure, (left, right) = _panels(1, 1)
-        plots.draw_weights(left, weights, pairs, true, order)
-        plots.draw_histogram(right, weights[pairs], true[pairs])
+        weights = rbf_weights(*batch, temperature=temperature)[names.index(modality)].numpy()
+        wider = weights ** (1 / width**2)  # a Gaussian that is `width` times as wide
+        figure, (left, right) = _side_by_side(1, 1)
+        draw_weights(left, wider, pairs, true, order)
+        draw_histogram(right, wider[pairs], true[pairs])
         right.legend(loc="upper left")
-        means = [
-            weights[pairs & kind].mean() if (pairs & kind).any() else np.nan
-            for kind in (true, ~true)
-        ]
-        left.set_title(f"weights of {modality}, samples sorted by class", fontsize=9)
-        right.set_title(f"mean {means[0]:.2f} on true, {means[1]:.2f} on false pairs", fontsize=9)
-        found = f"mean weight {means[0]:.2f} of true and {means[1]:.2f} of false pairs"
-        return figure, f"temperature {temperature:.2f}, width {width:.2f}: {found}"
+        left.set_title(f"{in_words(modality)}: the two largest classes")
+        of_true = _mean(wider, pairs & true)
+        of_false = _mean(wider, pairs & ~true)
+        means = f"{of_true} of true and {of_false} of false pairs"
+        right.set_title(f"mean weight {means}")
+        alt = f"temperature {temperature:.2f}, width {width:.2f}"
+        return figure, f"{alt}: mean weight {means}"
 
     span = {"base": 10, "min": -1.3, "max": 0.7, "step": 0.05}
+    wide = {"base": 10, "min": -1, "max": 1, "step": 0.05}
+    label = "kernel width (row deviations)"
     controls = {
-        "temperature": FloatLogSlider(description="temperature", value=temperature, **span),
-        "width": FloatLogSlider(
-            description="RBF width (row deviations)", value=1.0, base=10, min=-1, max=1, step=0.05
+        "temperature": FloatLogSlider(value=temperature, description="temperature of phi", **span),
+        "width": FloatLogSlider(value=1.0, description=label, **wide),
+        "modality": Dropdown(
+            description="modality", options=[(in_words(name), name) for name in names]
         ),
-        "modality": Dropdown(description="modality", options=list(names)),
     }
     return explorer(draw, controls)
 
 
-def availability_explorer(method: Method, data: MultimodalData, texts: bool = True) -> VBox:
-    """Which modalities are there, and what the trained model then predicts for a test row: bars of probabilities, or the score.
-
-    data: standardised, as the method was trained on; texts as in `embedding_explorer`. The static twin is `plots.availability_grid`.
-    """
-    from ipywidgets import Checkbox, IntSlider
-
-    rows = data.rows("test")
-
-    def draw(sample: int, **there: bool) -> tuple[Figure, str]:
-        figure, (left, right) = _panels(1, 2.5)
-        row, pattern = int(rows[sample]), tuple(name for name in data.names if there[name])
-        plots.draw_sample(left, data, row, pattern, texts)
-        if not pattern:
-            right.text(
-                0.5, 0.5, "switch on at least one modality", ha="center", transform=right.transAxes
-            )
-            return figure, "no modality is there"
-        scores = predict(method, data, rows[[sample]], pattern)[0]
-        plots.draw_prediction(right, data, row, scores)
-        best = f"largest probability {scores.max():.2f} for class {scores.argmax()}"
-        best = f"score {scores[0]:.2f}" if data.task.kind == "regression" else best
-        return figure, f"sample {row} with {', '.join(pattern)}: {best}"
-
-    boxes = {
-        name: Checkbox(description=name.replace("_", " "), value=True, indent=False)
-        for name in data.names
-    }
-    return explorer(
-        draw, {"sample": IntSlider(description="sample", min=0, max=len(rows) - 1), **boxes}
-    )
+def _mean(weights: np.ndarray, pairs: np.ndarray) -> str:
+    return f"{weights[pairs].mean():.2f}" if pairs.any() else "none"

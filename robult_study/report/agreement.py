@@ -186,9 +186,9 @@ def _judged(
     here: pd.DataFrame, there: pd.DataFrame, runs: pd.DataFrame, tolerance: float
 ) -> pd.DataFrame:
     """One row per run of both sides, as `Agreement` describes it."""
-    pairs = here.join(there, rsuffix="_published", how="inner")
-    pairs["signed"] = pairs["value"] - pairs["value_published"]
-    both_missing = pairs["value"].isna() & pairs["value_published"].isna()
+    pairs = here.join(there.rename(columns={"value": "published"}), how="inner")
+    pairs["signed"] = pairs["value"] - pairs["published"]
+    both_missing = pairs["value"].isna() & pairs["published"].isna()
     pairs["absolute"] = pairs["signed"].abs().mask(both_missing, 0.0).fillna(np.inf)
     by_run = pairs.groupby(level="run", sort=False)
     judged = by_run.agg(

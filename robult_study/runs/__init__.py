@@ -1,1 +1,1 @@
-"""One run and many: configuration, execution, records on disk, grids, the hyper-parameter search."""
+"""One run and many: configuration, execution, records on disk, grids, the search."""

@@ -109,9 +109,8 @@ class RunConfig:
             _, method_config = METHODS[self.method]
             return asdict(method_config(**self.hyper))
         if self.hyper:
-            raise ValueError(
-                f"method '{self.method}' has no setting '{next(iter(self.hyper))}': leave hyper empty"
-            )
+            first = next(iter(self.hyper))
+            raise ValueError(f"method '{self.method}' has no setting '{first}': leave hyper empty")
         return {}
 
     def key(self, checksum: str) -> str:

@@ -70,7 +70,7 @@ def run_grid(
 
     A failed run leaves the others alone. It is printed, kept in the store for `robult runs repeat`
     and listed in `.attrs["failed"]`. It has no rows, unless its record is there and merely lacks
-    weights or snapshots.
+    weights or snapshots. `.attrs["runs"]` counts the runs that have a record.
 
     Raises AllRunsFailed when every run failed, StoreError when the store cannot be written,
     ConnectionError when no scheduler answers.
@@ -91,9 +91,7 @@ def run_grid(
     return _table(keyed, failed, store)
 
 
-def _print_failures(
-    failed: Mapping[str, str], todo: Mapping[str, RunConfig], store: Store
-) -> None:
+def _print_failures(failed: Mapping[str, str], todo: Mapping[str, RunConfig], store: Store) -> None:
     for key, error in failed.items():
         config = todo[key]
         print(
@@ -105,10 +103,11 @@ def _print_failures(
 
 def _table(keyed: Keyed, failed: Mapping[str, str], store: Store) -> pd.DataFrame:
     """The rows of all runs that have a record."""
-    tables = []
+    tables, found = [], set()
     for key, config in keyed:
         record = store.get(key)
         if record is not None:
+            found.add(key)
             tables.append(frame(record, config))
         elif key not in failed:
             raise StoreError(f"record {key[:12]} was removed while the grid ran: start it again")
@@ -117,6 +116,7 @@ def _table(keyed: Keyed, failed: Mapping[str, str], store: Store) -> pd.DataFram
         raise AllRunsFailed(f"every run failed, the first with: {first}")
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     table.attrs["failed"] = [{"key": key, "error": error} for key, error in failed.items()]
+    table.attrs["runs"] = len(found)
     return table
 
 

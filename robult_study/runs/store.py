@@ -174,7 +174,7 @@ class Store:
             )
 
     def marker_problem(self) -> str:
-        """What is wrong with store.json, in a sentence; empty where it is sound or not yet there."""
+        """What is wrong with store.json, in a sentence; empty where nothing is."""
         if self._format() is not None or not self._marker.exists():
             return ""
         return f"{self._marker} is not readable: the next write makes it anew"
@@ -289,7 +289,7 @@ class Store:
         return content["config"], set(content["files"])
 
     def failed(self) -> dict[str, dict[str, Any]]:
-        """Notes of failed runs by key: config, error, traceback; unreadable ones are passed over."""
+        """Notes of failed runs by key: config, error, traceback. Unreadable ones are left out."""
         notes = {path.stem: _read_note(path) for path in self._notes()}
         return {key: note for key, note in notes.items() if note is not None}
 

@@ -100,8 +100,7 @@ def compute_all(
         except BrokenProcessPool:
             deaths += 1
             print(
-                "a worker process died (killed, or out of memory): "
-                f"time {deaths} of {ATTEMPTS}",
+                f"a worker process died (killed, or out of memory): time {deaths} of {ATTEMPTS}",
                 file=sys.stderr,
             )
     for key, config in left.items():

@@ -1,4 +1,5 @@
-"""The container: what it refuses, its checksum, selection of modalities, standardisation by training rows."""
+"""The container: what it refuses, its checksum, selection of modalities, standardisation by
+training rows."""
 
 from __future__ import annotations
 

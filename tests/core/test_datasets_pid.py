@@ -1,4 +1,4 @@
-"""The synthetic set: its truth is computed, its ceilings are reachable and never exceeded, its cases are what they say."""
+"""The synthetic set: its truth is computed, its ceilings are reachable and never exceeded."""
 
 from __future__ import annotations
 

@@ -51,7 +51,8 @@ def share(batch: Batch) -> Batch:
 
 
 def one_step(balanced: bool) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """Loss terms, averaged over ranks, and gradients after DDP's averaging; on one rank, plainly."""
+    """Loss terms, averaged over ranks, and gradients after DDP's averaging; on one rank, plainly.
+    Loss terms, averaged over ranks, and gradients after DDP's averaging; on one rank, plainly."""
     method = make_method()
     wrapped = (
         LossModule(method)

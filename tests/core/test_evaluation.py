@@ -1,4 +1,5 @@
-"""Predictions by availability pattern: the same for a sample alone, in a crowd, and by a per-sample mask."""
+"""Predictions by availability pattern: the same for a sample alone, in a crowd, and by a per-sample
+mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Label splits, availability patterns and random missing: shares, minima, determinism, and no test row anywhere."""
+"""Label splits, availability patterns and random missing: shares, minima, determinism, and no test
+row anywhere."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ from robult_core.tasks import Classification, Multilabel, Regression
 
 
 def make_data(task, targets, n_test: int = 5, n_valid: int = 3) -> MultimodalData:
-    """Training rows carry `targets`, between rows of the other splits, so that positions and rows differ."""
+    """Training rows carry `targets`, between rows of the other splits, so that positions and rows
+    differ."""
     n = len(targets)
     filler = targets[:1].expand(n_valid + n_test, *targets.shape[1:])
     order = torch.from_numpy(np.random.default_rng(0).permutation(n + n_valid + n_test))

@@ -1,4 +1,5 @@
-"""The loop: bit-identical repeats, batches that no method can change, labels that stay hidden, and errors that name the step."""
+"""The loop: bit-identical repeats, batches that no method can change, labels that stay hidden, and
+errors that name the step."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from small_repository import reproduced  # noqa: F401, a fixture of several files
 from small_runs import small
 
 from robult_study.runs import store as store_module

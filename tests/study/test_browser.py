@@ -1,4 +1,5 @@
-"""A real browser: Chromium drives JupyterLab, opens notebooks 08 and 09, runs all cells, moves a slider by keyboard, and the picture changes.
+"""A real browser: Chromium drives JupyterLab, opens notebooks 08 and 09, runs all cells, moves a
+slider by keyboard, and the picture changes.
 
 ROBULT_SCREENSHOTS=figures/screenshots keeps the two screenshots in that folder of the repository. Skipped where there is no Chromium or Chrome.
 """
@@ -55,7 +56,8 @@ def answers(url: str) -> bool:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory) -> Iterator[str]:
-    """Address of a JupyterLab on loopback that sees a copy of the notebooks, with settings and workspaces of its own."""
+    """Address of a JupyterLab on loopback that sees a copy of the notebooks, with settings and
+    workspaces of its own."""
     find_browser()  # without one there is nothing to serve
     pytest.importorskip("jupyterlab")
     home = tmp_path_factory.mktemp("lab")
@@ -123,7 +125,8 @@ def keep_screenshot(page, name: str) -> None:
 
 
 def run_all_cells(page) -> None:
-    """Through the menu, as a person does; ends when the last cell has its number or a cell has failed."""
+    """Through the menu, as a person does; ends when the last cell has its number or a cell has
+    failed."""
     prompts = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell .jp-InputPrompt")
     for _ in range(20):  # a click before the kernel is connected is lost without a word
         page.get_by_role("menuitem", name="Run", exact=True).click()
@@ -145,7 +148,8 @@ def run_all_cells(page) -> None:
 
 
 def move_slider(page, label: str) -> tuple[str, str]:
-    """Focus the handle of the slider, press an arrow key; the source of the widget's picture before and after."""
+    """Focus the handle of the slider, press an arrow key; the source of the widget's picture before
+    and after."""
     box = page.locator(".widget-vbox").filter(has_text=label)
     box.scroll_into_view_if_needed()
     picture = box.locator("img").last

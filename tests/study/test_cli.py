@@ -19,9 +19,9 @@ def call(*arguments: str):
 @pytest.mark.parametrize(
     ("group", "commands"),
     [
-        ((), ["reproduce", "publish", "data", "runs"]),
+        ((), ["reproduce", "publish", "data", "runs", "search"]),
         (("data",), ["list", "get", "check"]),
-        (("runs",), ["start", "list", "show", "export", "verify", "prune"]),
+        (("runs",), ["start", "list", "show", "export", "verify", "prune", "repeat"]),
     ],
 )
 def test_help_lists_the_commands(group, commands):
@@ -43,6 +43,13 @@ def test_reproduce_offers_the_options_of_the_contract():
     [
         (["reproduce", "--profile", "fast"], "'fast' is not one of 'smoke', 'quick', 'full'"),
         (["reproduce", "--jobs", "0"], "0 is not in the range"),
+        (["reproduce", "--jobs", "-1"], "-1 is not in the range"),
+        (["reproduce", "--output", "/etc"], "output is '/etc', which holds other files"),
+        (["reproduce", "--output", "/"], "output is '/', which holds other files"),
+        (["search", "--jobs", "0"], "0 is not in the range"),
+        (["search", "--data-sets", "digit"], "did you mean 'digits'"),
+        (["search", "--data-sets", "digits"], "does not replace the committed scores"),
+        (["search", "--n-seeds", "1"], "does not replace the committed scores"),
         (["reproduce", "--profile", "smoke", "--only", "99"], "no notebook"),
         (["reproduce", "--profile", "smoke", "--data-sets", "digit"], "did you mean 'digits'"),
         (["publish", "--source", "/nonexistent"], "there is no finished run in '/nonexistent'"),

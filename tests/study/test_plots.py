@@ -1,7 +1,10 @@
-"""Figures: they show the numbers they are given, and nothing covers anything else."""
+"""Figures: they show the numbers that they are given, in one look, and nothing covers anything."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from itertools import combinations
 
 import matplotlib as mpl
@@ -9,137 +12,686 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib import pyplot as plt
+from matplotlib.colors import to_hex, to_rgb
 
 from robult_core.datasets.container import MultimodalData
-from robult_core.tasks import Classification
-from robult_study.plots import figures as plots
+from robult_core.datasets.pid import COMPONENTS
+from robult_core.tasks import Classification, Regression
+from robult_study import plots
+from robult_study.plots import architecture, samples, style
+from robult_study.plots.wording import PID_NAMES, WORDS, in_words
+from robult_study.results import ranks, tables
+from robult_study.results.rankings import printed_blocks
+from robult_study.results.variants import NO_CONTRAST, TERMS, switches
 
 mpl.use("Agg")
 
 
 @pytest.fixture(autouse=True)
 def look():
-    plots.use_style()
+    style.use_style()
     yield
-    mpl.pyplot.close("all")
+    plt.close("all")
 
 
-def test_boxes_of_the_diagram_do_not_overlap():
-    figure = plots.robult_diagram()
+def legend_of(figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def titles_of(figure) -> list[str]:
+    return [ax.get_title() for ax in figure.axes]
+
+
+def marks(ax, marker: str = "o") -> list:
+    """The lines of an axes that carry this marker."""
+    return [line for line in ax.lines if line.get_marker() == marker and len(line.get_xdata())]
+
+
+def band_heights(ax) -> list[float]:
+    """The extent of each band in y; a line without intervals has an empty one."""
+    paths = [path for band in ax.collections for path in band.get_paths()]
+    return [float(np.ptp(path.vertices[:, 1])) for path in paths]
+
+
+# The look
+
+
+def lightness(color: str) -> float:
+    return float(np.dot(to_rgb(color), (0.2126, 0.7152, 0.0722)))
+
+
+def test_methods_parts_and_the_rest_share_no_colour():
+    methods = set(style.METHOD_COLORS.values())
+    parts = set(style.PID_COLORS.values())
+    rest = set(style.CYCLE)
+    assert len(methods) == len(tables.COLUMNS)
+    assert len(parts) == len(COMPONENTS)
+    for one, other in combinations((methods, parts, rest), 2):
+        assert not one & other
+
+
+def test_parts_of_the_decomposition_differ_in_grey():
+    values = sorted(lightness(color) for color in style.PID_COLORS.values())
+    assert min(np.diff(values)) > 0.08
+    assert len(set(style.PID_HATCHES.values())) == len(COMPONENTS)
+
+
+def test_a_method_looks_the_same_beside_any_others():
+    few = style.looks(["robult", "mine"])
+    many = style.looks(["other", "gmc", "robult"])
+    for part in ("palette", "markers", "dashes"):
+        assert few[part]["robult"] == many[part]["robult"]
+    assert few["palette"]["mine"] not in style.METHOD_COLORS.values()
+
+
+def test_methods_come_first_and_in_their_order():
+    assert style.ordered(["mine", "gmc", "robult", "gmc"]) == ["robult", "gmc", "mine"]
+
+
+@pytest.mark.parametrize("variant", [*TERMS, NO_CONTRAST, *switches()], ids=lambda one: one.name)
+def test_every_variant_has_words(variant):
+    assert variant.name in WORDS
+    assert "_" not in re.sub(r"\$[^$]*\$", "", in_words(variant.name))
+
+
+def test_an_unknown_name_is_printed_without_underscores():
+    assert in_words("top_left") == "top left"
+    assert in_words("robult") == "Robult"
+    assert in_words(3) == "3"
+
+
+def test_title_and_legend_get_room_of_their_own():
+    figure, _ = plt.subplots(figsize=(4, 2))
+    style.finish(figure, "a finding " * 12, style.line_handles(["robult", "gmc"]))
+    figure.canvas.draw()
+    assert figure.get_figheight() > 2.5
+    assert "\n" in figure.get_suptitle()
+    panel = figure.axes[0].get_window_extent()
+    assert not panel.overlaps(figure.legends[0].get_window_extent())
+
+
+def test_smoke_figures_are_stamped():
+    figure, _ = plt.subplots()
+    style.mark_smoke(figure)
+    assert [text.get_text() for text in figure.texts] == ["smoke"]
+
+
+def test_using_the_core_loads_no_plotting():
+    code = (
+        "import sys, robult_core, robult_core.training, robult_core.information\n"
+        "print(*{'matplotlib', 'seaborn'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.split() == []
+
+
+# Intervals
+
+
+def test_intervals_end_at_the_range_of_their_metric():
+    frame = pd.DataFrame(
+        {
+            "metric": ["accuracy", "corr", "mae", "mae, negated"],
+            "mean": [0.5, 0.5, 0.5, -0.5],
+            "low": [-1.0, -2.0, -1.0, -2.0],
+            "high": [2.0, 2.0, 9.0, 1.0],
+        }
+    )
+    drawn = style.drawn_intervals(frame)
+    assert drawn["low"].tolist() == [0.0, -1.0, 0.0, -2.0]
+    assert drawn["high"].tolist() == [1.0, 1.0, 9.0, 0.0]
+
+
+def test_fewer_than_three_values_have_no_interval():
+    frame = pd.DataFrame({"mean": 0.5, "low": 0.4, "high": 0.6, "n": [1, 2, 3]})
+    assert style.drawn_intervals(frame)["low"].isna().tolist() == [True, True, False]
+    assert style.drawn_intervals(frame.drop(columns="n"))["low"].notna().all()
+
+
+def test_three_rows_give_back_the_middle_and_the_interval():
+    frame = pd.DataFrame({"name": ["a", "b"], "mean": [1.0, 2.0], "low": [0.5, np.nan]})
+    rows = style.interval_rows(frame.assign(high=[4.0, np.nan]))
+    spread = rows.groupby("name")["value"].agg(["median", "min", "max"])
+    assert spread.loc["a"].tolist() == [1.0, 0.5, 4.0]
+    assert spread.loc["b"].tolist() == [2.0, 2.0, 2.0]
+
+
+# Panels of lines and dots
+
+
+def curves_frame(panels: str = "abc", low: float = 0.1, high: float = 0.2) -> pd.DataFrame:
+    rows = []
+    for panel in panels:
+        for method, mean in (("unimodal", 0.4), ("robult", 0.6)):
+            for x in (1, 5, 25):
+                rows.append((panel, method, x, mean + x / 100))
+    frame = pd.DataFrame(rows, columns=["panel", "method", "x", "mean"])
+    return frame.assign(low=frame["mean"] - low, high=frame["mean"] + high)
+
+
+def test_curve_panels_draw_means_bands_and_the_look_of_a_method():
+    figure = plots.curve_panels(curves_frame(), "x", "method", "panel", 2, "accuracy", title="Up")
+    assert titles_of(figure) == ["a", "b", "c"]
+    assert figure.get_suptitle() == "Up"
+    assert legend_of(figure) == ["Robult", "Unimodal"]
+    first = figure.axes[0]
+    assert first.get_ylabel() == "accuracy"
+    robult = first.lines[0]
+    assert np.allclose(robult.get_ydata(), [0.61, 0.65, 0.85])
+    assert to_hex(robult.get_color()).upper() == style.METHOD_COLORS["robult"]
+    assert len(first.collections) == 2
+    assert band_heights(first) == pytest.approx([0.54, 0.54])  # 0.3 and the rise of the line
+
+
+def test_highlighted_groups_alone_have_a_band_and_are_thick():
+    figure = plots.curve_panels(curves_frame("a"), "x", "method", "panel", highlight=["robult"])
+    ax = figure.axes[0]
+    assert len(band_heights(ax)) == 1
+    assert ax.lines[0].get_linewidth() > 2 * ax.lines[1].get_linewidth()
+
+
+def test_bands_end_at_the_bounds():
+    frame = curves_frame("a", low=3, high=3)
+    figure = plots.curve_panels(frame, "x", "method", "panel", bounds=(0, 1))
+    low, high = figure.axes[0].get_ylim()
+    assert -0.06 < low <= 0
+    assert 1 <= high < 1.06
+
+
+def test_the_axis_of_an_error_runs_downwards():
+    frame = curves_frame("ab").assign(metric="accuracy")
+    frame.loc[frame["panel"] == "b", "metric"] = "mae"
+    rising, falling = plots.curve_panels(frame, "x", "method", "panel").axes
+    assert rising.get_ylabel() == "accuracy"
+    assert rising.get_ylim()[0] < rising.get_ylim()[1]
+    assert falling.get_ylabel() == "mean absolute error\n(lower is better)"
+    assert falling.get_ylim()[0] > falling.get_ylim()[1]
+
+
+def test_rows_of_panels_are_named_once_and_share_their_axis():
+    frame = pd.concat([curves_frame("ab").assign(view=view) for view in ("one", "all")])
+    figure = plots.curve_panels(frame, "x", "method", "panel", row="view", share_y="row")
+    assert titles_of(figure) == ["a", "b", "", ""]
+    assert [ax.get_ylabel() for ax in figure.axes] == ["one", "", "all", ""]
+    assert [ax.get_xlabel() for ax in figure.axes] == ["", "", "x", "x"]
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+
+
+def test_logarithmic_ticks_are_what_was_measured():
+    figure = plots.curve_panels(curves_frame("a"), "x", "method", "panel", log=True)
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1", "5", "25"]
+
+
+def test_logarithmic_ticks_do_not_crowd():
+    _, ax = plt.subplots()
+    style.log_ticks(ax, [1, 2, 5, 10, 25, 50, 100])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "5", "25", "100"]
+
+
+def test_ranges_reach_from_least_to_largest_and_show_the_truth():
+    rows = []
+    for part in ("redundancy", "synergy"):
+        for samples_seen in (1, 10):
+            for seed in range(5):
+                rows.append((part, "plug-in", samples_seen, samples_seen + seed, 1.5))
+    frame = pd.DataFrame(rows, columns=["part", "method", "n", "bits", "exact"])
+    figure = plots.ranges(frame, "n", "bits", "method", "part", truth="exact")
+    first, second = figure.axes
+    assert titles_of(figure) == ["redundancy R", "synergy S"]
+    assert first.lines[0].get_ydata().tolist() == [3, 12]
+    assert band_heights(first) == [13]  # from 1 to 14
+    assert list(first.lines[-1].get_ydata()) == [1.5, 1.5]
+    assert first.get_ylim() == second.get_ylim()
+    assert legend_of(figure) == ["plug-in", "exact"]
+
+
+def dots_frame() -> pd.DataFrame:
+    rows = []
+    for data_set in ("digits", "utd_mhad"):
+        for measure in ("AUROC", "kept"):
+            for weight, mean in (("RBF", 0.8), ("cosine", 0.6)):
+                for anchors in ("all", "labelled"):
+                    rows.append((data_set, measure, weight, anchors, mean))
+    frame = pd.DataFrame(rows, columns=["data_set", "measure", "weight", "anchors", "mean"])
+    return frame.assign(low=frame["mean"] - 0.1, high=frame["mean"] + 0.3, n=3)
+
+
+def test_dots_stand_at_their_means_with_intervals_cut_at_the_bounds():
+    bounds = (0, 1)
+    figure = plots.dots(
+        dots_frame(), "data_set", "anchors", "measure", "weight", title="T", bounds=bounds
+    )
+    assert titles_of(figure) == ["AUROC", "share of the pairs used", "", ""]
+    assert [ax.get_ylabel() for ax in figure.axes] == ["digits", "", "UTD-MHAD", ""]
+    assert legend_of(figure) == ["RBF", "cosine"]
+    ax = figure.axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["all", "labelled"]
+    drawn = [value for line in marks(ax) for value in line.get_xdata()]
+    assert drawn == pytest.approx([0.8, 0.8])
+    ends = [value for line in ax.lines for value in line.get_xdata()]
+    assert np.nanmax(ends) == 1.0
+
+
+def test_dots_of_one_quantity_share_their_axis():
+    frame = dots_frame()
+    frame.loc[frame["measure"] == "kept", ["mean", "low", "high"]] += 5
+    one = plots.dots(frame, None, "anchors", "measure", "weight", "AUROC")
+    each = plots.dots(frame, "data_set", "anchors", "measure", "weight")
+    assert one.axes[0].get_xlim() == one.axes[1].get_xlim()
+    assert each.axes[0].get_xlim() != each.axes[1].get_xlim()
+
+
+def test_a_panel_without_numbers_has_no_frame():
+    frame = dots_frame()
+    frame = frame[(frame["data_set"] == "digits") | (frame["measure"] == "kept")]
+    figure = plots.dots(frame, "data_set", "anchors", "measure", "weight")
+    frames = [ax.spines["left"].get_visible() for ax in figure.axes]
+    assert frames == [True, True, False, True]
+
+
+def test_losses_are_shares_of_their_first_point():
+    rows = [
+        ("digits", "reconstruction", 10, 4.0),
+        ("digits", "reconstruction", 20, 1.0),
+        ("digits", "unlabeled_contrastive", 10, 8.0),
+        ("digits", "unlabeled_contrastive", 20, 6.0),
+        ("digits", "total", 10, 12.0),
+    ]
+    frame = pd.DataFrame(rows, columns=["data_set", "term", "step", "mean"])
+    figure = plots.loss_curves(frame.assign(low=frame["mean"], high=frame["mean"], n=3))
+    lines = [line.get_ydata().tolist() for line in figure.axes[0].lines]
+    assert lines == [[1, 0.25], [1, 0.75]]
+    assert legend_of(figure) == [
+        "reconstruction ($L_{rec}$)",
+        "contrastive, unlabelled ($L_{ulb}$)",
+    ]
+
+
+# The information decomposition
+
+
+def worlds() -> pd.DataFrame:
+    parts = {"redundancy": [1.0, 0.0], "unique1": [0.0, 0.5], "unique2": 0.0, "synergy": 0.02}
+    accuracies = {"x1": [1.0, 0.5], "x2": 0.5, "x1+x2": 1.0, "chance": 0.5}
+    return pd.DataFrame(parts | accuracies, index=pd.Index(["copy", "AND"], name="world"))
+
+
+def test_bars_are_stacked_and_only_wide_parts_carry_numbers():
+    figure = plots.pid_bars(worlds(), title="Worlds")
+    ax = figure.axes[0]
+    widths = [bar.get_width() for bar in ax.patches]
+    assert widths == pytest.approx([1, 0, 0, 0.5, 0, 0, 0.02, 0.02])
+    assert [bar.get_x() for bar in ax.patches][-2:] == [1.0, 0.5]
+    assert [text.get_text() for text in ax.texts if text.get_text()] == ["R 1.00", "U1 0.50"]
+    assert legend_of(figure) == ["redundancy R", "unique U1", "unique U2", "synergy S"]
+    assert ax.get_xlim()[0] == 0
+
+
+def test_ceilings_show_the_best_accuracy_of_each_modality():
+    figure = plots.pid_ceilings(worlds())
+    right = figure.axes[1]
+    assert [bar.get_width() for bar in right.patches] == [1.0, 0.5, 0.5, 0.5, 1.0, 1.0]
+    assert right.lines[-1].get_xdata().tolist() == [0.5, 0.5]
+    numbers = [text.get_text() for text in right.texts]
+    assert numbers[::2] == ["1.00 from x1", "0.50 from x2", "1.00 from both"]
+    assert legend_of(figure) == list(PID_NAMES.values())
+
+
+def test_a_row_of_the_dials_holds_bits_and_accuracies():
+    row = plots.dial_row("synergy")
+    assert row["synergy"] == pytest.approx(1, abs=1e-6)
+    assert (row["x1"], row["x2"], row["x1+x2"], row["chance"]) == (0.5, 0.5, 1.0, 0.5)
+
+
+@pytest.mark.parametrize("draw", [plots.pid_diagram, plots.robult_diagram])
+def test_texts_of_a_diagram_do_not_overlap(draw):
+    figure = draw(title="A diagram")
     figure.canvas.draw()
     boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text()]
-    assert len(boxes) >= len(plots.ROBULT_NODES)
+    assert len(boxes) > 5
     assert not [pair for pair in combinations(boxes, 2) if pair[0].overlaps(pair[1])]
-    for edge in plots.ROBULT_EDGES.split():
-        assert set(edge.split("-")) <= set(plots.ROBULT_NODES)
 
 
-def test_scenarios_hatch_what_is_missing():
-    present = np.array([[True, False, True], [True, True, False]])
-    figure = plots.scenarios(np.array([True, False]), present, ("text", "audio"))
-    training, evaluation = ([patch.get_hatch() for patch in ax.patches] for ax in figure.axes)
-    assert not any(training)
-    assert sum(hatch is not None for hatch in evaluation) == 2
-    assert [text.get_text() for text in figure.axes[0].texts] == ["label", "no label"]
+def test_arrows_of_the_diagram_join_nodes_that_exist():
+    ends = {name for edge in architecture.edges() for name in edge}
+    assert ends == set(architecture.NODES)
+
+
+# Samples and scenarios
+
+QUADRANTS = ("top_left", "bottom_right")
+
+
+@pytest.fixture
+def images() -> MultimodalData:
+    views = {name: torch.zeros(3, 16) for name in QUADRANTS}
+    split = np.array(["train", "train", "test"])
+    pixels = {"image": np.arange(192).reshape(3, 8, 8)}
+    targets = torch.tensor([0, 1, 1])
+    return MultimodalData("toy", Classification(2), views, targets, split, display=pixels)
+
+
+def test_scenarios_frame_what_is_labelled_and_hatch_what_is_missing(images):
+    figure = plots.scenarios(
+        images,
+        train=np.array([0, 1]),
+        labeled=np.array([False, True]),
+        test=np.array([2]),
+        present=np.array([[True], [False]]),
+    )
+    drawn = [ax for ax in figure.axes if ax.images]
+    assert titles_of(figure)[:2] == ["no label", "label 1"]
+    assert [len(ax.patches) for ax in drawn] == [0, 0, 1]
+    widths = [ax.spines["left"].get_linewidth() for ax in drawn]
+    assert widths[1] > widths[0]
 
 
 def test_label_shares_draw_the_counts():
-    frame = pd.DataFrame(
-        {
-            "data_set": ["a", "a", "b"],
-            "class": [0, 1, 0],
-            "rows": [40, 20, 9],
-            "labelled": [2, 3, 1],
-        }
-    )
-    figure = plots.label_shares(frame)
-    assert [ax.get_title() for ax in figure.axes] == ["a: 5 of 60", "b: 1 of 9"]
+    counts = {"class": [0, 1, 0], "rows": [40, 20, 9], "labelled": [2, 3, 1]}
+    figure = plots.label_shares(pd.DataFrame({"data_set": ["a", "a", "b"], **counts}))
+    assert titles_of(figure) == ["a: 5 of 60 rows", "b: 1 of 9 rows"]
     assert [bar.get_height() for bar in figure.axes[0].patches] == [40, 20, 2, 3]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["2", "3"]
 
 
-def test_sample_wall_shows_each_sample_with_its_title():
-    views = {name: torch.zeros(3, 16) for name in ("top_left", "bottom_right")}
-    split = np.array(["train", "train", "test"])
-    image = {"image": np.arange(192).reshape(3, 8, 8)}
-    data = MultimodalData(
-        "toy", Classification(2), views, torch.tensor([0, 1, 1]), split, display=image
-    )
-    figure = plots.sample_wall(
-        data, np.array([2, 0]), np.array([[True, True], [False, True]]), ["one", "two"], columns=2
-    )
-    assert [ax.get_title() for ax in figure.axes] == ["one", "two"]
+def test_sample_wall_shows_each_sample_with_its_title(images):
+    rows = np.array([2, 0])
+    present = np.array([[True, True], [False, True]])
+    figure = plots.sample_wall(images, rows, present, ["one", "two"], columns=2)
+    assert titles_of(figure) == ["one", "two"]
     assert [len(ax.patches) for ax in figure.axes] == [1, 0]  # a missing quadrant is covered
-    assert np.array_equal(figure.axes[0].images[0].get_array(), image["image"][2])
+    assert np.array_equal(figure.axes[0].images[0].get_array(), images.display["image"][2])
 
 
-def test_curve_panels_draw_means_and_give_methods_their_look():
-    rows = [
-        (name, method, x, x + len(method))
-        for name in "abc"
-        for method in ("robult", "unimodal")
-        for x in (1, 2)
-    ]
-    frame = pd.DataFrame(rows, columns=["panel", "method", "x", "mean"])
-    frame = frame.assign(low=frame["mean"] - 0.5, high=frame["mean"] + 1)
-    figure = plots.curve_panels(frame, "x", "method", "panel", columns=2, label="accuracy")
-    assert [ax.get_title() for ax in figure.axes[:3]] == ["a", "b", "c"]
-    assert not figure.axes[3].axison
-    first = figure.axes[0].lines[0]
-    assert first.get_ydata().tolist() == [7, 8]
-    assert first.get_color() == plots.METHOD_COLORS["robult"]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Robult", "Unimodal"]
-    bars = plots.curve_panels(frame, "x", "method", "panel", bars=True).axes[0].collections
-    assert np.allclose(
-        [np.ptp(segment[:, 1]) for bar in bars for segment in bar.get_segments()], 1.5
-    )
-    assert np.allclose(
-        [np.mean(bar.get_segments()[1][:, 1]) for bar in bars], [8.25, 10.25]
-    )  # not symmetric
+def test_missing_quadrants_are_covered_where_they_lie(images):
+    figure = plots.availability_grid(images, 2, {("top_left",): np.array([0.3, 0.7])})
+    sample, prediction = figure.axes
+    assert sample.get_title() == "top left"
+    assert [patch.get_xy() for patch in sample.patches] == [(4.0, 4.0)]
+    heights = [bar.get_height() for bar in prediction.patches]
+    assert heights == [0.3, 0, 0, 0.7]  # the true class is drawn apart, hatched
+    assert "true class 1" in prediction.get_title()
 
 
-def test_curve_panels_draw_every_group_and_set_bars_apart():
-    rows = [("a", method, x, 0.5) for method in ("mine", "robult", "gmc") for x in (1, 100)]
-    frame = pd.DataFrame(rows, columns=["panel", "method", "x", "mean"]).assign(low=0.4, high=0.6)
-    for log in (False, True):
-        figure = plots.curve_panels(frame, "x", "method", "panel", bars=True, log=log)
-        assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-            "Robult",
-            "GMC",
-            "mine",
-        ]
-        first = [line.get_xdata()[0] for line in figure.axes[0].lines if len(line.get_xdata()) == 2]
-        axis = [np.log(one) / np.log(100) for one in first] if log else [one / 99 for one in first]
-        assert min(np.diff(sorted(axis))) > 0.009
-
-
-def test_curves_reach_from_least_to_largest_and_show_the_truth():
-    rows = [
-        (part, "plug-in", x, x + seed, 1.5) for part in "ab" for x in (1, 10) for seed in (0, 1, 2)
-    ]
-    frame = pd.DataFrame(rows, columns=["part", "method", "n", "bits", "exact"])
-    figure = plots.curves(frame, "n", "bits", "method", "part", truth="exact")
-    first = figure.axes[0]
-    assert first.lines[0].get_ydata().tolist() == [2, 11]
-    assert first.lines[-1].get_ydata() == [1.5, 1.5]
-    assert [np.ptp(segment[:, 1]) for segment in first.collections[0].get_segments()] == [2, 2]
-    assert first.get_ylim() == figure.axes[1].get_ylim()
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["exact", "plug-in"]
+def test_a_score_is_drawn_with_the_truth():
+    views = {"text": torch.zeros(1, 2), "audio": torch.zeros(1, 2)}
+    targets = torch.tensor([-1.5])
+    split = np.array(["test"])
+    data = MultimodalData("spoken", Regression(), views, targets, split)
+    figure = plots.availability_grid(data, 0, {("text",): np.array([0.5])})
+    left, right = figure.axes
+    assert "missing: audio" in left.texts[0].get_text()
+    assert right.lines[0].get_xdata() == [-1.5, -1.5]
+    assert right.patches[0].get_width() == 0.5
+    assert right.get_xlim() == (-3, 3)
 
 
 def test_a_picture_on_disk_is_drawn_and_sensors_that_are_no_part_of_it_are_named(tmp_path):
-    plots.plt.imsave(tmp_path / "meme.png", np.zeros((6, 8, 3)))
-    modalities = {"image": torch.zeros(1, 2), "text": torch.zeros(1, 2)}
+    plt.imsave(tmp_path / "meme.png", np.zeros((6, 8, 3)))
     data = MultimodalData(
         "memes",
         Classification(2),
-        modalities,
+        {"image": torch.zeros(1, 2), "text": torch.zeros(1, 2)},
         torch.zeros(1, dtype=torch.int64),
         np.array(["test"]),
         display={"image": [str(tmp_path / "meme.png")]},
     )
-    figure, ax = plots.plt.subplots()
-    plots.draw_sample(ax, data, 0, ("image",))
+    _, ax = plt.subplots()
+    samples.draw_sample(ax, data, 0, ("image",))
     assert ax.images[0].get_array().shape[:2] == (6, 8)
     assert ax.get_xlabel() == "missing: text"
     assert not ax.patches
-    plots.plt.close(figure)
+
+
+# The comparison
+
+
+def cells() -> pd.DataFrame:
+    rows = []
+    for data_set, metric in (("digits", "accuracy"), ("mosi", "mae"), ("mosi", "corr")):
+        for method, mean in (("gmc", 0.6), ("robult", 0.9), ("linear", 0.5)):
+            for pattern in ("top_left", "full"):
+                rows.append((data_set, metric, method, pattern, mean))
+    frame = pd.DataFrame(rows, columns=["data_set", "metric", "method", "pattern", "mean"])
+    return frame.assign(half=0.3, n=5)
+
+
+def test_comparison_has_a_panel_per_set_and_turns_errors_round():
+    figure = plots.method_comparison(cells(), title="Robult leads")
+    digits, mosi = figure.axes
+    assert titles_of(figure) == ["digits", "MOSI"]
+    assert [tick.get_text() for tick in digits.get_xticklabels()] == ["top\nleft", "all"]
+    assert legend_of(figure) == ["Robult", "GMC", "linear"]
+    assert digits.get_ylim()[0] < digits.get_ylim()[1] <= 1.05  # intervals end at 1
+    assert mosi.get_ylim()[0] > mosi.get_ylim()[1] >= 0.1
+    assert "lower is better" in mosi.get_ylabel()
+
+
+def test_comparison_draws_no_interval_of_two_seeds():
+    figure = plots.method_comparison(cells().assign(n=2))
+    ends = [value for line in figure.axes[0].lines for value in line.get_ydata()]
+    assert {round(end, 3) for end in ends if np.isfinite(end)} <= {0.0, 0.5, 0.6, 0.9, 1.0}
+
+
+@pytest.fixture
+def printed():
+    return ranks.procedures(printed_blocks(), tables.COMPARED)
+
+
+def test_critical_difference_returns_every_pair_of_the_printed_table(printed):
+    blocks, mean_ranks, p_values = printed
+    figure, pairs = plots.critical_difference_pair(
+        mean_ranks, p_values, 2.03, len(blocks), "printed"
+    )
+    assert len(pairs) == 10
+    robult_gmc = pairs.set_index(["method", "other"]).loc[("gmc", "robult")].to_dict()
+    assert robult_gmc == pytest.approx({"Nemenyi": 0.4718, "Wilcoxon-Holm": 0.0391}, abs=1e-4)
+    assert figure.get_suptitle() == "printed"
+    bars = [line for line in figure.axes[0].lines if line.get_linewidth() == 4]
+    assert sorted(len(bar.get_xdata()) for bar in bars) == [2, 3, 3]  # Robult with GMC; two threes
+
+
+def test_only_nemenyi_has_a_ruler_and_it_is_as_long_as_the_critical_difference(printed):
+    blocks, mean_ranks, p_values = printed
+    figure, _ = plots.critical_difference_pair(mean_ranks, p_values, 2.03, len(blocks))
+    nemenyi, wilcoxon = figure.axes
+    rulers = [line for line in nemenyi.lines if line.get_marker() == "|"]
+    assert [np.ptp(line.get_xdata()) for line in rulers] == pytest.approx([2.03])
+    assert "critical difference 2.03" in [text.get_text().strip() for text in nemenyi.texts]
+    assert not [line for line in wilcoxon.lines if line.get_marker() == "|"]
+    assert nemenyi.get_xlim() == wilcoxon.get_xlim() == (1, 5)
+
+
+# Ablations
+
+
+def changes() -> pd.DataFrame:
+    """Two losses on two sets: only the audio of `mosi` has an interval that leaves out 0."""
+    rows = []
+    for without in ("no_supervised", "no_unlabeled"):
+        for data_set, pattern, difference in (
+            ("digits", "top_left", 0.01),
+            ("digits", "full", -0.02),
+            ("mosi", "audio", -0.4),
+        ):
+            rows.append((without, data_set, pattern, difference))
+    frame = pd.DataFrame(rows, columns=["without", "data_set", "pattern", "difference"])
+    return frame.assign(
+        low=frame["difference"] - 0.1, high=frame["difference"] + 0.1, n=3, metric="accuracy"
+    )
+
+
+def test_forest_fills_the_markers_whose_interval_leaves_out_0():
+    figure = plots.forest(changes(), "pattern", "without", "data_set", title="T")
+    assert titles_of(figure) == ["without $L_{sup}$", "without $L_{ulb}$", "", ""]
+    assert [ax.get_ylabel() for ax in figure.axes] == ["digits", "", "MOSI", ""]
+    digits, _, mosi, _ = figure.axes
+    assert [label.get_text() for label in digits.get_yticklabels()] == ["top left", "all"]
+    assert {line.get_markerfacecolor() for line in marks(digits)} == {"white"}
+    assert "white" not in {line.get_markerfacecolor() for line in marks(mosi)}
+    assert digits.get_xlim() == mosi.get_xlim()
+
+
+def test_forest_without_intervals_is_hollow():
+    figure = plots.forest(changes().assign(n=2), "pattern", "without", "data_set")
+    for ax in figure.axes:
+        assert {line.get_markerfacecolor() for line in marks(ax)} == {"white"}
+
+
+def switched() -> pd.DataFrame:
+    rows = []
+    for tag, decided in (("width 64", 0), ("temperature 0.1", 2), ("combine concat", 1)):
+        for view in ("one", "all"):
+            for index, data_set in enumerate(("digits", "cub10")):
+                verdict = "worse" if index < decided else "undecided"
+                rows.append((tag, view, data_set, -0.05 * (1 + decided), verdict))
+    return pd.DataFrame(rows, columns=["tag", "view", "data_set", "difference", "verdict"])
+
+
+def test_heat_map_shows_the_switches_that_matter_with_their_numbers():
+    figure, drawn = plots.switch_heat_map(switched(), ("one", "all"), most=2)
+    first = figure.axes[0]
+    assert set(drawn["tag"]) == {"temperature 0.1", "combine concat"}
+    names = [label.get_text() for label in first.get_yticklabels()]
+    assert names == ["temperature 0.1", "u and z side by side, not summed"]
+    assert [text.get_text() for text in first.texts] == ["-.150", "-.150", "-.100", ""]
+    assert titles_of(figure)[:2] == ["one", "all"]
+
+
+def test_heat_map_can_show_every_switch():
+    _, drawn = plots.switch_heat_map(switched(), ("one",), most=None)
+    assert drawn["tag"].nunique() == 3
+
+
+# Sweeps
+
+
+def leads() -> pd.DataFrame:
+    rows = []
+    for against in ("gmc", "unimodal"):
+        for data_set in ("digits", "mosi"):
+            for view in ("one", "all"):
+                for share in (1, 5, 100):
+                    rows.append((against, data_set, view, share, 0.1 if view == "one" else -0.1))
+    frame = pd.DataFrame(rows, columns=["against", "data_set", "view", "labels", "difference"])
+    return frame.assign(low=frame["difference"] - 0.05, high=frame["difference"] + 0.05, n=3)
+
+
+def test_leads_have_a_row_per_rival_and_one_scale():
+    figure = plots.lead_panels(leads(), "labels", log=True, title="T")
+    assert titles_of(figure) == ["digits", "MOSI", "", ""]
+    assert [ax.get_ylabel() for ax in figure.axes[::2]] == ["Robult −\nUnimodal", "Robult −\nGMC"]
+    assert len({ax.get_ylim() for ax in figure.axes}) == 1
+    one, both = figure.axes[0].lines[:2]
+    assert one.get_ydata().tolist() == [0.1] * 3
+    assert both.is_dashed()
+    assert not one.is_dashed()
+    assert legend_of(figure) == ["one", "all"]
+    assert [tick.get_text() for tick in figure.axes[2].get_xticklabels()] == ["1", "5", "100"]
+
+
+def test_leads_of_two_seeds_have_no_band():
+    figure = plots.lead_panels(leads().assign(n=2), "labels")
+    assert not [height for ax in figure.axes for height in band_heights(ax)]
+
+
+def test_patterns_stand_by_size_with_the_range_of_the_others():
+    values = {"x": 0.4, "y": 0.2, "x+y": 0.9}
+    rows = []
+    for pattern, value in values.items():
+        for method, gap in (("robult", 0.0), ("gmc", -0.1), ("linear", -0.15)):
+            rows.append((pattern, method, value + gap, "accuracy"))
+    frame = pd.DataFrame(rows, columns=["pattern", "method", "mean", "metric"])
+    figure = plots.pattern_ranges(frame, ("x", "y"))
+    top, bottom = figure.axes
+    assert list(top.lines[0].get_ydata()) == [0.2, 0.4, 0.9]
+    segments = top.collections[0].get_segments()
+    assert [np.ptp(segment[:, 1]) for segment in segments] == pytest.approx([0.05] * 3)
+    dark = bottom.collections[0].get_array().astype(bool)
+    assert dark.reshape(2, 3).tolist() == [[False, True, True], [True, False, True]]
+    assert [tick.get_text() for tick in bottom.get_xticklabels()] == ["1", "2"]
+    assert legend_of(figure)[0] == "Robult"
+
+
+# Maps of latents and weights of pairs
+
+
+def latents_frame() -> pd.DataFrame:
+    rows = []
+    for kind in ("t-SNE", "UMAP"):
+        for step in (0, 40):
+            for role, modality in (("s", "all"), ("z", "text"), ("u", "text"), ("z", "audio")):
+                for label in (0, 1):
+                    rows.append((kind, step, role, modality, label, label + step, len(role)))
+    names = ["kind", "step", "role", "modality", "label", "x", "y"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def test_maps_by_class_carry_the_number_of_each_class():
+    titles = {0: "before", 40: "after"}
+    figure = plots.latent_maps(latents_frame(), "class", titles, title="T")
+    assert titles_of(figure) == ["before", "after", "", ""]
+    assert [ax.get_ylabel() for ax in figure.axes] == ["t-SNE", "", "UMAP", ""]
+    for ax in figure.axes:
+        assert [text.get_text() for text in ax.texts] == ["0", "1"]
+    assert legend_of(figure) == ["s (all modalities)", "z (shared part)", "u (unique part)"]
+
+
+def test_maps_by_modality_keep_black_for_what_is_fused():
+    frame = latents_frame()
+    figure = plots.latent_maps(frame, "modality", {0: "before"})
+    assert legend_of(figure)[:2] == ["text", "audio"]
+    colors = figure.axes[0].collections[0].get_facecolors()[:, :3]
+    fused = frame[(frame["kind"] == "t-SNE") & (frame["step"] == 0)]["modality"] == "all"
+    assert np.allclose(colors[fused.to_numpy()], 0)
+    assert not np.allclose(colors[~fused.to_numpy()], 0)
+
+
+def test_maps_stand_beside_each_other_by_model():
+    frame = latents_frame().assign(model="Robult")
+    figure = plots.latent_maps(frame, "class", {"Robult": "Robult"}, column="model")
+    assert titles_of(figure) == ["Robult", ""]
+
+
+def test_largest_classes_come_sorted_by_class():
+    classes = np.array([2, 0, 1, 2, 0, 2])
+    assert plots.largest_classes(classes).tolist() == [1, 4, 0, 3, 5]
+    assert plots.largest_classes(classes, 1).tolist() == [0, 3, 5]
+
+
+def test_matrices_mark_false_pairs_and_leave_others_out():
+    weights = np.arange(9).reshape(3, 3) / 9
+    pairs = np.array([[False, True, False], [True, False, False], [False, False, False]])
+    true = np.array([[True, False, False], [True, True, False], [False, False, True]])
+    order = np.array([1, 0])
+    figure = plots.weight_matrices({"narrow": weights, "wide": weights}, pairs, true, order, 2)
+    ax = figure.axes[0]
+    assert titles_of(figure)[:2] == ["narrow", "wide"]
+    shown = ax.collections[0].get_array().reshape(2, 2)
+    assert shown.mask.tolist() == [[True, False], [False, True]]
+    assert shown[1, 0] == weights[0, 1]
+    rings = ax.lines[0]
+    assert (rings.get_xdata().tolist(), rings.get_ydata().tolist()) == ([0.5], [1.5])
+    assert legend_of(figure) == ["false pair"]
+
+
+def test_histograms_outline_true_and_false_pairs():
+    weights = [0.01, 0.02, 0.98, 0.99]
+    frame = pd.DataFrame({"w": weights, "true": [False, False, True, True]})
+    frame = pd.concat([frame.assign(data_set="digits", step=step) for step in (0, 40)])
+    figure = plots.weight_histograms(frame, "w")
+    assert titles_of(figure) == ["step 0: 50% false", "step 40: 50% false"]
+    true, false = figure.axes[0].patches
+    assert true.get_xy()[:, 1].max() == pytest.approx(20)  # all in a bin that is 0.05 wide
+    assert false.get_xy()[:, 1].max() == pytest.approx(20)
+    assert false.get_linestyle() != true.get_linestyle()
+    assert false.get_edgecolor() != true.get_edgecolor()
+    assert legend_of(figure) == ["true pairs", "false pairs"]
+
+
+def test_histograms_of_one_kind_of_pairs_are_drawn():
+    frame = pd.DataFrame({"w": [0.1, 0.2], "true": True, "data_set": "digits", "step": 0})
+    figure = plots.weight_histograms(frame, "w")
+    assert len(figure.axes[0].patches) == 1

@@ -1,3 +1,5 @@
+"""`robult runs`: what it says about a store, sound or damaged, and what it does to it."""
+
 from __future__ import annotations
 
 import json
@@ -6,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from small_runs import flip_byte
 
 from robult_core import datasets
-from robult_study.provenance import repository
 from robult_study.runs.configuration import RunConfig
 from robult_study.runs.fingerprint import numerics
 from robult_study.runs.grid import run_grid
@@ -19,111 +21,200 @@ GOOD = RunConfig("digits", "robult", hyper={"width": 16}, training={"steps": 5})
 BAD = RunConfig(
     "digits", "robult", hyper={"width": 16}, training={"steps": 5, "learning_rate": 1e30}
 )
+STALE = sha256(b"stale")
+GRID = {
+    "data_set": "digits",
+    "method": "robult",
+    "seed": [0, 1],
+    "hyper": {"width": 16},
+    "training": {"steps": 5},
+}
 
 
 @pytest.fixture
 def store(tmp_path) -> Store:
-    """One run of this code, one of another version, one that failed, one folder that a killed run left."""
+    """A run of this code, one of other code, one that failed, and what a killed run left."""
     store = Store(tmp_path / "store")
     run_grid([GOOD, BAD], store, progress=False)
     record = next(store.records())
-    stale = {name: value for name, value in record.content.items() if name != "files"} | {
-        "numerics": "old"
-    }
-    stale["config"] = stale["config"] | {
-        "hyper": {"gone": 1}
-    }  # a setting that this code does not know any more
-    store.put(sha256(b"stale"), stale, {"curves.parquet": record.read("curves.parquet")})
+    stale = {name: value for name, value in record.content.items() if name != "files"}
+    stale["numerics"] = "old"
+    stale["config"] = stale["config"] | {"hyper": {"gone": 1}}  # unknown to this code
+    store.put(STALE, stale, {"curves.parquet": record.read("curves.parquet")})
     (store.folder / "tmp" / "gone-1").mkdir()
     return store
+
+
+@pytest.fixture
+def good() -> str:
+    """The key of the good run."""
+    return GOOD.key(datasets.load("digits").checksum)
+
+
+@pytest.fixture
+def bad() -> str:
+    """The key of the run that failed."""
+    return BAD.key(datasets.load("digits").checksum)
 
 
 def call(folder: Path, *arguments: str) -> Result:
     return CliRunner().invoke(runs, ["--store", str(folder), *arguments])
 
 
-def keys(store: Store) -> tuple[str, str, str]:
-    """The keys of the good, the bad and the stale run."""
-    checksum = datasets.load("digits").checksum
-    return GOOD.key(checksum), BAD.key(checksum), sha256(b"stale")
+# start -------------------------------------------------------------------------------------------
 
 
-def test_start_computes_a_grid_from_the_command_line(tmp_path):
-    path, folder = tmp_path / "grid.json", tmp_path / "new"
-    fields = {
-        "data_set": "digits",
-        "method": "robult",
-        "seed": [0, 1],
-        "hyper": {"width": 16},
-        "training": {"steps": 5},
-    }
-    path.write_text(json.dumps(fields))
-    first = call(folder, "start", str(path))
+def start(folder: Path, text: str, *options: str) -> Result:
+    """`runs start` of a grid file with this text."""
+    path = folder / "grid.json"
+    path.write_text(text)
+    return call(folder / "new", "start", str(path), *options)
+
+
+def test_start_computes_a_grid_from_the_command_line(tmp_path, good):
+    first = start(tmp_path, json.dumps(GRID))
     assert first.exit_code == 0
     assert "2 runs, 0 of them in new/" in first.output
-    assert f"2 runs are in {folder}, 0 failed" in first.output
-    assert set(Store(folder).keys()) >= {GOOD.key(datasets.load("digits").checksum)}
-    assert "expected time" not in call(folder, "start", str(path)).output  # nothing is left to do
+    assert f"2 runs are in {tmp_path / 'new'}, 0 failed" in first.output
+    assert Store(tmp_path / "new").get(good) is not None
+    again = start(tmp_path, json.dumps(GRID))
+    assert "expected time" not in again.output  # nothing is left to do
+    assert f"2 runs are in {tmp_path / 'new'}, 0 failed" in again.output
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("text", "message"),
     [
-        ('["digits"]', "grid.json holds ['digits']: give an object"),
-        ('{"data_set": "digits", "colour": 1}', "unknown field 'colour' in a run configuration"),
-        ('{"data_set": "digits"', "Expecting"),
+        ('["digits"]', "grid.json holds ['digits']: give an object of run fields"),
+        ("null", "grid.json holds None: give an object"),
+        ("3", "grid.json holds 3: give an object"),
+        ("", "grid.json is not JSON (Expecting value"),
+        ('{"data_set": "digits"', "grid.json is not JSON (Expecting"),
+        ("[" * 100_000, "grid.json is not JSON (maximum recursion depth"),
+        ("{}", "data_set of RunConfig"),
+        ('{"data_set": "digits", "method": "robult", "colour": 1}', "unknown setting 'colour'"),
+        ('{"data_set": "digits", "method": "robult", "seed": []}', "dimension 'seed' of the grid"),
+        ('{"data_set": "digits", "method": "robult", "seed": null}', "seed of RunConfig is None"),
+        ('{"data_set": "digits", "method": "robult", "seed": "1"}', "seed of RunConfig is '1'"),
+        ('{"data_set": "digits", "method": "robult", "seed": [[0]]}', "seed of RunConfig is [0]"),
+        ('{"data_set": "digits", "method": "robult", "seed": 1e400}', "seed of RunConfig is inf"),
+        ('{"data_set": null, "method": "robult"}', "data_set of RunConfig is None"),
+        ('{"data_set": "../../etc", "method": "robult"}', "unknown data set '../../etc'"),
+        ('{"data_set": "digits", "method": {"a": {}}}', "method of RunConfig is {'a': {}}"),
+        (
+            '{"data_set": "digits", "method": "robult", "label_fraction": NaN}',
+            "label_fraction of RunConfig is nan",
+        ),
+        (
+            '{"data_set": "digits", "method": "robult", "hyper": {"width": {"a": [{}]}}}',
+            "width of RobultConfig is {'a': [{}]}",
+        ),
+        (
+            '{"data_set": "digits", "method": "robult", "training": {"steps": "many"}}',
+            "steps of TrainingConfig is 'many'",
+        ),
+        (
+            '{"data_set": "digits", "method": "robult", "snapshots": "all"}',
+            "snapshots of RunConfig is 'all'",
+        ),
     ],
 )
-def test_a_grid_that_cannot_be_read_is_one_sentence(tmp_path, content, message):
-    (tmp_path / "grid.json").write_text(content)
-    result = call(tmp_path / "new", "start", str(tmp_path / "grid.json"))
+def test_a_grid_that_cannot_be_run_is_one_sentence(tmp_path, text, message):
+    result = start(tmp_path, text)
     assert result.exit_code == 1
     assert message in result.output
+    assert result.output.startswith("Error: ")
+    assert result.output.count("\n") == 1
     assert not (tmp_path / "new").exists()
 
 
-def test_list_marks_stale_and_failed_runs(store):
-    good, bad, stale = keys(store)
+def test_a_grid_that_is_no_text_is_one_sentence(tmp_path):
+    (tmp_path / "grid.json").write_bytes(b"\xff\xfe\x00")
+    result = call(tmp_path / "new", "start", str(tmp_path / "grid.json"))
+    assert result.exit_code == 1
+    assert "grid.json is not JSON ('utf-8' codec" in result.output
+
+
+def test_a_grid_of_which_every_run_fails_is_one_sentence(tmp_path):
+    training = {"steps": 5, "learning_rate": 1e30}
+    result = start(tmp_path, json.dumps(GRID | {"training": training}))
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert "Error: every run failed, the first with: FloatingPointError" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_grid_of_which_some_runs_fail_says_how_many(tmp_path):
+    settings = [{"steps": 5}, {"steps": 5, "learning_rate": 1e30}]
+    result = start(tmp_path, json.dumps(GRID | {"seed": 0, "training": settings}))
+    assert result.exit_code == 1
+    assert f"1 runs are in {tmp_path / 'new'}, 1 failed" in result.output
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "many", "1.5"])
+def test_jobs_that_are_no_count_are_one_sentence(tmp_path, jobs):
+    result = start(tmp_path, json.dumps(GRID), "--jobs", jobs)
+    assert result.exit_code == 2
+    assert "Error: Invalid value for '--jobs'" in result.output
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_hundred_thousand_jobs_are_capped(tmp_path):
+    result = start(tmp_path, json.dumps(GRID | {"seed": 0}), "--jobs", "100000")
+    assert result.exit_code == 0
+    assert "1 of 100000 jobs: more than cores or runs are of no use" in result.output
+
+
+@pytest.mark.parametrize("folder", ["/", "/etc"])
+def test_a_foreign_folder_does_not_become_a_store(tmp_path, folder):
+    (tmp_path / "grid.json").write_text(json.dumps(GRID))
+    result = call(Path(folder), "start", str(tmp_path / "grid.json"))
+    assert result.exit_code == 1
+    assert f"{folder} holds other files: choose an empty folder" in result.output
+
+
+# list, show, export ------------------------------------------------------------------------------
+
+
+def test_list_marks_stale_and_failed_runs(store, good, bad):
     lines = call(store.folder, "list").output.splitlines()
-    assert {line.split()[0] for line in lines} == {good[:12], f"{stale[:12]}*", f"{bad[:12]}!"}
+    marked = {line.split()[0] for line in lines}
+    assert marked == {good[:12], f"{STALE[:12]}*", f"{bad[:12]}!"}
     assert "the loss is nan" in next(line for line in lines if line.startswith(bad[:12]))
 
 
-def test_show_takes_the_beginning_of_a_key(store):
-    good, bad, _ = keys(store)
+def test_list_takes_a_note_that_lacks_fields(store, bad):
+    for config in ({}, {"data_set": ["digits"], "label_fraction": None}):
+        store.put_failed(bad, {"config": config, "error": "ValueError: no"})
+        result = call(store.folder, "list")
+        assert result.exit_code == 0
+        assert f"{bad[:12]}!" in result.output
+
+
+def test_show_takes_the_beginning_of_a_key(store, good, bad):
     output = call(store.folder, "show", good[:9]).output
     assert '"steps": 5' in output
     assert "late_fusion" in output
     assert "FloatingPointError" in call(store.folder, "show", bad[:9]).output
     result = call(store.folder, "show", "zzz")
     assert result.exit_code == 1
-    assert (
-        result.output
-        == "Error: 0 runs have a key that starts with 'zzz': `robult runs list` shows them\n"
+    assert result.output == (
+        "Error: 0 runs have a key that starts with 'zzz': `robult runs list` shows them\n"
     )
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_export_is_one_tidy_table(store, tmp_path, suffix):
+def test_export_is_one_tidy_table(store, tmp_path, good, suffix):
     path = tmp_path / f"all.{suffix}"
     assert call(store.folder, "export", str(path)).exit_code == 0
     table = pd.read_csv(path) if suffix == "csv" else pd.read_parquet(path)
     assert set(table["current"]) == {True, False}
-    part = table[table["current"]]
-    record = store.get(keys(store)[0])
-    assert part["value"].tolist() == pytest.approx(record.metrics["value"].tolist())
-    assert set(part["training.steps"]) == {5}
-    assert {
-        "data_set",
-        "method",
-        "seed",
-        "label_fraction",
-        "hyper.width",
-        "hyper.gone",
-        "pattern",
-        "variant",
-        "metric",
-    } <= set(table)
+    current = table[table["current"]]
+    metrics = store.get(good).metrics
+    assert current["value"].tolist() == pytest.approx(metrics["value"].tolist())
+    assert set(current["training.steps"]) == {5}
+    run = {"data_set", "method", "seed", "label_fraction", "hyper.width", "hyper.gone"}
+    assert run | {"pattern", "variant", "metric"} <= set(table)
 
 
 def test_export_knows_two_formats(store, tmp_path):
@@ -132,68 +223,121 @@ def test_export_knows_two_formats(store, tmp_path):
     assert result.exit_code == 1
 
 
-def test_verify_names_what_is_damaged(store):
+# verify, prune, repeat ---------------------------------------------------------------------------
+
+
+def test_verify_names_what_is_damaged(store, good):
     assert call(store.folder, "verify").output == "2 records are sound, 0 damaged\n"
-    path = store.folder / "records" / keys(store)[0] / "predictions.parquet"
-    content = bytearray(path.read_bytes())
-    content[100] ^= 255
-    path.write_bytes(content)
+    flip_byte(store.folder / "records" / good / "predictions.parquet")
     result = call(store.folder, "verify")
     assert result.exit_code == 1
     assert "predictions.parquet" in result.output
     assert "1 records are sound, 1 damaged" in result.output
 
 
-def test_prune_asks_first_and_keeps_what_is_current(store):
-    good, bad, stale = keys(store)
+def test_prune_asks_first_and_keeps_what_is_current(store, good, bad):
     gone = sha256(b"failed long ago")
-    store.put_failed(gone, store.failed()[bad] | {"numerics": "another version"})
-    store.put_failed(
-        good, store.failed()[bad] | {"numerics": "another version"}
-    )  # adding weights failed; its record is sound
+    note = store.failed()[bad] | {"numerics": "another version"}
+    store.put_failed(gone, note)
+    store.put_failed(good, note)  # adding weights failed; its record is sound
     damaged = sha256(b"damaged")
     store.put(damaged, {"numerics": numerics()}, {})
     (store.folder / "records" / damaged / "record.json").write_text("{")
+    counts = "1 records and 2 failures of other code, 1 leftovers; set aside: 1 damaged records"
     asked = call(store.folder, "prune").output
-    assert asked.startswith(
-        "would remove (repeat with --yes): 1 records and 2 failures of other code, 1 leftovers"
-    )
-    assert set(store.keys()) == {good, stale, damaged}
+    assert asked == f"would remove (repeat with --yes): {counts}\n"
+    assert set(store.keys()) == {good, STALE, damaged}
     assert set(store.failed()) == {bad, gone, good}
-    assert call(store.folder, "prune", "--yes").output.startswith(
-        "removed: 1 records and 2 failures of other code, 1 leftovers; set aside: 1 damaged"
-    )
+    assert call(store.folder, "prune", "--yes").output == f"removed: {counts}\n"
     assert store.keys() == [good]
     assert set(store.failed()) == {bad}
     assert store.leftovers() == []
-    assert [path.name.split("-")[0] for path in (store.folder / "damaged").iterdir()] == [damaged]
+    aside = [path.name.split("-")[0] for path in (store.folder / "damaged").iterdir()]
+    assert aside == [damaged]
 
 
-def test_repeat_runs_a_failed_run_with_its_whole_error(store):
-    good, bad, _ = keys(store)
+def damage_record_json(store: Store, bad: str) -> None:
+    (store.folder / "records" / STALE / "record.json").write_text("[1]")
+
+
+def damage_marker(store: Store, bad: str) -> None:
+    (store.folder / "store.json").write_text('{"format": "one"}')
+
+
+def damage_note(store: Store, bad: str) -> None:
+    path = store.folder / "failed" / f"{bad}.json"
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def leave_stray_files(store: Store, bad: str) -> None:
+    (store.folder / "tmp" / "notes.txt").write_text("?")
+    (store.folder / "tmp" / ".DS_Store").write_text("?")
+
+
+@pytest.mark.parametrize(
+    "damage", [damage_record_json, damage_marker, damage_note, leave_stray_files]
+)
+def test_damage_stops_no_command(store, good, bad, damage):
+    damage(store, bad)
+    listed = call(store.folder, "list")
+    assert listed.exit_code == 0
+    assert good[:12] in listed.output
+    verified = call(store.folder, "verify")
+    assert "records are sound" in verified.output
+    assert verified.exit_code == (1 if damage is damage_record_json else 0)
+    assert ("store.json is not readable" in verified.output) == (damage is damage_marker)
+    pruned = call(store.folder, "prune", "--yes")
+    assert pruned.exit_code == 0
+    assert store.keys() == [good]
+    assert store.leftovers() == []
+    assert call(store.folder, "verify").output == "1 records are sound, 0 damaged\n"
+
+
+def test_repeat_runs_a_failed_run_with_its_whole_error(store, good, bad):
     assert isinstance(call(store.folder, "repeat", bad[:9]).exception, FloatingPointError)
-    entry = store.failed()[bad] | {"config": GOOD.complete() | {"seed": 7}}
-    (store.folder / "failed" / f"{bad}.json").write_text(canonical(entry))
+    note = store.failed()[bad] | {"config": GOOD.complete() | {"seed": 7}}
+    (store.folder / "failed" / f"{bad}.json").write_text(canonical(note))
     assert "accuracy" in call(store.folder, "repeat", bad[:9]).output
     assert len(store.keys()) == 3
     assert "accuracy" in call(store.folder, "repeat", good[:9]).output
 
 
+def test_repeat_mends_a_damaged_record(store, good):
+    flip_byte(store.folder / "records" / good / "curves.parquet")
+    assert call(store.folder, "repeat", good[:9]).exit_code == 0
+    assert store.problems() == {}
+
+
+# Which store -------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
-    ("variable", "value"), [("ROBULT_PROFILE", "nowhere"), ("ROBULT_OUT", "out/nowhere")]
+    ("variable", "value", "folder"),
+    [("ROBULT_PROFILE", "full", "out/full"), ("ROBULT_OUT", "out/nowhere", "out/nowhere")],
 )
 def test_the_store_of_the_profile_is_the_default_from_any_folder(
-    tmp_path, monkeypatch, variable, value
+    tmp_path, monkeypatch, variable, value, folder
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ROBULT_OUT", raising=False)
     monkeypatch.setenv(variable, value)
+    monkeypatch.setattr("robult_study.settings.repository", lambda: tmp_path / "clone")
     result = CliRunner().invoke(runs, ["list"])
     assert result.exit_code == 1
-    assert (
-        f"there is no store at {repository() / 'out' / 'nowhere' / 'store'}: name one with --store"
-        in result.output
-    )
+    place = tmp_path / "clone" / folder / "store"
+    assert f"there is no store at {place}: name one with --store" in result.output
+
+
+def test_a_profile_that_does_not_exist_is_one_sentence(monkeypatch):
+    monkeypatch.delenv("ROBULT_OUT", raising=False)
+    monkeypatch.setenv("ROBULT_PROFILE", "nowhere")
+    result = CliRunner().invoke(runs, ["list"])
+    assert "ROBULT_PROFILE of Environment is 'nowhere': it should be 'smoke'" in result.output
+
+
+def test_help_needs_no_store(monkeypatch):
+    result = CliRunner().invoke(runs, ["--store", "/nowhere", "list", "--help"])
+    assert result.exit_code == 0
 
 
 def test_a_store_from_the_future_is_one_sentence(store):

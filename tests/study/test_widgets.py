@@ -1,32 +1,43 @@
-"""Widgets as a front end would drive them: a control moves, a new picture with alt text stands there, at once."""
+"""Widgets as a front end drives them: a control moves, and a new picture with alt text is there."""
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from robult_core.datasets import load
+from robult_core.evaluation import predict
 from robult_core.methods import make_method
 from robult_core.protocol import label_split
 from robult_core.tasks import Regression
-from robult_study.plots import figures as plots
-from robult_study.plots import widgets
+from robult_study import plots
+from robult_study.plots import style, widgets
 from robult_study.results import pairs
 
 pytest.importorskip("ipywidgets")
 
+SLOWEST = 0.2  # seconds between a move and its picture
+KEYBOARD = {  # controls that Tab reaches and the arrow keys or the space bar move
+    "SelectionSlider",
+    "IntSlider",
+    "FloatSlider",
+    "FloatLogSlider",
+    "Dropdown",
+    "Checkbox",
+}
+
 
 @pytest.fixture(scope="module")
 def digits():
-    plots.use_style()
+    style.use_style()
     torch.set_num_threads(1)
     return load("digits").standardized()
 
@@ -37,170 +48,176 @@ def model(digits):
     return make_method("robult", digits.task, digits.shapes, width=32)
 
 
-def embedding(digits):
-    rng, rows = np.random.default_rng(0), digits.rows("test")[:60]
-    names = [("s", "all"), *[(role, name) for role in "zu" for name in digits.names]]
-    parts = [
-        pd.DataFrame(
-            {"role": role, "modality": modality, "row": rows, "label": digits.targets[rows].numpy()}
-        )
-        for role, modality in names
-    ]
+def dials(digits, model):
+    return widgets.dials_explorer()
+
+
+def availability(digits, model):
+    return widgets.availability_explorer(model, digits)
+
+
+def embedding(digits, model):
+    generator = np.random.default_rng(0)
+    rows = digits.rows("test")[:60]
+    sources = [("s", "all")] + [(role, name) for role in "zu" for name in digits.names]
+    labels = digits.targets[rows].numpy()
+    parts = []
+    for role, modality in sources:
+        columns = {"role": role, "modality": modality, "row": rows, "label": labels}
+        parts.append(pd.DataFrame(columns))
     frame = pd.concat(parts, ignore_index=True)
-    frame = frame.assign(x=rng.standard_normal(len(frame)), y=rng.standard_normal(len(frame)))
-    return pd.concat(
-        [frame.assign(step=step, kind=kind) for step in (0, 40) for kind in ("t-SNE", "UMAP")]
-    )
+    frame[["x", "y"]] = generator.standard_normal((len(frame), 2))
+    maps = [frame.assign(step=step, kind=kind) for step in (0, 40) for kind in ("t-SNE", "UMAP")]
+    return widgets.embedding_explorer(pd.concat(maps), digits)
 
 
 def weights(digits, model):
-    batch, truth = pairs.inspection_batches(digits, label_split(digits, 0.05, 0), seed=0)[0]
-    return widgets.weights_explorer(pairs.contrastive_view(model, batch), truth, digits.names, 0.5)
+    labeled = label_split(digits, 0.05, 0)
+    batch, truth = pairs.inspection_batches(digits, labeled, seed=0)[0]
+    view = pairs.contrastive_view(model, batch)
+    return widgets.weights_explorer(view, truth, digits.names, 0.5)
 
 
-BUILD = {
-    "embedding": lambda digits, model: widgets.embedding_explorer(embedding(digits), digits),
-    "weights": weights,
-    "availability": lambda digits, model: widgets.availability_explorer(model, digits),
+MOVES = {  # for each widget its controls, and values to visit
+    dials: {
+        "redundancy R (bits)": [0.2, 0.9],
+        "unique U1 (bits)": [0.2, 0.9],
+        "unique U2 (bits)": [0.2, 0.9],
+        "synergy S (bits)": [0.2, 0.9],
+    },
+    availability: {
+        "test sample (number)": [3, 8],
+        "top left": [False, True],
+        "top right": [False, True],
+        "bottom left": [False, True],
+        "bottom right": [False, True],
+    },
+    embedding: {
+        "training step": [0, 40],
+        "map": ["UMAP", "t-SNE"],
+        "coloured by": ["modality", "class"],
+        "sample ringed (number)": [5, 6],
+    },
+    weights: {
+        "temperature of phi": [0.1, 2.0],
+        "kernel width (row deviations)": [0.2, 5.0],
+        "modality": ["top_right", "top_left"],
+    },
 }
-MOVES = {  # control, values to visit
-    "embedding": [
-        ("training step", [0, 40]),
-        ("map", ["UMAP", "t-SNE"]),
-        ("coloured by", ["modality", "class"]),
-        ("sample shown", [5, 6]),
-    ],
-    "weights": [
-        ("temperature", [0.1, 2.0]),
-        ("RBF width (row deviations)", [0.2, 5.0]),
-        ("modality", ["top_right", "top_left"]),
-    ],
-    "availability": [
-        ("sample", [3, 8]),
-        ("top left", [False, True]),
-        ("bottom right", [False, True]),
-    ],
-}
 
 
-def parts_of(box) -> tuple[dict, object]:
-    *controls, image = box.children
-    return {control.description: control for control in controls}, image
+@pytest.fixture(params=MOVES, ids=lambda build: build.__name__)
+def build(request):
+    return request.param
 
 
-@pytest.mark.parametrize("name", BUILD)
-def test_each_control_redraws_within_200_ms(digits, model, name):
-    controls, image = parts_of(BUILD[name](digits, model))
+def controls_of(box) -> dict:
+    return {control.description: control for control in box.children[:-2]}
+
+
+def picture_of(box) -> str:
+    return box.children[-1].value
+
+
+def press_reset(box) -> None:
+    box.children[-2].click()
+
+
+def test_each_control_redraws_at_once(digits, model, build):
+    box = build(digits, model)
+    controls = controls_of(box)
+    assert set(controls) == set(MOVES[build])
     seconds = []
-    for description, values in MOVES[name]:
+    for description, values in MOVES[build].items():
         for value in values:
-            before, started = image.value, time.process_time()
+            before = picture_of(box)
+            started = time.process_time()  # of this process: others share the machine
             controls[description].value = value
             seconds.append(time.process_time() - started)
-            assert image.value != before, f"{description} = {value} changed nothing"
-            assert ' alt="' in image.value
-    # time of the processor, not of the wall: other processes share the machine; there is one thread, so they agree on a quiet one
-    assert statistics.median(seconds) < 0.2, f"{name}: {sorted(seconds)}"
+            assert picture_of(box) != before, f"{description} = {value} changed nothing"
+            assert ' alt="' in picture_of(box)
+    assert statistics.median(seconds) < SLOWEST, sorted(seconds)
 
 
-@pytest.mark.parametrize("name", BUILD)
-def test_labels_are_whole_and_controls_take_the_keyboard(digits, model, name):
-    controls, _ = parts_of(BUILD[name](digits, model))
-    for description, control in controls.items():
+def test_reset_brings_the_first_picture_back(digits, model, build):
+    box = build(digits, model)
+    first = picture_of(box)
+    controls = controls_of(box)
+    for description, values in MOVES[build].items():
+        controls[description].value = values[0]
+    assert picture_of(box) != first
+    press_reset(box)
+    assert picture_of(box) == first
+
+
+def test_labels_are_whole_and_controls_take_the_keyboard(digits, model, build):
+    for description, control in controls_of(build(digits, model)).items():
         assert description
+        assert "_" not in description
         assert control.style.description_width == "initial"
-        assert type(control).__name__ in {
-            "SelectionSlider",
-            "IntSlider",
-            "FloatLogSlider",
-            "Dropdown",
-            "Checkbox",
-        }
+        assert type(control).__name__ in KEYBOARD
 
 
-def test_picture_escapes_its_alt_text():
-    assert 'alt="a &quot;b&quot; &lt;c&gt;"' in widgets.picture(
-        plots.Figure(figsize=(1, 1)), 'a "b" <c>'
-    )
+def test_widgets_leave_no_figure_open(digits, model, build):
+    before = plt.get_fignums()
+    build(digits, model)
+    assert plt.get_fignums() == before
+
+
+def test_the_alt_text_is_escaped():
+    image = widgets.picture(Figure(figsize=(1, 1)), 'a "b" <c>')
+    assert 'alt="a &quot;b&quot; &lt;c&gt;"' in image
+
+
+def test_dials_say_bits_and_the_best_accuracy(digits, model):
+    box = dials(digits, model)
+    controls_of(box)["synergy S (bits)"].value = 0.0
+    assert "synergy S 0.00" in picture_of(box)
+    assert "best accuracy with both modalities" in picture_of(box)
 
 
 def test_no_modality_left_asks_for_one(digits, model):
-    controls, image = parts_of(widgets.availability_explorer(model, digits))
-    for description in ("top left", "top right", "bottom left", "bottom right"):
-        controls[description].value = False
-    assert "no modality is there" in image.value
+    box = availability(digits, model)
+    for description, control in controls_of(box).items():
+        if description != "test sample (number)":
+            control.value = False
+    assert "no modality is there" in picture_of(box)
 
 
-def test_prediction_is_that_of_the_pattern(digits, model):
-    controls, image = parts_of(widgets.availability_explorer(model, digits))
-    controls["top left"].value = False
+def test_a_prediction_is_that_of_the_pattern(digits, model):
+    box = availability(digits, model)
+    controls_of(box)["top left"].value = False
     row = digits.rows("test")[:1]
-    scores = widgets.predict(model, digits, row, ("top_right", "bottom_left", "bottom_right"))[0]
-    assert f"largest probability {scores.max():.2f} for class {scores.argmax()}" in image.value
+    scores = predict(model, digits, row, ("top_right", "bottom_left", "bottom_right"))[0]
+    expected = f"largest probability {scores.max():.2f} for class {scores.argmax()}"
+    assert expected in picture_of(box)
 
 
-def text_of(figure) -> str:
-    return " ".join(text.get_text() for ax in figure.axes for text in ax.texts)
+def test_a_scored_task_shows_its_score(digits):
+    targets = torch.linspace(-3, 3, len(digits))
+    scored = replace(digits, task=Regression(), targets=targets, display={})
+    method = make_method("robult", scored.task, scored.shapes, width=8)
+    assert "score" in picture_of(widgets.availability_explorer(method, scored))
 
 
-def test_transcripts_are_shown_only_where_asked(digits):
-    spoken = replace(digits, display={"transcript": ["a line that was said"] * len(digits)}).select(
-        ("top_left", "top_right")
+@pytest.mark.parametrize(
+    ("pattern", "texts", "shown"),
+    [
+        (("text", "audio"), True, "a line that was said"),
+        (("text", "audio"), False, "(transcripts are not shown in saved copies)"),
+        (("audio",), True, "(the text is missing)"),
+    ],
+)
+def test_transcripts_are_shown_only_where_asked(digits, pattern, texts, shown):
+    modalities = {
+        "text": digits.modalities["top_left"],
+        "audio": digits.modalities["top_right"],
+    }
+    display = {"transcript": ["a line that was said"] * len(digits)}
+    spoken = replace(digits, modalities=modalities, display=display)
+    figure = plots.availability_grid(spoken, 0, {pattern: np.full(10, 0.1)}, texts)
+    written = " ".join(text.get_text() for ax in figure.axes for text in ax.texts).replace(
+        "\n", " "
     )
-    spoken = replace(
-        spoken,
-        modalities={"text": spoken.modalities["top_left"], "audio": spoken.modalities["top_right"]},
-    )
-    draw = lambda pattern, texts: text_of(
-        plots.availability_grid(spoken, 0, {pattern: np.full(10, 0.1)}, texts)
-    )
-    assert "a line that was said" in draw(("text", "audio"), True)
-    assert "a line that was said" not in draw(("text", "audio"), False)
-    assert "text is missing" in draw(("audio",), True)
-
-
-def test_a_scored_task_shows_score_and_truth(digits):
-    scored = replace(
-        digits, task=Regression(), targets=torch.linspace(-3, 3, len(digits)), display={}
-    )
-    model = make_method("robult", scored.task, scored.shapes, width=8)
-    _, image = parts_of(widgets.availability_explorer(model, scored))
-    assert "score" in image.value
-
-
-def test_hidden_quadrants_are_covered(digits):
-    figure = plots.availability_grid(digits, 0, {("top_left",): np.full(10, 0.1)})
-    covered = {patch.get_xy() for patch in figure.axes[0].patches}
-    assert covered == {(4.0, 0.0), (0.0, 4.0), (4.0, 4.0)}
-
-
-def test_the_dials_of_notebook_01_redraw_within_200_ms():
-    book = json.loads(
-        (Path(plots.__file__).parents[2] / "notebooks/01_pid_motivation.ipynb").read_text()
-    )
-    cells = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]
-    space: dict = {}
-    for start in (
-        "from dataclasses import",
-        "def truth_row",
-        "from IPython.display import display\nfrom ipywidgets",
-    ):
-        cell = next(cell for cell in cells if cell.startswith(start))
-        exec(
-            cell.partition("cases = ")[0].replace("display(explorer", "box = (explorer"), space
-        )  # only the functions
-    controls, image = parts_of(space["box"])
-    open_before, seconds = (
-        space["plt"].get_fignums(),
-        [],
-    )  # other tests of this process may have left some
-    for control in controls.values():
-        for value in (0.2, 0.9):
-            before, started = image.value, time.process_time()
-            control.value = value
-            seconds.append(time.process_time() - started)
-            assert image.value != before
-            assert "best accuracy with both modalities" in image.value
-    assert statistics.median(seconds) < 0.2, sorted(seconds)
-    assert set(controls) == {"redundancy", "unique1", "unique2", "synergy"}
-    assert space["plt"].get_fignums() == open_before
+    assert shown in written
+    assert ("a line that was said" in written) == (shown == "a line that was said")

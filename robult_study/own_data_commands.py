@@ -1,0 +1,156 @@
+"""`robult fit | predict | describe`: the estimators from the command line, for files of your own.
+
+They need nothing but the light install; a csv or parquet file needs pandas as well.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+TASKS = ("auto", "classification", "regression", "multilabel")
+
+
+@click.command()
+@FILES
+@click.option("--target", default="y", show_default=True, help="Name of the array of labels.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the model.")
+@click.option("--task", type=click.Choice(TASKS), default="auto", show_default=True)
+@click.option("--method", default="robult", show_default=True, help="Any method of the study.")
+@click.option("--unlabeled", default="-1", show_default=True, help="Label of unlabelled samples.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--max-steps", type=click.IntRange(1), help="Gradient steps [default: by size].")
+@click.option("--calibrate", is_flag=True, help="Calibrate the probabilities; five more trainings.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+def fit(files: tuple[Path, ...], target: str, out: Path, task: str, **options: Any) -> None:
+    """Train on FILES: one npz archive, or one csv or parquet file per modality."""
+    from robult_core.datasets.own_files import read_tables, split_target
+
+    modalities, labels = split_target(read_tables(files), target)
+    model = _estimator(task, labels, options)
+    model.fit(modalities, labels)
+    model.save(out)
+    click.echo(
+        f"{type(model).__name__} on {', '.join(modalities)}: {len(labels)} samples, "
+        f"{model.n_steps_} steps; saved in {out}"
+    )
+
+
+def _estimator(task: str, labels: np.ndarray, options: dict[str, Any]) -> Any:
+    """The estimator that fits the task; "auto" takes the kind from the labels."""
+    from robult_core import estimators
+
+    kind = _kind_of(labels) if task == "auto" else task
+    calibrate = options.pop("calibrate")
+    unlabeled = options.pop("unlabeled")
+    shared = {
+        "method": options["method"],
+        "random_state": options["seed"],
+        "max_steps": options["max_steps"],
+        "device": options["device"],
+    }
+    if kind == "regression":
+        return estimators.MultimodalRegressor(**shared)
+    if kind == "multilabel":
+        return estimators.MultimodalMultilabelClassifier(**shared)
+    mark = unlabeled if labels.dtype.kind in "OUS" else int(unlabeled)
+    return estimators.MultimodalClassifier(unlabeled=mark, calibrate=calibrate, **shared)
+
+
+def _kind_of(labels: np.ndarray) -> str:
+    """Several columns are several labels, fractions are numbers, everything else is classes."""
+    if labels.ndim == 2:
+        return "multilabel"
+    if labels.dtype.kind == "f":
+        known = labels[labels == labels]
+        return "regression" if (known != known.round()).any() else "classification"
+    return "classification"
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@FILES
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A csv file.")
+@click.option("--target", default="y", show_default=True, help="Array to leave out, if there.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+def predict(model: Path, files: tuple[Path, ...], out: Path, target: str, device: str) -> None:
+    """Predict from whatever modalities FILES hold with the MODEL that `robult fit` saved."""
+    from robult_core.datasets.own_files import read_tables
+    from robult_core.estimators import load
+
+    estimator = load(model, device)
+    modalities = {name: x for name, x in read_tables(files).items() if name != target}
+    header, columns = _answers(estimator, modalities)
+    with open(out, "w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(header)
+        writer.writerows(zip(*columns, strict=True))
+    click.echo(f"{len(columns[0])} predictions from {', '.join(modalities)} in {out}")
+
+
+def _answers(estimator: Any, modalities: dict[str, np.ndarray]) -> tuple[list[str], list[Any]]:
+    """The columns of the table of predictions, probabilities included where there are any."""
+    predicted = estimator.predict(modalities)
+    if predicted.ndim == 2:
+        return [f"label_{index}" for index in range(predicted.shape[1])], list(predicted.T)
+    header, columns = ["prediction"], [predicted]
+    if hasattr(estimator, "classes_"):
+        header += [f"probability_{label}" for label in estimator.classes_]
+        columns += list(estimator.predict_proba(modalities).T)
+    return header, columns
+
+
+@click.command()
+@FILES
+@click.option("--target", default="y", show_default=True, help="Name of the array of labels.")
+@click.option("--unlabeled", default="-1", show_default=True, help="Label of unlabelled samples.")
+def describe(files: tuple[Path, ...], target: str, unlabeled: str) -> None:
+    """Say what FILES hold: modalities, what is missing, labels per class."""
+    from robult_core.datasets.own_files import read_tables
+    from robult_core.inputs import presence, to_array
+
+    tables = read_tables(files)
+    for name, table in tables.items():
+        if name == target:
+            continue
+        there = presence(to_array(table, name), name)
+        shape = " x ".join(map(str, table.shape[1:]))
+        missing = int((~there).sum())
+        click.echo(f"{name}: {len(table)} samples of {shape} features, {missing} lack it")
+    if target not in tables:
+        click.echo(f"no target '{target}': name it with --target to train")
+        return
+    for line in _label_lines(tables[target], unlabeled):
+        click.echo(line)
+
+
+def _label_lines(labels: np.ndarray, unlabeled: str) -> list[str]:
+    """How many samples have a label, and how many of each class or what range of numbers."""
+    import numpy as np
+
+    from robult_core.targets import read_classes, read_indicators, read_numbers
+
+    kind = _kind_of(labels)
+    if kind == "regression":
+        targets = read_numbers(labels, len(labels))
+        known = targets.values[targets.known]
+        counts = [f"  mean {known.mean():.3f}, from {known.min():g} to {known.max():g}"]
+    elif kind == "multilabel":
+        targets = read_indicators(labels, len(labels))
+        sums = targets.values[targets.known].sum(axis=0)
+        counts = [f"  label {index}: {count} samples" for index, count in enumerate(sums)]
+    else:
+        mark = unlabeled if labels.dtype.kind in "OUS" else int(unlabeled)
+        targets = read_classes(labels, len(labels), mark)
+        assert targets.classes is not None
+        numbers = np.bincount(targets.values[targets.known])
+        pairs = zip(targets.classes, numbers, strict=True)
+        counts = [f"  class {label}: {count} samples" for label, count in pairs]
+    return [f"{kind}: {int(targets.known.sum())} of {len(labels)} samples are labelled", *counts]

@@ -1,0 +1,129 @@
+"""The methods beside each other: their metric by pattern, and the critical-difference diagrams."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from robult_study.plots.style import (
+    INTERVAL,
+    METHOD_COLORS,
+    drawn_intervals,
+    finish,
+    interval_rows,
+    line_handles,
+    looks,
+    metric_label,
+    ordered,
+    show_direction,
+)
+from robult_study.plots.wording import METHOD_NAMES, in_words
+
+
+def method_comparison(cells: pd.DataFrame, title: str = "") -> Figure:
+    """The paper's first metric by pattern, in a panel per data set, with the interval over seeds.
+
+    cells: the frame of `tables.cells`. A higher place is better everywhere, because the axis of
+    an error runs downwards.
+    """
+    first = cells.groupby("data_set", sort=False)["metric"].transform("first")
+    frame = cells[cells["metric"] == first]
+    frame = frame.assign(low=frame["mean"] - frame["half"], high=frame["mean"] + frame["half"])
+    methods = ordered(frame["method"])
+    look = looks(methods)
+    grid = sns.catplot(
+        interval_rows(drawn_intervals(frame)),
+        kind="point",
+        x="pattern",
+        y="value",
+        hue="method",
+        hue_order=methods,
+        col="data_set",
+        col_wrap=2,
+        sharex=False,
+        sharey=False,
+        palette=look["palette"],
+        markers=[look["markers"][name] for name in methods],
+        linestyle="none",
+        markersize=5,
+        dodge=0.7,
+        err_kws={"linewidth": 1.2},
+        height=2.1,
+        aspect=2.1,
+        legend=False,
+        **INTERVAL,
+    )
+    for name, ax in grid.axes_dict.items():
+        metric = frame.loc[frame["data_set"] == name, "metric"].iloc[0]
+        ax.set(title=in_words(name), xlabel="", ylabel=metric_label(metric))
+        _separate_patterns(ax)
+        show_direction(ax, metric)
+    return finish(grid.figure, title, line_handles(methods, lines=False))
+
+
+def _separate_patterns(ax: Axes) -> None:
+    """Name the patterns in words, with a rule between neighbours."""
+    names = [in_words(label.get_text()).replace(" ", "\n") for label in ax.get_xticklabels()]
+    ax.set_xticks(range(len(names)), names)
+    for edge in range(1, len(names)):
+        ax.axvline(edge - 0.5, color="#dddddd", linewidth=0.8)
+
+
+def critical_difference_pair(
+    ranks: pd.Series, p_values: dict[str, pd.DataFrame], cd: float, n_blocks: int, title: str = ""
+) -> tuple[Figure, pd.DataFrame]:
+    """Fig. 5 once per procedure, as Demsar (2006) draws it, and the p value of every pair.
+
+    A bar joins methods that the procedure cannot separate. Nemenyi's diagram has a ruler as long
+    as the critical difference `cd`. ranks: mean rank by method, best first. p_values: by the name
+    of the procedure, `(k, k)` with labels.
+    """
+    height = 0.2 + 2.0 * len(p_values)
+    figure, axes = plt.subplots(len(p_values), 1, figsize=(7.5, height), squeeze=False)
+    for ax, (procedure, p) in zip(axes[:, 0], p_values.items(), strict=True):
+        _diagram(ax, ranks, p)
+        ax.set_title(f"{procedure}, {n_blocks} blocks", loc="left", pad=30)
+        if procedure == "Nemenyi":
+            _ruler(ax, cd, len(ranks))
+    return finish(figure, title), _pairs(p_values)
+
+
+def _diagram(ax: Axes, ranks: pd.Series, p: pd.DataFrame) -> None:
+    from scikit_posthocs import critical_difference_diagram  # slow to import
+
+    names = ranks.rename(in_words)
+    critical_difference_diagram(
+        names,
+        p.rename(index=in_words, columns=in_words),
+        ax=ax,
+        label_fmt_left="{label}  {rank:.2f}  ",
+        label_fmt_right="  {rank:.2f}  {label}",
+        crossbar_props={"linewidth": 4, "marker": "", "color": "black"},
+        marker_props={"marker": "o"},
+        color_palette={METHOD_NAMES[name]: METHOD_COLORS[name] for name in ranks.index},
+    )
+    ax.spines["top"].set_visible(True)
+    ax.set_xlim(1, len(ranks))
+    ax.set_xticks(range(1, len(ranks) + 1))
+
+
+def _ruler(ax: Axes, cd: float, n_methods: int) -> None:
+    """A ruler above the axis of ranks, as long as the critical difference."""
+    above = ax.get_xaxis_transform()
+    end = min(1 + cd, n_methods)
+    ax.plot([1, end], [1.2, 1.2], "k|-", transform=above, clip_on=False, markersize=7)
+    text = f"  critical difference {cd:.2f}"
+    ax.text(end, 1.2, text, va="center", fontsize=9, transform=above)
+
+
+def _pairs(p_values: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row per pair of methods, one column per procedure."""
+    columns = {}
+    for name, p in p_values.items():
+        above_diagonal = np.triu(np.ones(p.shape, dtype=bool), 1)
+        columns[name] = p.where(above_diagonal).stack().dropna()
+    return pd.DataFrame(columns).rename_axis(["method", "other"]).reset_index()

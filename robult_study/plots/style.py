@@ -1,0 +1,240 @@
+"""The look of every figure: a palette for each concept, legends, titles, and drawn intervals.
+
+Methods wear the colours of Okabe and Ito. The parts of the information decomposition wear sky,
+two yellows and charcoal. Everything else (modalities, loss terms, weights of pairs, classes) wears
+the muted colours of Paul Tol, which neither of the two uses. Data sets have no colour: they stand
+in panels or along an axis. All three palettes are safe for colour-blind readers, and a marker, a
+line style or a hatch repeats each distinction in grey.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from itertools import cycle
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from robult_core.tasks import higher_is_better
+from robult_study.plots.wording import in_words
+
+MUTED = {
+    "indigo": "#332288",
+    "teal": "#44AA99",
+    "rose": "#CC6677",
+    "olive": "#999933",
+    "wine": "#882255",
+    "cyan": "#88CCEE",
+    "green": "#117733",
+    "sand": "#DDCC77",
+    "violet": "#AA4499",
+    "pale": "#BBBBBB",
+}
+CYCLE = tuple(MUTED.values())
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("", (4, 1.5), (1, 1), (3, 1, 1, 1), (5, 1, 1, 1, 1, 1), (2, 1), (6, 2))
+RULE = {"color": "#888888", "linewidth": 0.8}
+
+METHOD_COLORS = {
+    "robult": "#D55E00",
+    "unimodal": "#0072B2",
+    "gmc": "#009E73",
+    "action_mae": "#E69F00",
+    "prompt_trans": "#CC79A7",
+    "linear": "#555555",
+    "self_training": "#999999",
+}
+METHOD_MARKERS = dict(zip(METHOD_COLORS, MARKERS, strict=True))
+METHOD_DASHES = dict(zip(METHOD_COLORS, DASHES, strict=True))
+PID_COLORS = {
+    "redundancy": "#56B4E9",
+    "unique1": "#F0E442",
+    "unique2": "#FAF6B4",
+    "synergy": "#444444",
+}
+PID_HATCHES = {"redundancy": "", "unique1": "//", "unique2": "\\\\", "synergy": ".."}
+
+FEWEST_VALUES = 3  # an interval of two values says nothing that a reader can use
+METRIC_RANGES = {"mae": (0.0, None), "mae, negated": (None, 0.0), "corr": (-1.0, 1.0)}
+SHARE = (0.0, 1.0)  # the range of every metric that is not named above
+
+
+def use_style() -> None:
+    """Set the look of every following figure: palette, sizes that read in a report, one font."""
+    mpl.rcdefaults()
+    sizes = {
+        "font.size": 10,
+        "axes.labelsize": 10,
+        "axes.titlesize": 10,
+        "xtick.labelsize": 9,
+        "ytick.labelsize": 9,
+        "legend.fontsize": 9,
+        "legend.title_fontsize": 9,
+        "lines.linewidth": 1.6,
+        "lines.markersize": 5,
+        "hatch.linewidth": 0.8,
+        "axes.linewidth": 0.8,
+        "xtick.major.width": 0.8,
+        "ytick.major.width": 0.8,
+        "xtick.major.size": 3.5,
+        "ytick.major.size": 3.5,
+        "legend.handlelength": 2.6,
+    }
+    saving = {"figure.dpi": 100, "savefig.dpi": 150, "pdf.fonttype": 42}
+    plain = {"legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False}
+    plain |= {"patch.edgecolor": "black", "patch.force_edgecolor": False}
+    sns.set_theme(style="ticks", palette=list(CYCLE), font="DejaVu Sans", rc=sizes | saving | plain)
+
+
+def mark_smoke(figure: Figure) -> None:
+    """Stamp a figure of the smoke profile, whose numbers mean nothing."""
+    look = {"fontsize": 48, "color": "#999999", "alpha": 0.25, "rotation": 25}
+    figure.text(0.5, 0.5, "smoke", ha="center", va="center", **look)
+
+
+def ordered(names: Iterable[str]) -> list[str]:
+    """Distinct names: methods in their own order, anything else after them as it appears."""
+    names = list(dict.fromkeys(names))
+    methods = [name for name in METHOD_COLORS if name in names]
+    return methods + [name for name in names if name not in METHOD_COLORS]
+
+
+def looks(names: Sequence[str]) -> dict[str, dict]:
+    """The arguments `palette`, `markers` and `dashes` of seaborn for these names.
+
+    A method looks the same in every figure; other names take the muted colours in turn.
+    """
+    others = [name for name in names if name not in METHOD_COLORS]
+    return {
+        "palette": METHOD_COLORS | dict(zip(others, cycle(CYCLE), strict=False)),
+        "markers": METHOD_MARKERS | dict(zip(others, cycle(MARKERS), strict=False)),
+        "dashes": METHOD_DASHES | dict(zip(others, cycle(DASHES), strict=False)),
+    }
+
+
+def line_handles(names: Sequence[str], lines: bool = True) -> list[Line2D]:
+    """Entries of a legend for `looks`; without `lines` they show the markers alone."""
+    look = looks(names)
+    handles = []
+    for name in names:
+        dashes = look["dashes"][name]
+        style = (0, dashes) if dashes else "-"
+        handle = Line2D(
+            [],
+            [],
+            color=look["palette"][name],
+            marker=look["markers"][name],
+            linestyle=style if lines else "none",
+            label=in_words(name),
+        )
+        handles.append(handle)
+    return handles
+
+
+def finish(
+    figure: Figure, title: str = "", handles: Sequence[Any] = (), columns: int | None = None
+) -> Figure:
+    """Lay the figure out, with the finding as its title and one legend below all panels.
+
+    The size of the figure is that of its panels; title and legend get room of their own.
+    """
+    figure.set_layout_engine("constrained")
+    if title:
+        lines = textwrap.wrap(title, round(figure.get_figwidth() * 11))
+        look = {"x": 0.01, "ha": "left", "fontsize": 11, "fontweight": "bold"}
+        figure.suptitle("\n".join(lines), **look)
+        _add_height(figure, 0.1 + 0.2 * len(lines))
+    if handles:
+        columns = columns or fitting_columns(figure, handles)
+        figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
+        _add_height(figure, 0.1 + 0.2 * -(-len(handles) // columns))
+    return figure
+
+
+def _add_height(figure: Figure, inches: float) -> None:
+    figure.set_figheight(figure.get_figheight() + inches)
+
+
+def fitting_columns(figure: Figure, handles: Sequence[Any]) -> int:
+    """The number of legend entries that fit side by side under the figure."""
+    longest = max(len(handle.get_label()) for handle in handles)
+    most = max(1, int(figure.get_figwidth() / (0.6 + 0.075 * longest)))
+    rows = -(-len(handles) // most)
+    return -(-len(handles) // rows)
+
+
+def metric_range(metric: str) -> tuple[float | None, float | None]:
+    """The lowest and the highest value that a metric can take; None where there is no limit."""
+    return METRIC_RANGES.get(metric, SHARE)
+
+
+def metric_label(metric: str) -> str:
+    """The name of a metric as an axis prints it, with its direction where lower is better."""
+    words = in_words(metric)
+    return words if higher_is_better(metric) else f"{words}\n(lower is better)"
+
+
+def show_direction(ax: plt.Axes, metric: str) -> None:
+    """Turn the y axis of an error round, so that better is higher in every figure."""
+    if not higher_is_better(metric) and not ax.yaxis_inverted():
+        ax.invert_yaxis()
+
+
+def log_ticks(ax: plt.Axes, values: Iterable[float]) -> None:
+    """Make the x axis logarithmic, with ticks at measured values that stand far enough apart."""
+    measured = sorted(set(values))
+    nearest = (measured[-1] / measured[0]) ** (1 / 6.1)
+    shown = measured[:1]
+    for value in measured[1:]:
+        if value / shown[-1] >= nearest:
+            shown.append(value)
+    ax.set_xscale("log")
+    ax.set_xticks(shown, [f"{value:g}" for value in shown])
+    ax.minorticks_off()
+
+
+def trusted_intervals(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame without the intervals (`low` and `high`) of fewer than three values (`n`)."""
+    if "n" not in frame:
+        return frame
+    enough = frame["n"] >= FEWEST_VALUES
+    return frame.assign(low=frame["low"].where(enough), high=frame["high"].where(enough))
+
+
+def drawn_intervals(
+    frame: pd.DataFrame, bounds: tuple[float | None, float | None] = (None, None)
+) -> pd.DataFrame:
+    """The frame of `intervals.summarize` with the intervals that a figure may draw.
+
+    An interval ends at the range of its metric, which is `bounds` or follows from a column
+    `metric`; fewer than three values have none.
+    """
+    ends = frame[["low", "high"]].clip(*bounds)
+    if "metric" in frame:
+        ranges = frame["metric"].map(metric_range)
+        lowest = pd.to_numeric(ranges.str[0])
+        highest = pd.to_numeric(ranges.str[1])
+        ends = ends.clip(lowest, highest, axis=0)
+    return trusted_intervals(frame.assign(low=ends["low"], high=ends["high"]))
+
+
+INTERVAL = {"estimator": "median", "errorbar": ("pi", 100)}
+
+
+def interval_rows(frame: pd.DataFrame, middle: str = "mean") -> pd.DataFrame:
+    """Three rows, the columns `middle`, `low` and `high`, for each row, in one column `value`.
+
+    seaborn computes intervals from rows, while ours are computed once, by `results.intervals`.
+    With the arguments `INTERVAL` it draws the median of the three, which is the middle, and their
+    whole range, which is the interval.
+    """
+    ends = [middle, "low", "high"]
+    kept = [name for name in frame if name not in (*ends, "value")]
+    rows = frame.melt(kept, ends, value_name="value")
+    return rows.dropna(subset="value")

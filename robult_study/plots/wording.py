@@ -1,0 +1,95 @@
+"""What a reader sees in place of a code name: one table of words for all figures."""
+
+from __future__ import annotations
+
+from robult_core.datasets.pid import COMPONENTS
+from robult_study.results.tables import COLUMNS as METHOD_NAMES
+
+PID_PARTS = tuple(COMPONENTS)
+PID_NAMES = {
+    "redundancy": "redundancy R",
+    "unique1": "unique U1",
+    "unique2": "unique U2",
+    "synergy": "synergy S",
+}
+ROLE_NAMES = {"s": "s (all modalities)", "z": "z (shared part)", "u": "u (unique part)"}
+DATA_SETS = {"utd_mhad": "UTD-MHAD", "mosi": "MOSI"}
+MODALITIES = {
+    "x1": "$x^1$",
+    "x2": "$x^2$",
+    "x1+x2": "both",
+    "full": "all",
+    "pix": "pixel means",
+    "fou": "Fourier",
+    "fac": "profiles",
+    "zer": "Zernike",
+    "kar": "Karhunen",
+    "mor": "shape",
+}
+METRICS = {
+    "f1_macro": "macro F1",
+    "f1_gmc": "F1 as in GMC",
+    "auroc": "AUROC",
+    "mae": "mean absolute error",
+    "mae, negated": "minus mean\nabsolute error",
+    "corr": "correlation",
+}
+LOSS_TERMS = {
+    "supervised_full": "supervised, all modalities",
+    "supervised_unimodal": "supervised, one modality",
+    "labeled_contrastive": "contrastive, labelled ($L_{lb}$)",
+    "unlabeled_contrastive": "contrastive, unlabelled ($L_{ulb}$)",
+    "reconstruction": "reconstruction ($L_{rec}$)",
+}
+VARIANTS = {
+    "no_supervised": "without $L_{sup}$",
+    "no_reconstruction": "without $L_{rec}$",
+    "no_labeled": "without $L_{lb}$",
+    "no_unlabeled": "without $L_{ulb}$",
+    "(1) no L_sup": "without $L_{sup}$",
+    "(2) no L_rec": "without $L_{rec}$",
+    "(3) no L_lb": "without $L_{lb}$",
+    "(4) no L_ulb": "without $L_{ulb}$",
+    "no L_lb, no L_ulb": "neither contrastive loss",
+    "with L_rec": "with $L_{rec}$",
+    "without L_rec": "without $L_{rec}$",
+    "combine concat": "u and z side by side, not summed",
+    "full_input s": "classifier reads s, not $h_0$",
+    "fusion latents": "$f_0$ fuses the $h_i$, not the inputs",
+    "width 64": "latents of 64 numbers",
+    "width 256": "latents of 256 numbers",
+    "bottleneck 128": "g through 128 ReLU units",
+    "bottleneck 16": "g through 16 ReLU units",
+    "reconstruction_updates f": "$L_{rec}$ trains the encoders too",
+    "weight_gradient True": "gradients flow through the weights",
+    "weighting none": "no weights on pseudo-positives",
+    "weighting hard": "weights are 0 or 1",
+    "weighting cosine": "kernel on the cosine",
+    "bandwidth 1.0": "kernel of fixed width 1",
+    "reference class": "class mean as the reference",
+    "normalizer weights": "normalised by the sum of weights",
+    "temperature 0.1": "temperature 0.1",
+    "temperature 0.2": "temperature 0.2",
+    "temperature 0.5": "temperature 0.5",
+    "temperature 1.0": "temperature 1",
+    "sampling shuffle": "plain shuffled batches",
+    "late_fusion logits": "late fusion of logits",
+    "late_fusion confidence": "late fusion by confidence",
+}
+MEASURES = {
+    "kept": "share of the pairs used",
+    "probe: class": "class told\nby a probe",
+    "probe: modality": "modality told\nby a probe",
+    "alignment to s": "distance to s,\nsquared",
+    "gap to s": "gap to s",
+    "CKA with s": "CKA with s",
+}
+AXES = {"present": "modalities present", "labels": "labels known, %", "rate": "rate of loss"}
+WORDS = METHOD_NAMES | PID_NAMES | ROLE_NAMES | DATA_SETS | MODALITIES | METRICS | LOSS_TERMS
+WORDS |= VARIANTS | MEASURES | AXES
+
+
+def in_words(name: object) -> str:
+    """What figures print for a code name; an unknown name gets spaces for its underscores."""
+    text = str(name)
+    return WORDS.get(text, text.replace("_", " "))

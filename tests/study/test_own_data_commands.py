@@ -1,0 +1,107 @@
+"""`robult fit | predict | describe` on small files, as a new user would call them."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from robult_core.estimators import load
+from robult_study.own_data_commands import describe, fit, predict
+
+
+def arrays(n=60):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, n)
+    audio = rng.standard_normal((n, 4)) + 2 * y[:, None]
+    text = rng.standard_normal((n, 3)) - 2 * y[:, None]
+    audio[0] = np.nan
+    labels = np.where(rng.random(n) < 0.6, y, -1)
+    return {"audio": audio, "text": text}, labels, y
+
+
+def run(command, *arguments):
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def rows(path):
+    with open(path, newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_from_an_archive_to_predictions(tmp_path):
+    X, labels, y = arrays()
+    np.savez(tmp_path / "data.npz", **X, y=labels)
+    np.savez(tmp_path / "new.npz", text=X["text"])
+    out = tmp_path / "model"
+    done = run(fit, tmp_path / "data.npz", "--out", out, "--max-steps", 60, "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert "MultimodalClassifier on audio, text: 60 samples, 60 steps" in done.output
+    done = run(predict, out, tmp_path / "new.npz", "--out", tmp_path / "p.csv")
+    assert done.exit_code == 0, done.output
+    table = rows(tmp_path / "p.csv")
+    model = load(out, "cpu")
+    assert [int(row["prediction"]) for row in table] == model.predict({"text": X["text"]}).tolist()
+    assert (
+        np.mean([int(row["prediction"]) == label for row, label in zip(table, y, strict=True)])
+        > 0.8
+    )
+    total = [float(row["probability_0"]) + float(row["probability_1"]) for row in table]
+    np.testing.assert_allclose(total, 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_one_table_per_modality(tmp_path, kind):
+    X, labels, _ = arrays()
+    files = []
+    for name, x in {**X, "y": labels[:, None]}.items():
+        frame = pd.DataFrame(x).add_prefix("c")
+        path = tmp_path / f"{name}.{kind}"
+        frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
+        files.append(path)
+    done = run(fit, *files, "--out", tmp_path / "model", "--max-steps", 20, "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    done = run(describe, *files)
+    assert "audio: 60 samples of 4 features, 1 lack it" in done.output
+    assert f"classification: {(labels >= 0).sum()} of 60 samples are labelled" in done.output
+    assert f"  class 1: {(labels == 1).sum()} samples" in done.output
+
+
+def test_numbers_become_a_regression(tmp_path):
+    X, _, y = arrays()
+    target = np.where(np.arange(60) % 2, y + 0.5 * X["text"][:, 0], np.nan)
+    np.savez(tmp_path / "data.npz", text=X["text"], y=target)
+    out = tmp_path / "model"
+    done = run(fit, tmp_path / "data.npz", "--out", out, "--max-steps", 20, "--device", "cpu")
+    assert "MultimodalRegressor on text" in done.output
+    assert "regression: 30 of 60" in run(describe, tmp_path / "data.npz").output
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y": None}, "there is no 'y' among audio, text"),
+        ({"audio": np.ones((3, 2))}, "'audio' has 3 rows and the target 'y' 60"),
+        ({"audio": None, "text": None}, "nothing beside the target 'y'"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(tmp_path, change, message):
+    X, labels, _ = arrays()
+    tables = {**X, "y": labels} | change
+    np.savez(tmp_path / "d.npz", **{name: x for name, x in tables.items() if x is not None})
+    done = run(fit, tmp_path / "d.npz", "--out", tmp_path / "model")
+    assert message in str(done.exception)
+    assert not (tmp_path / "model").exists()
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path):
+    assert "gone.npz' is missing" in str(run(describe, tmp_path / "gone.npz").exception)
+    (tmp_path / "bad.npz").write_bytes(b"not an archive")
+    assert "bad.npz' cannot be read" in str(run(describe, tmp_path / "bad.npz").exception)
+    (tmp_path / "data.xlsx").write_bytes(b"")
+    assert "is not one of .npz, .csv, .parquet" in str(
+        run(describe, tmp_path / "data.xlsx").exception
+    )

@@ -1,0 +1,241 @@
+"""`make publish`: a whole run is copied into reports/ and figures/, and nothing else is touched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from small_repository import GOOD, read_content, write_content, write_notebook
+
+from robult_study.report import publish as publishing
+from robult_study.report.publish import MARKS, publish, renew_readme, scrub
+from robult_study.settings import SettingsError
+
+pytestmark = pytest.mark.xdist_group("reproduce")  # one worker, which shares the run `reproduced`
+
+
+@pytest.fixture
+def root(reproduced, tmp_path, monkeypatch) -> Path:
+    """A repository whose only notebook ran well on every data set (here: pid)."""
+    folder = tmp_path / "repository"
+    shutil.copytree(reproduced.output, folder / "out/quick")
+    write_notebook(folder / "notebooks/02_good.ipynb", *GOOD)
+    content = read_content(reproduced.output)
+    del content["notebooks"]["01_bad"]
+    write_content(folder / "out/quick", content)
+    monkeypatch.setattr(publishing, "obtainable_sets", lambda: ["pid"])
+    return folder
+
+
+def add(root: Path, name: str, text: str) -> None:
+    """Put a file into the run, as a notebook would have written it."""
+    output = root / "out/quick"
+    (output / name).write_text(text)
+    content = read_content(output)
+    content["files"][name] = hashlib.sha256(text.encode()).hexdigest()
+    write_content(output, content)
+
+
+def quietly_publish(root: Path) -> None:
+    publish("quick", root=root, say=lambda _: None)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_whole_run_is_copied_without_pages(root):
+    (root / "reports").mkdir()
+    (root / "reports/README.md").write_text("kept")
+    quietly_publish(root)
+    reports = {"02_good.ipynb", "manifest.json", "README.md", "tables/01_numbers.csv"}
+    assert names(root / "reports") == reports
+    assert names(root / "figures") == {"01_line.png", "01_line.pdf", "01_line.csv"}
+    assert (root / "reports/README.md").read_text() == "kept"
+    content = read_content(root / "reports")
+    assert list(content["notebooks"]) == ["02_good"]
+    assert len(content["files"]) == 5
+    for name, digest in content["files"].items():
+        path = root / name if name.startswith("figures/") else root / "reports" / name
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
+
+
+def test_published_texts_name_no_folder_of_this_machine(root):
+    add(root, "claims.md", f"written in {root}/out and /elsewhere")
+    quietly_publish(root)
+    assert (root / "reports/claims.md").read_text() == "written in ./out and /elsewhere"
+
+
+def test_the_metrics_of_all_runs_are_published(root, monkeypatch):
+    rows = pd.DataFrame({"key": ["a", "a", "b"], "value": [0.1, 0.2, 0.3], "current": True})
+    monkeypatch.setattr("robult_study.runs.grid.everything", lambda store, stale: rows)
+    said = []
+    publish("quick", root=root, say=said.append)
+    published = pd.read_parquet(root / "reports/runs.parquet")
+    pd.testing.assert_frame_equal(published, rows.drop(columns="current"))
+    assert said[-1].startswith("published 1 notebooks and 2 runs of quick")
+
+
+def test_publishing_again_removes_what_is_gone(root):
+    quietly_publish(root)
+    stale = read_content(root / "reports")
+    stale["files"] |= {"tables/old.csv": "", "figures/old.png": ""}
+    write_content(root / "reports", stale)
+    (root / "reports/tables/old.csv").write_text("old")
+    (root / "figures/old.png").write_text("old")
+    (root / "figures/screenshots").mkdir()
+    (root / "figures/screenshots/01.png").write_text("not of a run: neither listed nor removed")
+    quietly_publish(root)
+    first = (root / "reports/manifest.json").read_bytes()
+    quietly_publish(root)
+    assert (root / "reports/manifest.json").read_bytes() == first
+    assert (root / "figures/screenshots/01.png").exists()
+    assert "figures/screenshots/01.png" not in read_content(root / "reports")["files"]
+    assert not (root / "reports/tables/old.csv").exists()
+    assert not (root / "figures/old.png").exists()
+
+
+OUTSIDE = [
+    "../victim.txt",
+    "../../victim.txt",
+    "tables/../../victim.txt",
+    "figures/../victim.txt",
+    "figures/../../victim.txt",
+    "{root}/victim.txt",
+]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_published_manifest_cannot_delete_anything_outside(root, name):
+    quietly_publish(root)
+    victims = [root / "victim.txt", root.parent / "victim.txt"]
+    for victim in victims:
+        victim.write_text("alive")
+    content = read_content(root / "reports")
+    content["files"][name.format(root=root)] = ""
+    write_content(root / "reports", content)
+    before = names(root)
+    with pytest.raises(SettingsError, match="does not name a file inside"):
+        quietly_publish(root)
+    assert [victim.read_text() for victim in victims] == ["alive", "alive"]
+    assert names(root) == before  # what was published before is there too
+
+
+@pytest.mark.parametrize("name", ["tables/../../../stolen.csv", "figures/../../../stolen.png"])
+def test_the_manifest_of_a_run_cannot_copy_from_or_to_outside(root, name):
+    (root / "stolen.csv").write_text("secret")
+    (root / "stolen.png").write_text("secret")
+    content = read_content(root / "out/quick")
+    content["files"][name] = ""
+    write_content(root / "out/quick", content)
+    before = names(root)
+    with pytest.raises(SettingsError, match="stolen"):
+        quietly_publish(root)
+    assert names(root) == before
+
+
+def test_a_linked_table_is_not_published(root):
+    secret = root.parent / "secret.csv"
+    secret.write_text("secret")
+    table = root / "out/quick/tables/01_numbers.csv"
+    table.unlink()
+    table.symlink_to(secret)
+    content = read_content(root / "out/quick")
+    content["files"]["tables/01_numbers.csv"] = hashlib.sha256(b"secret").hexdigest()
+    write_content(root / "out/quick", content)
+    with pytest.raises(SettingsError, match="does not name a file inside"):
+        quietly_publish(root)
+    assert not (root / "reports").exists()
+
+
+def test_a_linked_reports_folder_is_not_written(root):
+    (root / "elsewhere").mkdir()
+    (root / "reports").symlink_to(root / "elsewhere")
+    with pytest.raises(SettingsError, match="does not name a file inside"):
+        quietly_publish(root)
+    assert names(root / "elsewhere") == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"profile": "smoke"}, "a smoke run is not published"),
+        ({"notebooks": {}}, "notebook 02_good is not run in this run"),
+        ({"status": "failed"}, "notebook 02_good is failed in this run"),
+        ({"data": ["digits"]}, "notebook 02_good ran without pid"),
+        ({"numerics": "0"}, "the code or a library behind the numbers changed since notebook 02"),
+        ({"files": {"figures/01_line.png": "0"}}, r"'figures/01_line\.png' is missing or was"),
+        ({"files": {"tables/gone.csv": "0"}}, r"'tables/gone\.csv' is missing or was"),
+    ],
+)
+def test_publish_refuses(root, change, message):
+    content = read_content(root / "out/quick")
+    of_the_notebook = {"status", "data", "numerics"}
+    if of_the_notebook & set(change):
+        content["notebooks"]["02_good"] |= change
+    else:
+        content |= change
+    write_content(root / "out/quick", content)
+    with pytest.raises(SettingsError, match=message):
+        publish("quick", root=root)
+    assert not (root / "reports").exists()
+
+
+def test_publish_without_a_run_says_what_to_do(tmp_path):
+    write_notebook(tmp_path / "notebooks/01_a.ipynb")
+    with pytest.raises(SettingsError, match="run 'make reproduce' first"):
+        publish("quick", root=tmp_path)
+
+
+def test_publish_renews_the_results_of_the_readme(root):
+    first, last = MARKS
+    readme = root / "README.md"
+    readme.write_text(f"before\n{first}\nold | numbers\n{last}\nafter\n")
+    add(root, "tables/04_headline.md", "| a |\n")
+    quietly_publish(root)
+    assert readme.read_text() == f"before\n{first}\n\n| a |\n\n{last}\nafter\n"
+
+
+def test_a_readme_without_marks_stays_and_publish_says_so(root):
+    (root / "README.md").write_text("no marks\n")
+    add(root, "tables/04_headline.md", "| a |\n")
+    said = []
+    publish("quick", root=root, say=said.append)
+    assert (root / "README.md").read_text() == "no marks\n"
+    assert said[0].startswith("README.md has no results table: put the lines")
+
+
+def test_the_results_are_renewed_as_often_as_one_likes(tmp_path):
+    first, last = MARKS
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{first}\nold | numbers\n{last}\nafter\n")
+    for table in ("| a |\n| - |\n| \\1 |\n", "| b |\n"):
+        assert renew_readme(readme, table)
+        assert readme.read_text() == f"before\n{first}\n\n{table}\n{last}\nafter\n"
+    for text in ("no marks\n", f"{first}\nno end\n", f"no beginning\n{last}\n"):
+        readme.write_text(text)
+        assert not renew_readme(readme, "| a |\n")
+        assert readme.read_text() == text
+
+
+def test_scrub_replaces_whole_paths_only(monkeypatch):
+    monkeypatch.setenv("ROBULT_DATA", "/data/sets")
+    monkeypatch.setenv("HOME", "/")
+    assert scrub("a / b, file:///a/repo/f.png", Path("/a/repo")) == "a / b, ./f.png"
+    text = 'File "/a/repo/x.py", /a/repo2/y, /b/a/repo/z, /data/sets/mosi, /tmp/ipykernel_1/2.py'
+    expected = 'File "./x.py", /a/repo2/y, /b/a/repo/z, $ROBULT_DATA/mosi, <cell>'
+    assert scrub(text, Path("/a/repo")) == expected
+
+
+def test_a_hand_written_page_is_never_removed(root):
+    quietly_publish(root)
+    (root / "reports/README.md").write_text("kept")
+    content = read_content(root / "reports")
+    content["files"]["README.md"] = ""
+    (root / "reports/manifest.json").write_text(json.dumps(content))
+    quietly_publish(root)
+    assert (root / "reports/README.md").read_text() == "kept"
