@@ -15,7 +15,8 @@ import pandas as pd
 
 from robult_core.atomic import write_whole
 from robult_core.datasets import entry
-from robult_study.results.graders import MISSING, Finding, Table, grade
+from robult_study.results.graders import grade
+from robult_study.results.grading import MISSING, Finding, Table
 from robult_study.results.layout import listed, to_markdown
 from robult_study.results.metrics import (
     is_regression,

@@ -2,58 +2,47 @@
 
 A grader gets one table of blocks x methods, so that the paper's printed numbers and ours face the
 same statement. The first sentence of its docstring is the rule.
-
-A statement about many cells is "reproduced" where all agree, "partly" where more than half do, else
-"not"; one that says "any" or "all" falls at the first counter-example; "missing" names what the
-table lacks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
+from robult_study.results.grading import (
+    MISSING,
+    NOT,
+    PARTLY,
+    REPRODUCED,
+    Finding,
+    Missing,
+    Table,
+    all_above,
+    best_evidence,
+    blocks_with,
+    drop_evidence,
+    drops_without,
+    grade_cells,
+    grade_every_cell,
+    interval_bounds,
+    number_words,
+    rival_pairs,
+    rivals_of,
+    robults_lead,
+    single_and_full,
+)
 from robult_study.results.intervals import LEVEL, paired
 from robult_study.results.layout import listed
-from robult_study.results.ranks import (
-    Procedures,
-    TooFewBlocks,
-    mean_ranks,
-    procedures,
-    smallest_p,
-)
-from robult_study.results.tables import BASELINES, BLOCK, COMPARED
+from robult_study.results.ranks import TooFewBlocks, mean_ranks, procedures, smallest_p
+from robult_study.results.tables import BLOCK, COMPARED
 from robult_study.results.variants import ABLATIONS
 
-REPRODUCED, PARTLY, NOT, MISSING = "reproduced", "partly", "not", "missing"
 LARGEST_GAIN = 0.1975  # what rounds to the 19.8 % that the paper prints
 COMPARABLE = 0.01  # our reading of "comparable" where the paper prints no spread
 LEAST_CORRELATION = 0.1  # a ratio to less says nothing
 EQUAL = 2  # our reading of "equal": neither costs more than twice what the other does
-SHOWN = 4  # blocks that an evidence names before it counts the others
-
-
-class Missing(ValueError):
-    """What a claim needs and the table lacks; the message names it."""
-
-
-class Finding(NamedTuple):
-    """A grade and the numbers behind it."""
-
-    grade: str
-    evidence: str
-
-
-class Table(NamedTuple):
-    """What a claim is put to; higher is better everywhere."""
-
-    wide: pd.DataFrame  # blocks x methods, `tables.wide` of oriented rows
-    seeds: pd.DataFrame | None = None  # the rows themselves; the paper prints none
-    costs: pd.DataFrame | None = None  # `costs.costs`
-
 
 Grader = Callable[[Table], Finding]
 
@@ -66,17 +55,17 @@ def best_in_most(table: Table) -> Finding:
 
     With more rows behind: partly where it leads in more than half of them.
     """
-    margin = _margin(table)
-    grade = _grade(margin > 0)
+    margin = robults_lead(table)
+    grade = grade_cells(margin > 0)
     if (margin <= 0).sum() == 1 < len(margin):
         grade = REPRODUCED
-    return Finding(grade, _best_evidence(table, margin))
+    return Finding(grade, best_evidence(table, margin))
 
 
 def best_in_all(table: Table) -> Finding:
     """Robult has the best mean of all methods in every row; one counter-example makes it "not"."""
-    margin = _margin(table)
-    return Finding(_grade_all(margin > 0), _best_evidence(table, margin))
+    margin = robults_lead(table)
+    return Finding(grade_every_cell(margin > 0), best_evidence(table, margin))
 
 
 def best_significantly(table: Table) -> Finding:
@@ -84,11 +73,11 @@ def best_significantly(table: Table) -> Finding:
 
     With all means ahead but an interval that does not lie above 0, or no intervals: partly.
     """
-    margin = _margin(table)
-    grade = _grade(margin > 0)
-    if grade == REPRODUCED and not _all_above(_bounds(table, _against_rivals(table))):
+    margin = robults_lead(table)
+    grade = grade_cells(margin > 0)
+    if grade == REPRODUCED and not all_above(interval_bounds(table, rival_pairs(table))):
         grade = PARTLY
-    return Finding(grade, _best_evidence(table, margin))
+    return Finding(grade, best_evidence(table, margin))
 
 
 def correlation_gain(table: Table) -> Finding:
@@ -96,7 +85,7 @@ def correlation_gain(table: Table) -> Finding:
 
     Any gain at all: partly.
     """
-    rivals = _rivals(table)
+    rivals = rivals_of(table)
     is_corr = table.wide.index.get_level_values("metric") == "corr"
     corr = table.wide[is_corr].droplevel("metric")
     second = corr[rivals].max(axis=1)
@@ -108,7 +97,7 @@ def correlation_gain(table: Table) -> Finding:
         grade = REPRODUCED
     else:
         grade = PARTLY if gain.max() > 0 else NOT
-    return Finding(grade, f"gain over the second best: {_numbers(gain, '+.1%')}")
+    return Finding(grade, f"gain over the second best: {number_words(gain, '+.1%')}")
 
 
 def comparable(table: Table) -> Finding:
@@ -116,7 +105,7 @@ def comparable(table: Table) -> Finding:
 
     In print, where there is no spread, Robult is not below by more than 0.01.
     """
-    both = _need(table, "robult", "prompt_trans")
+    both = blocks_with(table, "robult", "prompt_trans")
     full = both.xs("full", level="pattern", drop_level=False)
     difference = full["robult"] - full["prompt_trans"]
     if table.seeds is None:
@@ -124,18 +113,20 @@ def comparable(table: Table) -> Finding:
     else:
         bounds = paired(table.seeds, "robult", "prompt_trans", by=BLOCK).set_index(BLOCK)
         fine = bounds["high"].reindex(full.index).dropna() >= 0
-    return Finding(_grade(fine), f"Robult minus Prompt-Trans: {_numbers(difference, '+.3f')}")
+    return Finding(
+        grade_cells(fine), f"Robult minus Prompt-Trans: {number_words(difference, '+.3f')}"
+    )
 
 
 def smallest_gap(table: Table) -> Finding:
     """The full set minus the mean of the single modalities is smallest for Robult."""
-    complete = table.wide[[*_rivals(table), "robult"]].dropna()
-    single, full = _single_and_full(complete)
+    complete = table.wide[[*rivals_of(table), "robult"]].dropna()
+    single, full = single_and_full(complete)
     gap = (full - single).dropna()
     smallest = gap.idxmin(axis=1) == "robult"
-    means = _numbers(gap.mean().sort_values())
+    means = number_words(gap.mean().sort_values())
     return Finding(
-        _grade(smallest), f"smallest on {smallest.sum()} of {len(gap)} sets; mean gap: {means}"
+        grade_cells(smallest), f"smallest on {smallest.sum()} of {len(gap)} sets; mean gap: {means}"
     )
 
 
@@ -144,7 +135,7 @@ def rank_gap(table: Table) -> Finding:
 
     By one procedure only: partly.
     """
-    found = _procedures(_need(table, "robult"))
+    found = procedures(blocks_with(table, "robult"), COMPARED)
     others = [name for name in found.ranks.index if name != "robult"]
     apart = {}
     for procedure, p in found.p.items():
@@ -159,19 +150,19 @@ def rank_gap(table: Table) -> Finding:
     floor = smallest_p(len(found.ranks), len(found.blocks))
     return Finding(
         grade,
-        f"mean ranks over {len(found.blocks)} blocks: {_numbers(found.ranks, '.2f')}; "
+        f"mean ranks over {len(found.blocks)} blocks: {number_words(found.ranks, '.2f')}; "
         f"{'; '.join(words)}; smallest p Wilcoxon-Holm can reach {floor:.2g}",
     )
 
 
 def tied(table: Table) -> Finding:
     """ActionMAE and Prompt-Trans do not differ by either procedure; by one only: partly."""
-    found = _procedures(_need(table, "action_mae", "prompt_trans"))
+    found = procedures(blocks_with(table, "action_mae", "prompt_trans"), COMPARED)
     p = pd.Series(
         {name: pairs.loc["action_mae", "prompt_trans"] for name, pairs in found.p.items()}
     )
     grade = (NOT, PARTLY, REPRODUCED)[(p >= LEVEL).sum()]
-    return Finding(grade, f"p over {len(found.blocks)} blocks: {_numbers(p)}")
+    return Finding(grade, f"p over {len(found.blocks)} blocks: {number_words(p)}")
 
 
 # Section 3.4 -------------------------------------------------------------------------------------
@@ -179,14 +170,14 @@ def tied(table: Table) -> Finding:
 
 def every_loss_helps(table: Table) -> Finding:
     """Each of the four ablations lowers every number; one counter-example makes it "not"."""
-    drop = _drops(table, *ABLATIONS).stack()
-    return Finding(_grade_all(drop > 0), _drop_evidence(table, drop, list(ABLATIONS)))
+    drop = drops_without(table, *ABLATIONS).stack()
+    return Finding(grade_every_cell(drop > 0), drop_evidence(table, drop, list(ABLATIONS)))
 
 
 def unique_part_helps(table: Table) -> Finding:
     """Removing L_rec, which keeps U^i, lowers the numbers."""
-    drop = _drops(table, "no_reconstruction").stack()
-    return Finding(_grade(drop > 0), _drop_evidence(table, drop, ["no_reconstruction"]))
+    drop = drops_without(table, "no_reconstruction").stack()
+    return Finding(grade_cells(drop > 0), drop_evidence(table, drop, ["no_reconstruction"]))
 
 
 def poorest_without_supervision(table: Table) -> Finding:
@@ -194,14 +185,14 @@ def poorest_without_supervision(table: Table) -> Finding:
 
     Where another ablation is poorer by mean rank: not.
     """
-    four = _need(table, *ABLATIONS)[list(ABLATIONS)]
+    four = blocks_with(table, *ABLATIONS)[list(ABLATIONS)]
     lowest = four.idxmin(axis=1) == "no_supervised"
     ranks = mean_ranks(four)
-    grade = _grade(lowest) if ranks.index[-1] == "no_supervised" else NOT
+    grade = grade_cells(lowest) if ranks.index[-1] == "no_supervised" else NOT
     return Finding(
         grade,
         f"lowest in {lowest.sum()} of {len(lowest)} cells; "
-        f"mean ranks, 1 is best: {_numbers(ranks, '.2f')}",
+        f"mean ranks, 1 is best: {number_words(ranks, '.2f')}",
     )
 
 
@@ -210,14 +201,14 @@ def harms_single_modalities(table: Table) -> Finding:
 
     Both are means over the patterns of a data set and metric.
     """
-    single, full = _single_and_full(_drops(table, "no_reconstruction"))
+    single, full = single_and_full(drops_without(table, "no_reconstruction"))
     single, full = single["no_reconstruction"], full["no_reconstruction"]
     pairs = [
         f"{' '.join(block)} {single[block]:+.3f} against {full[block]:+.3f}"
         for block in single.index
     ]
     return Finding(
-        _grade((single > full) & (single > 0)),
+        grade_cells((single > full) & (single > 0)),
         f"drop with one modality against drop with all: {'; '.join(pairs)}",
     )
 
@@ -227,7 +218,7 @@ def equal_terms(table: Table) -> Finding:
 
     The costs are means over the patterns of a data set and metric.
     """
-    drops = _drops(table, "no_labeled", "no_unlabeled")
+    drops = drops_without(table, "no_labeled", "no_unlabeled")
     drop = drops.groupby(level=["data_set", "metric"], sort=False).mean()
     smaller = drop.min(axis=1)
     equal = (smaller > 0) & (drop.max(axis=1) <= EQUAL * smaller)
@@ -235,7 +226,9 @@ def equal_terms(table: Table) -> Finding:
         f"{' '.join(block)} {labeled:+.3f} and {unlabeled:+.3f}"
         for block, labeled, unlabeled in drop.itertuples(name=None)
     ]
-    return Finding(_grade(equal), f"mean drop without L_lb and without L_ulb: {'; '.join(pairs)}")
+    return Finding(
+        grade_cells(equal), f"mean drop without L_lb and without L_ulb: {'; '.join(pairs)}"
+    )
 
 
 # The abstract and section 4 ----------------------------------------------------------------------
@@ -254,7 +247,7 @@ def lightweight(table: Table) -> Finding:
     for column in ("parameters", "seconds_per_step"):
         cost = table.costs.pivot(index="data_set", columns="method", values=column).dropna()
         ranks = mean_ranks(-cost)
-        words.append(f"mean rank by {column.replace('_', ' ')}: {_numbers(ranks, '.1f')}")
+        words.append(f"mean rank by {column.replace('_', ' ')}: {number_words(ranks, '.1f')}")
         places.append(ranks.index.get_loc("robult") / (len(ranks) - 1))
     grade = REPRODUCED if max(places) == 0 else PARTLY
     if max(places) >= 0.5:
@@ -269,7 +262,7 @@ def linear_growth(table: Table) -> Finding:
     """
     counts = [_count_parameters(n) for n in range(1, 7)]
     words = listed([f"{count:,}" for count in counts])
-    grade = _grade(pd.Series(np.diff(counts, 2) == 0))
+    grade = grade_cells(pd.Series(np.diff(counts, 2) == 0))
     return Finding(grade, f"{words} parameters with 1 to 6 modalities")
 
 
@@ -310,114 +303,3 @@ def grade(name: str, table: Table) -> Finding:
         return GRADERS[name](table)
     except (Missing, TooFewBlocks) as error:
         return Finding(MISSING, str(error))
-
-
-# What the graders share --------------------------------------------------------------------------
-
-
-def _need(table: Table, *methods: str) -> pd.DataFrame:
-    """Blocks in which all `methods` have a number."""
-    absent = [name for name in methods if name not in table.wide or table.wide[name].isna().all()]
-    if absent:
-        raise Missing(f"no runs of {', '.join(absent)}")
-    return table.wide.dropna(subset=list(methods))
-
-
-def _rivals(table: Table) -> list[str]:
-    """The paper's other methods, as far as the table has them; Robult must be there too."""
-    _need(table, "robult")
-    rivals = [name for name in BASELINES if name in table.wide]
-    if not rivals:
-        raise Missing(f"no runs of {', '.join(BASELINES)}")
-    return rivals
-
-
-def _procedures(table: pd.DataFrame) -> Procedures:
-    return procedures(table, COMPARED)
-
-
-def _grade(agree: pd.Series) -> str:
-    if len(agree) == 0:
-        raise Missing("no block has all the numbers needed")
-    if agree.all():
-        return REPRODUCED
-    return PARTLY if agree.mean() > 0.5 else NOT
-
-
-def _grade_all(agree: pd.Series) -> str:
-    """The grade of a statement that says "any" or "all"."""
-    return REPRODUCED if _grade(agree) == REPRODUCED else NOT
-
-
-def _margin(table: Table) -> pd.Series:
-    """Robult minus the best of the other methods, per block."""
-    rivals = table.wide[_rivals(table)].max(axis=1)
-    return (table.wide["robult"] - rivals).dropna()
-
-
-def _drops(table: Table, *ablations: str) -> pd.DataFrame:
-    """Robult minus each ablation, per block."""
-    blocks = _need(table, "robult", *ablations)
-    return blocks[list(ablations)].rsub(blocks["robult"], axis=0)
-
-
-def _single_and_full(blocks: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Mean of the single modalities, and the full set, per data set and metric."""
-    is_full = blocks.index.get_level_values("pattern") == "full"
-    single = blocks[~is_full].groupby(level=["data_set", "metric"], sort=False).mean()
-    full = blocks[is_full].droplevel("pattern").reindex(single.index)
-    return single, full
-
-
-def _against_rivals(table: Table) -> list[tuple[str, str]]:
-    return [("robult", name) for name in _rivals(table)]
-
-
-def _bounds(table: Table, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame | None:
-    """Ends of the paired intervals of a - b, per block; None where there are no seeds to pair."""
-    if table.seeds is None:
-        return None
-    intervals = [paired(table.seeds, a, b, by=BLOCK)[["low", "high"]] for a, b in pairs]
-    return pd.concat(intervals).dropna()
-
-
-def _all_above(bounds: pd.DataFrame | None) -> bool:
-    """Whether there are intervals and all of them lie above 0."""
-    return bounds is not None and len(bounds) > 0 and bool((bounds["low"] > 0).all())
-
-
-def _interval_words(bounds: pd.DataFrame | None) -> str:
-    if bounds is None:
-        return "the table prints no spread over its 3 seeds, so no interval can be formed"
-    above = (bounds["low"] > 0).sum()
-    below = (bounds["high"] < 0).sum()
-    return (
-        f"of {len(bounds)} paired 95 % intervals {above} lie above 0, {below} below, "
-        "the rest contain it"
-    )
-
-
-def _best_evidence(table: Table, margin: pd.Series) -> str:
-    behind = margin.index[margin <= 0]
-    held = len(margin) - len(behind)
-    words = _interval_words(_bounds(table, _against_rivals(table)))
-    return f"best mean in {held} of {len(margin)} rows (not: {_blocks(behind)}); {words}"
-
-
-def _drop_evidence(table: Table, drop: pd.Series, ablations: list[str]) -> str:
-    words = _interval_words(_bounds(table, [("robult", name) for name in ablations]))
-    not_lower = _blocks(drop.index[drop <= 0])
-    return f"lower in {(drop > 0).sum()} of {len(drop)} cells (not: {not_lower}); {words}"
-
-
-def _blocks(index: pd.Index) -> str:
-    more = f" and {len(index) - SHOWN} more" if len(index) > SHOWN else ""
-    return listed(" ".join(block) for block in index[:SHOWN]) + more
-
-
-def _numbers(values: pd.Series, form: str = ".3f") -> str:
-    words = []
-    for name, value in values.items():
-        label = name if isinstance(name, str) else " ".join(name)
-        words.append(f"{label} {value:{form}}")
-    return listed(words)

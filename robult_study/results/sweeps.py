@@ -13,6 +13,7 @@ import pandas as pd
 
 from robult_study.results.intervals import VERDICTS, changes, paired
 from robult_study.results.layout import listed
+from robult_study.results.metrics import axis_labels
 from robult_study.results.scores import LATE, scores
 from robult_study.results.tables import COLUMNS
 
@@ -24,6 +25,13 @@ def share_scores(results: pd.DataFrame) -> pd.DataFrame:
     rows = scores(results)
     rows = rows[rows["view"] != LATE].sort_values("label_fraction", kind="stable")
     return rows.assign(labels=100 * rows["label_fraction"])
+
+
+def with_panels(summary: pd.DataFrame) -> pd.DataFrame:
+    """Rows with a column `panel`, the title of their curve: data set, first metric and view."""
+    metric = summary["data_set"].map(axis_labels(summary))
+    panel = summary["data_set"] + ", " + metric + "\n" + summary["view"]
+    return summary.assign(panel=panel)
 
 
 # Where curves cross, and who leads ---------------------------------------------------------------
@@ -158,10 +166,15 @@ def least_drop(summary: pd.DataFrame) -> pd.Series:
 # The paper's general claim -----------------------------------------------------------------------
 
 
+def points(rows: pd.DataFrame, dial: str, words: str) -> pd.DataFrame:
+    """Rows with a column `where`, their point of the dial in `words`, such as "rate {:g}"."""
+    return rows.assign(where=rows[dial].map(words.format))
+
+
 def tally(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Verdicts of Robult against each other method, counted over all rows of `parts`, also Holm's.
 
-    Each part has the columns of `CURVE`, method, seed, value and `where`, a point of its dial.
+    parts: rows of several dials, each with `points`.
     """
     by = [*CURVE, "where"]
     rows = pd.concat([part[[*by, "method", "seed", "value"]] for part in parts])

@@ -272,6 +272,11 @@ def _swept(settings: Settings, data_set: str, share: float) -> list[RunConfig]:
     return configs
 
 
+def loss_rates(settings: Settings) -> np.ndarray:
+    """The rates at which modalities go missing at random in notebook 07."""
+    return np.linspace(0, 1, 11 if settings.profile == "full" else 5).round(2)
+
+
 # Notebooks 08 and 09 -----------------------------------------------------------------------------
 
 

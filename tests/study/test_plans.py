@@ -177,6 +177,11 @@ def test_subsets_come_from_the_runs_of_the_comparison():
     assert keys(configs) <= keys(plans.comparison(given))
 
 
+def test_rates_of_loss_run_from_none_to_all():
+    assert plans.loss_rates(settings()).tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert len(plans.loss_rates(FULL)) == 11
+
+
 # Notebooks 08 and 09 -----------------------------------------------------------------------------
 
 

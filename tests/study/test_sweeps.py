@@ -101,6 +101,14 @@ def test_share_scores_are_in_percent_and_sorted():
     assert set(rows["view"]) == {SINGLE, FUSED}
 
 
+def test_a_panel_is_named_after_set_metric_and_view():
+    rows = pd.DataFrame({"data_set": ["digits", "mosi"], "view": [SINGLE, FUSED]})
+    assert sweeps.with_panels(rows)["panel"].tolist() == [
+        f"digits, accuracy\n{SINGLE}",
+        f"mosi, mae, negated\n{FUSED}",
+    ]
+
+
 # Random loss -------------------------------------------------------------------------------------
 
 
@@ -124,7 +132,8 @@ def test_the_drop_is_from_no_loss_to_one_modality_left():
 
 def test_the_tally_counts_robult_against_each_method():
     rows = curves(robult=(0.5, 0.5), gmc=(0.4, 0.6), unimodal=(0.1, 0.1))
-    parts = [rows[rows["x"] == x].assign(where=f"x {x}") for x in (1, 2)]
+    parts = [sweeps.points(rows[rows["x"] == x], "x", "x {:g}") for x in (1, 2)]
+    assert parts[1]["where"].unique().tolist() == ["x 2"]
     table = sweeps.tally(parts)
     assert table.loc[
         "GMC", ["Robult clearly better", "undecided", "Robult clearly worse"]
