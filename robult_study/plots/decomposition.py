@@ -87,7 +87,7 @@ def draw_ceilings(left: Axes, right: Axes, frame: pd.DataFrame) -> None:
         right.bar_label(bars, fmt=f"%.2f from {READER_NAMES[name]}", padding=2, fontsize=8)
     right.plot(frame["chance"], rows, "k|", markersize=20)
     right.set(xlim=(0, 1.35), xticks=(0, 0.5, 1), ylim=left.get_ylim(), ylabel="")
-    right.tick_params(axis="y", labelleft=False)
+    right.tick_params(axis="y", left=False, labelleft=False)
     right.set_xlabel("best possible accuracy (black tick: chance)")
 
 

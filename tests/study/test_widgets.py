@@ -123,6 +123,7 @@ def press_reset(box) -> None:
     box.children[-2].click()
 
 
+@pytest.mark.serial
 def test_each_control_redraws_at_once(digits, model, build):
     box = build(digits, model)
     controls = controls_of(box)
