@@ -25,7 +25,7 @@ def label_split(data: MultimodalData, fraction: float, seed: int) -> np.ndarray:
         raise ValueError(
             f"label fraction is {fraction}: it must lie between 0 (no labels) and 1 (all of them)"
         )
-    train = data.rows("train")
+    train = data.labeled_rows("train")
     if fraction == 0 or fraction == 1:
         return train if fraction else train[:0]
     targets = data.targets[train]
@@ -81,9 +81,12 @@ def validation_split(data: MultimodalData, seed: int, share: float = 0.3) -> Mul
     For the hyper-parameter search; the real test rows and a shipped validation split are not in the result.
     """
     train = data.rows("train")
-    classes = _strata(data, train)
+    labeled = data.labeled_rows("train")
     _, held = train_test_split(
-        np.arange(len(train)), test_size=share, random_state=seed, stratify=classes
+        np.searchsorted(train, labeled),
+        test_size=share,
+        random_state=seed,
+        stratify=_strata(data, labeled),
     )
     split = np.full(len(train), "train", dtype="<U5")
     split[held] = "test"
@@ -93,6 +96,7 @@ def validation_split(data: MultimodalData, seed: int, share: float = 0.3) -> Mul
         targets=data.targets[train],
         split=split,
         present=None if data.present is None else data.present[:, train],
+        known=None if data.known is None else data.known[train],
         display={},
     )
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from robult_core.datasets.affect import count_note
-from robult_core.datasets.files import DataError, reading
+from robult_core.datasets.files import DataError, count_note, reading
 from robult_core.datasets.records import (
     AGAIN,
     RawSet,
@@ -86,7 +85,7 @@ def _read_titles(root: Path) -> Records:
 
 def _titles(path: Path) -> list[tuple[str, str, str]]:
     """(file, title, class) of every row; titles may hold commas and ends of lines."""
-    titles = []
+    titles: list[tuple[str, str, str]] = []
     with (
         reading(path, "a table of titles", AGAIN),
         open(path, encoding="utf-8-sig", newline="") as f,
