@@ -16,9 +16,10 @@ def write_through(path: Path, content: bytes) -> None:
 
 
 def write_whole(path: Path, content: bytes, drafts: Path | None = None) -> None:
-    """Write a file whole or leave what was there: a draft is flushed to the disk and then renamed, which is atomic.
+    """Write a file completely, or leave the one that was there as it was.
 
-    The draft lies in the file's own folder, or in `drafts` on the same file system.
+    A draft is flushed to the disk and then renamed, which is atomic. The draft lies in the file's
+    own folder, or in `drafts`, which must be on the same file system.
     """
     with tempfile.TemporaryDirectory(dir=drafts or path.parent, prefix=f".{path.stem}-") as folder:
         draft = Path(folder) / path.name

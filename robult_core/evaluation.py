@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
+from robult_core.checks import Pattern, Rows, check_pattern, check_presence, check_rows
 from robult_core.datasets.container import MultimodalData
 from robult_core.method import Method
 from robult_core.protocol import pattern_name
@@ -15,95 +18,117 @@ from robult_core.protocol import pattern_name
 CHUNK = 1024  # rows per forward pass; a number of memory, not of accuracy
 
 
-def _inputs(
-    data: MultimodalData, rows: np.ndarray, pattern: tuple[str, ...], device
-) -> dict[str, torch.Tensor]:
-    index = torch.from_numpy(np.asarray(rows))
-    return {name: data.modalities[name][index].to(device) for name in pattern}
-
-
 @torch.no_grad()
 def predict(
-    method: Method, data: MultimodalData, rows: np.ndarray, pattern: tuple[str, ...]
-) -> np.ndarray:
-    """Scores `(n, C)` of the samples `rows` when only the modalities of `pattern` are there."""
-    return predict_all(method, data, rows, pattern)[""]
+    method: Method, data: MultimodalData, rows: Rows, pattern: Pattern
+) -> Float[np.ndarray, "rows outputs"]:
+    """Scores of the samples `rows` when only the modalities of `pattern` are there.
+
+    Raises ValueError for rows or patterns that the data does not have, and for a method that was
+    trained without labels.
+    """
+    chunks = _chunks(method, data, rows, pattern)
+    return _joined([method.predict(inputs) for inputs in chunks])
 
 
 @torch.no_grad()
 def predict_all(
-    method: Method, data: MultimodalData, rows: np.ndarray, pattern: tuple[str, ...]
-) -> dict[str, np.ndarray]:
-    """Scores of `predict` under the name "" and those of the method's variants under theirs.
-
-    Raises ValueError for a method that was trained without labels.
-    """
-    if not method.saw_labels:
-        raise ValueError(
-            "this method was trained without labels: it has representations (`latents`), but its classifier learnt nothing; give some labels"
-        )
-    method.eval()
-    device = next(method.parameters()).device
-    parts: list[dict[str, torch.Tensor]] = []
-    for start in range(0, max(len(rows), 1), CHUNK):
-        inputs = _inputs(data, rows[start : start + CHUNK], pattern, device)
-        parts.append({"": method.predict(inputs), **method.predict_variants(inputs)})
-    return {
-        name: torch.cat([part[name] for part in parts]).float().cpu().numpy() for name in parts[0]
-    }
+    method: Method, data: MultimodalData, rows: Rows, pattern: Pattern
+) -> dict[str, Float[np.ndarray, "rows outputs"]]:
+    """The scores of `predict` under the name "", and those of the method's variants by theirs."""
+    scores = {"": predict(method, data, rows, pattern)}
+    chunks = _chunks(method, data, rows, pattern)
+    variants = [method.predict_variants(inputs) for inputs in chunks]
+    for name in variants[0]:
+        scores[name] = _joined([chunk[name] for chunk in variants])
+    return scores
 
 
 def predict_present(
-    method: Method, data: MultimodalData, rows: np.ndarray, present: torch.Tensor
-) -> np.ndarray:
-    """Scores `(n, C)` where `present (M, n)` says per sample which modalities are there; samples are grouped by pattern."""
-    if not present.any(dim=0).all():
-        row = int((~present.any(dim=0)).nonzero()[0, 0])
-        raise ValueError(f"sample {row} has no modality left: every sample needs at least one")
-    scores = np.empty((len(rows), data.task.n_outputs), dtype=np.float32)
-    distinct, group = torch.unique(present, dim=1, return_inverse=True)
-    for number, column in enumerate(distinct.T):
-        members = np.flatnonzero(group.numpy() == number)
-        pattern = tuple(
-            name for name, there in zip(data.names, column.tolist(), strict=True) if there
+    method: Method,
+    data: MultimodalData,
+    rows: Rows,
+    present: Bool[Tensor, "modalities rows"] | Bool[np.ndarray, "modalities rows"],
+) -> Float[np.ndarray, "rows outputs"]:
+    """Scores where `present` says for each sample which modalities are there.
+
+    Samples with the same modalities are predicted together. Raises ValueError for a sample that has
+    none, and for a mask of another shape.
+    """
+    rows = check_rows(rows, data)
+    present = torch.as_tensor(present)
+    if present.shape != (len(data.names), len(rows)):
+        raise ValueError(
+            f"present has shape {tuple(present.shape)}: "
+            f"expected {(len(data.names), len(rows))}, modalities by rows"
         )
-        scores[members] = predict(method, data, np.asarray(rows)[members], pattern)
+    check_presence(present, np.arange(len(rows)))
+    scores = np.empty((len(rows), data.task.n_outputs), dtype=np.float32)
+    distinct, group_of = torch.unique(present, dim=1, return_inverse=True)
+    for group, is_there in enumerate(distinct.T.tolist()):
+        members = np.flatnonzero(group_of.numpy() == group)
+        pattern = tuple(name for name, there in zip(data.names, is_there, strict=True) if there)
+        scores[members] = predict(method, data, rows[members], pattern)
     return scores
 
 
 def evaluate(
-    method: Method, data: MultimodalData, rows: np.ndarray, patterns: Iterable[tuple[str, ...]]
-) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-    """Metrics of every pattern as tidy rows with the keys pattern, variant, metric and value, and the scores by pattern name.
+    method: Method, data: MultimodalData, rows: Rows, patterns: Iterable[Pattern]
+) -> tuple[list[dict[str, Any]], dict[str, Float[np.ndarray, "_ outputs"]]]:
+    """The metrics of every pattern as tidy rows, and the scores by pattern name.
 
-    `variant` is "" for the method's own prediction. Samples that lack a modality of a pattern (`data.present`) are left out of it; a pattern
-    that no sample has gets no row.
+    The rows have the keys pattern, variant, metric and value; `variant` is "" for the method's own
+    prediction. Samples that lack a modality of a pattern (`data.present`) are left out of it, and a
+    pattern that no sample has gets no row.
     """
-    records, scores = [], {}
+    records = []
+    scores = {}
     for pattern in patterns:
-        chosen = having(data, np.asarray(rows), pattern)
+        name = pattern_name(check_pattern(pattern, data.names))
+        chosen = having(data, rows, pattern)
         if not len(chosen):
             continue
         targets = data.targets[torch.from_numpy(chosen)].numpy()
-        for variant, values in predict_all(method, data, chosen, pattern).items():
-            measured = data.task.metrics(values, targets)
-            records += [
-                {
-                    "pattern": pattern_name(pattern),
-                    "variant": variant,
-                    "metric": metric,
-                    "value": value,
-                }
-                for metric, value in measured.items()
-            ]
-            if not variant:
-                scores[pattern_name(pattern)] = values
+        by_variant = predict_all(method, data, chosen, pattern)
+        scores[name] = by_variant[""]
+        for variant, values in by_variant.items():
+            for metric, value in data.task.metrics(values, targets).items():
+                row = {"pattern": name, "variant": variant, "metric": metric, "value": value}
+                records.append(row)
     return records, scores
 
 
-def having(data: MultimodalData, rows: np.ndarray, pattern: tuple[str, ...]) -> np.ndarray:
-    """The rows whose samples have every modality of the pattern."""
+def having(data: MultimodalData, rows: Rows, pattern: Pattern) -> Int[np.ndarray, " chosen"]:
+    """Those of the rows whose samples have every modality of the pattern."""
+    rows = check_rows(rows, data)
+    pattern = check_pattern(pattern, data.names)
     if data.present is None:
         return rows
-    wanted = torch.tensor([data.names.index(name) for name in pattern])
-    return rows[data.present[wanted][:, torch.from_numpy(rows)].all(dim=0).numpy()]
+    modalities = [data.names.index(name) for name in pattern]
+    present = data.present[modalities][:, torch.from_numpy(rows)]
+    return rows[present.all(dim=0).numpy()]
+
+
+def _chunks(
+    method: Method, data: MultimodalData, rows: Rows, pattern: Pattern
+) -> Iterator[dict[str, Tensor]]:
+    """The inputs of `rows` on the method's device, in evaluation mode, `CHUNK` rows at a time.
+
+    Without any row there is one empty chunk, so that a prediction has its shape.
+    """
+    if not method.saw_labels:
+        raise ValueError(
+            "this method was trained without labels: it has representations (`latents`), but its "
+            "classifier learnt nothing; give some labels"
+        )
+    index = torch.from_numpy(check_rows(rows, data))
+    pattern = check_pattern(pattern, data.names)
+    method.eval()
+    device = next(method.parameters()).device
+    for start in range(0, max(len(index), 1), CHUNK):
+        chunk = index[start : start + CHUNK]
+        yield {name: data.modalities[name][chunk].to(device) for name in pattern}
+
+
+def _joined(scores: list[Tensor]) -> Float[np.ndarray, "rows outputs"]:
+    return torch.cat(scores).float().cpu().numpy()

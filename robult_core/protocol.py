@@ -1,95 +1,66 @@
-"""The protocol of section 3.2: which labels a run sees, and which modalities are there at test time."""
+"""The protocol of section 3.2: which labels a run sees, which modalities are there at test time."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Int
 from sklearn.model_selection import train_test_split
+from torch import Tensor
 
+from robult_core.checks import Pattern, check_pattern, check_seed, check_share, training_rows
 from robult_core.datasets.container import MultimodalData
 
-MIN_PER_CLASS = 2
+MIN_PER_CLASS = 2  # labels of each class, where it has so many. Our choice
 
 
-def label_split(data: MultimodalData, fraction: float, seed: int) -> np.ndarray:
-    """Rows of `data` whose label a run may see: a stratified share of the training rows, ascending.
+# --- labels -------------------------------------------------------------------------------------
 
-    At least two per class, one where only one exists. Regression is stratified by its rounded scores, multilabel iteratively.
-    `fraction` 1 keeps every training label, 0 none. Raises ValueError outside [0, 1].
+
+def label_split(data: MultimodalData, fraction: float, seed: int) -> Int[np.ndarray, " rows"]:
+    """The rows whose label a run may see: a stratified share of the training rows, ascending.
+
+    There are at least two per class, or one where only one exists. Regression is stratified by its
+    rounded scores, multilabel iteratively. `fraction` 1 keeps every training label, 0 none. Rows
+    whose label the data set itself does not know are never among them.
+
+    Raises ValueError for a fraction outside [0, 1] and for data without training rows.
     """
-    if not 0 <= fraction <= 1:
-        raise ValueError(
-            f"label fraction is {fraction}: it must lie between 0 (no labels) and 1 (all of them)"
-        )
-    train = data.labeled_rows("train")
-    if fraction == 0 or fraction == 1:
-        return train if fraction else train[:0]
-    targets = data.targets[train]
+    check_share("label fraction", fraction)
+    check_seed(seed)
+    training_rows(data)
+    labeled = data.labeled_rows("train")
+    if fraction == 0:
+        return labeled[:0]
+    if fraction == 1:
+        return labeled
+    targets = data.targets[labeled]
     if data.task.kind == "multilabel":
-        return train[_multilabel_share(targets.numpy(), fraction, seed)]
-    return train[_class_share(data.task.label_classes(targets).numpy(), fraction, seed)]
-
-
-def _class_share(classes: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Stratified share with a minimum per class. Quotas are rounded by largest remainder, so that the total is the share asked for."""
-    rng = np.random.default_rng(seed)
-    values, counts = np.unique(classes, return_counts=True)
-    exact = counts * fraction
-    quota = np.floor(exact).astype(int)
-    extra = round(len(classes) * fraction) - quota.sum()
-    quota[np.argsort(quota - exact, kind="stable")[: max(extra, 0)]] += 1
-    quota = np.minimum(np.maximum(quota, MIN_PER_CLASS), counts)
-    return np.sort(
-        np.concatenate(
-            [
-                rng.permutation(np.flatnonzero(classes == v))[:q]
-                for v, q in zip(values, quota, strict=True)
-            ]
-        )
-    )
-
-
-def _multilabel_share(targets: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Iterative stratification, then rows are added until every label that occurs twice is seen twice."""
-    from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
-
-    rng = np.random.default_rng(seed)
-    size = min(
-        max(1, round(len(targets) * fraction)), len(targets) - 1
-    )  # neither side may be empty
-    splitter = MultilabelStratifiedShuffleSplit(
-        n_splits=1, train_size=size, test_size=len(targets) - size, random_state=seed
-    )
-    chosen = set(next(splitter.split(np.zeros(len(targets)), targets))[0].tolist())
-    for label in np.argsort(targets.sum(0), kind="stable"):
-        rows = np.flatnonzero(targets[:, label])
-        missing = min(MIN_PER_CLASS, len(rows)) - len(chosen & set(rows.tolist()))
-        if missing > 0:
-            chosen |= set(
-                rng.permutation([row for row in rows if row not in chosen])[:missing].tolist()
-            )
-    return np.array(sorted(chosen))
+        chosen = _multilabel_share(targets.numpy(), fraction, seed)
+    else:
+        chosen = _class_share(data.task.label_classes(targets).numpy(), fraction, seed)
+    return labeled[chosen]
 
 
 def validation_split(data: MultimodalData, seed: int, share: float = 0.3) -> MultimodalData:
-    """The training part alone, cut again: `share` of its rows become "test", so that the same code scores them.
+    """The training part alone, cut again: `share` of its rows become "test".
 
-    For the hyper-parameter search; the real test rows and a shipped validation split are not in the result.
+    So the same code scores them. It serves the hyper-parameter search: the real test rows and a
+    validation split that the set ships are not in the result.
     """
-    train = data.rows("train")
-    labeled = data.labeled_rows("train")
-    _, held = train_test_split(
-        np.searchsorted(train, labeled),
-        test_size=share,
-        random_state=seed,
-        stratify=_strata(data, labeled),
-    )
+    check_share("validation share", share)
+    check_seed(seed)
+    train = training_rows(data)
+    labeled = data.labeled_rows("train")  # only these can be scored
+    places = np.searchsorted(train, labeled)
+    strata = _strata(data, labeled)
+    _, held_out = train_test_split(places, test_size=share, random_state=seed, stratify=strata)
     split = np.full(len(train), "train", dtype="<U5")
-    split[held] = "test"
+    split[held_out] = "test"
     return replace(
         data,
         modalities={name: x[train] for name, x in data.modalities.items()},
@@ -101,43 +72,112 @@ def validation_split(data: MultimodalData, seed: int, share: float = 0.3) -> Mul
     )
 
 
+def _class_share(
+    classes: Int[np.ndarray, " rows"], fraction: float, seed: int
+) -> Int[np.ndarray, " chosen"]:
+    """A stratified share, ascending."""
+    rng = np.random.default_rng(seed)
+    values, counts = np.unique(classes, return_counts=True)
+    chosen = []
+    for value, quota in zip(values, _quotas(counts, fraction), strict=True):
+        members = np.flatnonzero(classes == value)
+        chosen.append(rng.permutation(members)[:quota])
+    return np.sort(np.concatenate(chosen))
+
+
+def _quotas(counts: Int[np.ndarray, " classes"], fraction: float) -> Int[np.ndarray, " classes"]:
+    """How many rows of each class are chosen.
+
+    Shares are rounded by largest remainder, so that the total is the one asked for; then the
+    minimum per class is met.
+    """
+    exact = counts * fraction
+    quotas = np.floor(exact).astype(int)
+    left_over = round(counts.sum() * fraction) - quotas.sum()
+    largest_remainder_first = np.argsort(quotas - exact, kind="stable")
+    quotas[largest_remainder_first[: max(left_over, 0)]] += 1
+    return np.minimum(np.maximum(quotas, MIN_PER_CLASS), counts)
+
+
+def _multilabel_share(
+    targets: Int[np.ndarray, "rows labels"], fraction: float, seed: int
+) -> Int[np.ndarray, " chosen"]:
+    """Iterative stratification, then more rows until each label that occurs twice is seen twice."""
+    from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
+
+    rng = np.random.default_rng(seed)
+    n = len(targets)
+    wanted = max(1, round(n * fraction))
+    size = min(wanted, n - 1)  # neither side may be empty
+    splitter = MultilabelStratifiedShuffleSplit(
+        n_splits=1, train_size=size, test_size=n - size, random_state=seed
+    )
+    first_side, _ = next(splitter.split(np.zeros(n), targets))
+    chosen = set(first_side.tolist())
+    rarest_first = np.argsort(targets.sum(0), kind="stable")
+    for label in rarest_first:
+        members = np.flatnonzero(targets[:, label]).tolist()
+        seen = len(chosen.intersection(members))
+        missing = min(MIN_PER_CLASS, len(members)) - seen
+        if missing > 0:
+            others = [row for row in members if row not in chosen]
+            chosen.update(rng.permutation(others)[:missing].tolist())
+    return np.array(sorted(chosen))
+
+
 def _strata(data: MultimodalData, rows: np.ndarray) -> np.ndarray | None:
-    """Classes to stratify by; None when some class has a single row, which no stratified split can share out."""
+    """The classes to stratify by; None when some class has a single row, which none can share."""
     classes = data.task.label_classes(data.targets[rows]).numpy()
-    return classes if np.unique(classes, return_counts=True)[1].min() > 1 else None
+    _, counts = np.unique(classes, return_counts=True)
+    return classes if counts.min() > 1 else None
 
 
-def patterns(names: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Every non-empty subset of the modalities, singles first, the full set last; 2^M - 1 of them."""
-    return [subset for size in range(1, len(names) + 1) for subset in combinations(names, size)]
+# --- availability -------------------------------------------------------------------------------
 
 
-def paper_patterns(names: tuple[str, ...]) -> list[tuple[str, ...]]:
+def patterns(names: Sequence[str]) -> list[Pattern]:
+    """Every non-empty subset of the modalities, 2^M - 1 of them, singles first, full set last."""
+    names = check_pattern(names, tuple(names))
+    subsets: list[Pattern] = []
+    for size in range(1, len(names) + 1):
+        subsets.extend(combinations(names, size))
+    return subsets
+
+
+def paper_patterns(names: Sequence[str]) -> list[Pattern]:
     """The rows of Tables 1 and 2: each modality alone and the full set."""
-    singles = [(name,) for name in names]
-    return singles if len(names) == 1 else [*singles, tuple(names)]
+    singles: list[Pattern] = [(name,) for name in names]
+    if len(names) == 1:
+        return singles
+    return [*singles, tuple(names)]
 
 
-def pattern_name(pattern: tuple[str, ...]) -> str:
-    """Name of an availability pattern, as in `text+audio`."""
+def pattern_name(pattern: Sequence[str]) -> str:
+    """The name of an availability pattern, as in `text+audio`."""
     return "+".join(pattern)
 
 
-def pattern_modalities(name: str) -> tuple[str, ...]:
-    """The modalities of a pattern, by its name; the inverse of `pattern_name`."""
-    return tuple(name.split("+"))
+def pattern_modalities(name: str) -> Pattern:
+    """The modalities of a pattern's name: `text+audio` is ("text", "audio")."""
+    modalities = tuple(name.split("+"))
+    if not all(modalities):
+        raise ValueError(f"pattern '{name}' has an empty modality: write it like 'text+audio'")
+    return modalities
 
 
-def random_missing(n: int, n_modalities: int, rate: float, seed: int) -> torch.Tensor:
-    """Presence mask `(M, n)`: each modality of each sample is missing with probability `rate`, but every sample keeps one.
+def random_missing(
+    n: int, n_modalities: int, rate: float, seed: int
+) -> Bool[Tensor, "modalities batch"]:
+    """A presence mask in which each modality of each sample is missing with probability `rate`.
 
-    A sample that would lose everything keeps one modality drawn at random. Raises ValueError for a rate outside [0, 1].
+    A sample that would lose everything keeps one modality drawn at random. Raises ValueError for a
+    rate outside [0, 1].
     """
-    if not 0 <= rate <= 1 or math.isnan(rate):
-        raise ValueError(f"missing rate is {rate}: it must lie between 0 and 1")
+    check_share("missing rate", rate)
+    check_seed(seed)
     rng = np.random.default_rng(seed)
     present = rng.random((n_modalities, n)) >= rate
     keeper = rng.integers(n_modalities, size=n)
-    empty = ~present.any(axis=0)
-    present[keeper[empty], np.flatnonzero(empty)] = True
+    is_empty = ~present.any(axis=0)
+    present[keeper[is_empty], np.flatnonzero(is_empty)] = True
     return torch.from_numpy(present)

@@ -1,172 +1,127 @@
 """One training loop for every method: it knows batches, steps and the optimiser, never a method.
 
-Procedure (section 2.3; the paper's Appendix B.3 is not public here): for a fixed number of gradient steps, draw a batch of shuffled training
-rows and a few more labelled ones, sum the method's loss terms, step. The last weights are evaluated; nothing is selected.
+Procedure (section 2.3; the paper's Appendix B.3 is not public here): for a fixed number of gradient
+steps, draw a batch of shuffled training rows and a few more labelled ones, sum the method's loss
+terms, step. The last weights are evaluated; nothing is selected.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
+from robult_core.checks import (
+    Rows,
+    check_labeled_rows,
+    check_presence,
+    check_seed,
+    training_rows,
+)
 from robult_core.datasets.container import MultimodalData
-from robult_core.distributed import shard
-from robult_core.method import Batch, Method
+from robult_core.distributed import allow_unused_parameters, shard, world_size
+from robult_core.method import Batch, Method, present_mask
+from robult_core.validation import Count, Positive, Share, Weight, validated
 
-SAMPLINGS = ("extra_labeled", "shuffle")
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
-@dataclass(frozen=True)
+@validated
 class TrainingConfig:
     """The budget, alike for all methods."""
 
-    # gradient steps, not epochs: epochs over 5 % of the rows would be 20 times shorter
-    steps: int = 400
-    batch_size: int = 64
-    sampling: str = "extra_labeled"  # max(4, B/8) labelled rows beyond the shuffle, or plain "shuffle" (reading 22)
-    learning_rate: float | None = None  # None: the method's own, searched (notebook 04)
-    weight_decay: float = 0.05  # reading 23
-    warmup: float = 0.1  # share of the steps in which the rate rises; then it falls to 0 as a cosine. Our choice
-    gradient_clip: float = 1.0  # norm; the released code of GMC clips at 0.8
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "learning_rate", "gradient_clip"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be positive")
-        if self.sampling not in SAMPLINGS:
-            raise ValueError(f"sampling is {self.sampling!r}: choose one of {', '.join(SAMPLINGS)}")
+    # gradient steps, not epochs: epochs over 5 % of the rows would be 20 times shorter. Our choice
+    steps: Count = 400
+    # shuffled rows; the paper does not state it (reading 22)
+    batch_size: Count = 64
+    # max(4, B/8) labelled rows beyond the shuffle, or the plain shuffle (reading 22)
+    sampling: Literal["extra_labeled", "shuffle"] = "extra_labeled"
+    # of AdamW; None is the method's own, searched in notebook 04 (reading 16)
+    learning_rate: Positive | None = None
+    # of AdamW (reading 23)
+    weight_decay: Weight = 0.05
+    # share of the steps in which the rate rises; then it falls to 0 as a cosine. Our choice
+    warmup: Share = 0.1
+    # largest norm of the gradient; our choice, the released code of GMC clips at 0.8
+    gradient_clip: Positive = 1.0
 
 
 @dataclass
 class History:
-    """What training recorded: rows of (step, term, value), the sum under the term "total"."""
+    """What training recorded: rows of step, term and value, their sum under the term "total"."""
 
     rows: list[tuple[int, str, float]] = field(default_factory=list)
 
-
-def batches(
-    train: np.ndarray, labeled: np.ndarray, config: TrainingConfig, seed: int
-) -> Iterator[np.ndarray]:
-    """Row indices of `config.steps` batches; the same for every method with the same seed.
-
-    The last batch of an epoch is filled from the next shuffle. The extra labelled rows come from those that the batch does not hold yet.
-    """
-    rng = np.random.default_rng(seed)
-    size = min(config.batch_size, len(train))
-    extra = max(4, config.batch_size // 8) if config.sampling == "extra_labeled" else 0
-    queue = np.empty(0, dtype=train.dtype)
-    for _ in range(config.steps):
-        if len(queue) < size:
-            shuffled = rng.permutation(train)
-            # rows left from the last epoch come late in the next, so that no batch holds one twice
-            again = np.isin(shuffled, queue)
-            queue = np.concatenate([queue, shuffled[~again], shuffled[again]])
-        batch, queue = queue[:size], queue[size:]
-        spare = np.setdiff1d(labeled, batch)
-        yield np.concatenate([batch, rng.permutation(spare)[:extra]])
-
-
-def make_batch(data: MultimodalData, rows: np.ndarray, labeled: np.ndarray) -> Batch:
-    """The samples `rows`; `labeled` is an `(N,)` bool mask over the whole data set. Targets of unlabelled rows are blanked."""
-    index = torch.from_numpy(rows)
-    known = torch.from_numpy(labeled[rows])
-    keep = known.reshape(-1, *[1] * (data.targets.ndim - 1))
-    return Batch(
-        inputs={name: x[index] for name, x in data.modalities.items()},
-        targets=torch.where(keep, data.targets[index], torch.zeros((), dtype=data.targets.dtype)),
-        labeled=known,
-        present=None if data.present is None else data.present[:, index],
-    )
-
-
-def gradient_routes(method: Method, batch: Batch) -> dict[str, dict[str, float]]:
-    """Norm of each loss term's gradient in each part of the method, term -> part -> norm, by autograd; 0 where a term does not reach."""
-    norms: dict[str, dict[str, float]] = {}
-    for term, value in method.loss_terms(batch).items():
-        norms[term] = {}
-        for part, module in method.named_children():
-            gradients = torch.autograd.grad(
-                value, list(module.parameters()), retain_graph=True, allow_unused=True
-            )
-            norms[term][part] = (
-                float(sum(one.square().sum() for one in gradients if one is not None)) ** 0.5
-            )
-    return norms
-
-
-def _on_device(batch: Batch, device: torch.device) -> Batch:
-    """This rank's share of the batch, on its device."""
-    present = None if batch.present is None else shard(batch.present.T.contiguous()).T.to(device)
-    inputs = {name: shard(x).to(device) for name, x in batch.inputs.items()}
-    return Batch(inputs, shard(batch.targets).to(device), shard(batch.labeled).to(device), present)
-
-
-def _schedule(
-    optimizer: torch.optim.Optimizer, config: TrainingConfig
-) -> torch.optim.lr_scheduler.LRScheduler:
-    rise = max(1, round(config.warmup * config.steps))
-    fall = max(1, config.steps - rise)
-
-    def factor(step: int) -> float:
-        return (
-            (step + 1) / rise if step < rise else 0.5 * (1 + np.cos(np.pi * (step - rise) / fall))
-        )
-
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    def record(self, step: int, terms: dict[str, Tensor], total: Tensor) -> None:
+        for name, value in terms.items():
+            self.rows.append((step, name, value.item()))
+        self.rows.append((step, "total", total.item()))
 
 
 def train(
     method: Method,
     data: MultimodalData,
-    labeled_rows: np.ndarray,
+    labeled_rows: Rows,
     config: TrainingConfig | None = None,
     seed: int = 0,
+    *,
     on_step: Callable[[int, Method], None] | None = None,
-    fabric=None,
+    fabric: Fabric | None = None,
     log_every: int | None = None,
 ) -> History:
-    """Train `method` in place on the training rows of `data` (standardised), of which `labeled_rows` carry labels.
+    """Train `method` in place on the training rows of `data`, which is standardised.
 
-    `on_step(step, method)` is called before the first step (step 0) and after every step. `fabric`: a launched `lightning_fabric.Fabric`
-    for another device, precision or several ranks; None trains on the CPU. Without any labelled row representations are trained, and
-    prediction says so. Raises FloatingPointError when the loss is no longer finite.
+    labeled_rows: the training rows that carry labels. Without any, representations are trained, and
+        a prediction says so.
+    on_step: called with the step and the method before the first step, as step 0, and after every
+        step.
+    fabric: a launched `lightning_fabric.Fabric` for another device, precision or several ranks;
+        None trains on the CPU.
+    log_every: steps between two records of the history; None makes about 100 records.
+
+    Raises ValueError for data, rows or seeds that do not fit, and FloatingPointError when the loss
+    or the last weights are not finite.
     """
-    from lightning_fabric import Fabric
-
     config = config or TrainingConfig()
-    fabric = fabric or Fabric(accelerator="cpu", devices=1)
+    check_seed(seed)
+    rows = training_rows(data)
+    labeled = check_labeled_rows(labeled_rows, data)
+    if data.present is not None:
+        check_presence(data.present[:, rows], rows)
+
+    fabric = fabric or _cpu()
     torch.manual_seed(seed)
-    method.saw_labels = len(labeled_rows) > 0
-    known = np.zeros(len(data), dtype=bool)
-    known[labeled_rows] = True
-    rate = method.learning_rate if config.learning_rate is None else config.learning_rate
+    method.saw_labels = len(labeled) > 0
+    is_labeled = np.isin(np.arange(len(data)), labeled)
+    rate = config.learning_rate or method.learning_rate
     optimizer = torch.optim.AdamW(
         method.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True
     )
     schedule = _schedule(optimizer, config)
+    allow_unused_parameters(fabric)
     wrapped, optimizer = fabric.setup(method, optimizer)
     wrapped.mark_forward_method("loss_terms")
-    history, log_every = History(), log_every or max(1, config.steps // 100)
+
+    history = History()
+    log_every = log_every or max(1, config.steps // 100)
     if on_step:
         on_step(0, method)
-    for step, rows in enumerate(
-        batches(data.rows("train"), np.sort(labeled_rows), config, seed), start=1
-    ):
+    for step, drawn in enumerate(batches(rows, labeled, config, seed), start=1):
         method.train()
         method.progress = (step - 1) / config.steps
-        terms = wrapped.loss_terms(_on_device(make_batch(data, rows, known), fabric.device))
+        batch = make_batch(data, drawn, is_labeled)
+        terms = wrapped.loss_terms(own_share(batch, fabric.device))
         total = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(total):
-            raise FloatingPointError(
-                f"the loss is {total.item()} at step {step}: lower learning_rate (now {rate})"
-            )
+        _check_loss(total, step, rate)
         optimizer.zero_grad()
-        if (
-            total.requires_grad
-        ):  # a method without labels or unlabelled terms has nothing to learn from this batch
+        if total.requires_grad:  # otherwise the method learns nothing from this batch
             fabric.backward(total)
             fabric.clip_gradients(
                 wrapped, optimizer, max_norm=config.gradient_clip, error_if_nonfinite=False
@@ -174,11 +129,131 @@ def train(
             optimizer.step()
         schedule.step()
         if step % log_every == 0 or step in (1, config.steps):
-            history.rows += [(step, name, value.item()) for name, value in terms.items()] + [
-                (step, "total", total.item())
-            ]
+            history.record(step, terms, total)
         if on_step:
             on_step(step, method)
     method.progress = 1.0
     method.eval()
+    _check_weights(method, config.steps, rate)
     return history
+
+
+# --- batches ------------------------------------------------------------------------------------
+
+
+def batches(
+    train: Int[np.ndarray, " rows"],
+    labeled: Int[np.ndarray, " labeled"],
+    config: TrainingConfig,
+    seed: int,
+) -> Iterator[Int[np.ndarray, " batch"]]:
+    """Row indices of `config.steps` batches; the same for every method with the same seed.
+
+    The last batch of an epoch is filled from the next shuffle. The extra labelled rows come from
+    those that the batch does not hold yet.
+    """
+    rng = np.random.default_rng(seed)
+    size = min(config.batch_size, len(train))
+    extra = 0
+    if config.sampling == "extra_labeled":
+        extra = max(4, config.batch_size // 8)
+    queue = np.empty(0, dtype=train.dtype)
+    for _ in range(config.steps):
+        if len(queue) < size:
+            shuffled = rng.permutation(train)
+            # rows left from the last epoch come late in the next, so no batch holds one twice
+            is_queued = np.isin(shuffled, queue)
+            queue = np.concatenate([queue, shuffled[~is_queued], shuffled[is_queued]])
+        batch, queue = queue[:size], queue[size:]
+        spare = np.setdiff1d(labeled, batch)
+        yield np.concatenate([batch, rng.permutation(spare)[:extra]])
+
+
+def make_batch(
+    data: MultimodalData, rows: Int[np.ndarray, " batch"], labeled: Bool[np.ndarray, " samples"]
+) -> Batch:
+    """The samples `rows`; `labeled` covers the whole data set. Unlabelled targets are blanked."""
+    index = torch.from_numpy(rows)
+    is_labeled = torch.from_numpy(labeled[rows])
+    targets = data.targets[index]
+    keep = is_labeled.reshape(-1, *[1] * (targets.ndim - 1))
+    blank = torch.zeros((), dtype=targets.dtype)
+    return Batch(
+        inputs={name: x[index] for name, x in data.modalities.items()},
+        targets=torch.where(keep, targets, blank),
+        labeled=is_labeled,
+        present=None if data.present is None else data.present[:, index],
+    )
+
+
+def own_share(batch: Batch, device: torch.device) -> Batch:
+    """This rank's share of the batch, on its device.
+
+    Where the batch does not divide by the ranks, the shares hold filling rows: the presence mask
+    says that they have no modality.
+    """
+    present = batch.present
+    if len(batch) % world_size():
+        present = present_mask(batch, len(batch.inputs))
+    if present is not None:
+        present = shard(present.T.contiguous()).T.to(device)
+    return Batch(
+        inputs={name: shard(x).to(device) for name, x in batch.inputs.items()},
+        targets=shard(batch.targets).to(device),
+        labeled=shard(batch.labeled).to(device),
+        present=present,
+    )
+
+
+# --- what a training needs and tells --------------------------------------------------------------
+
+
+def gradient_routes(method: Method, batch: Batch) -> dict[str, dict[str, float]]:
+    """The norm of each loss term's gradient in each part of the method: term -> part -> norm.
+
+    It is computed by automatic differentiation and is 0 where a term does not reach.
+    """
+    norms: dict[str, dict[str, float]] = {}
+    for term, value in method.loss_terms(batch).items():
+        norms[term] = {}
+        for part, module in method.named_children():
+            gradients = torch.autograd.grad(
+                value, list(module.parameters()), retain_graph=True, allow_unused=True
+            )
+            squares = [gradient.square().sum() for gradient in gradients if gradient is not None]
+            norms[term][part] = float(sum(squares)) ** 0.5
+    return norms
+
+
+def _cpu() -> Fabric:
+    from lightning_fabric import Fabric
+
+    return Fabric(accelerator="cpu", devices=1)
+
+
+def _schedule(optimizer: torch.optim.Optimizer, config: TrainingConfig) -> LambdaLR:
+    """The rate rises linearly, then falls to 0 as a cosine."""
+    rise = max(1, round(config.warmup * config.steps))
+    fall = max(1, config.steps - rise)
+
+    def factor(step: int) -> float:
+        if step < rise:
+            return (step + 1) / rise
+        return 0.5 * (1 + np.cos(np.pi * (step - rise) / fall))
+
+    return LambdaLR(optimizer, factor)
+
+
+def _check_loss(loss: Tensor, step: int, rate: float) -> None:
+    if not torch.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss is {loss.item()} at step {step}: lower learning_rate (now {rate})"
+        )
+
+
+def _check_weights(method: Method, steps: int, rate: float) -> None:
+    """A last step that is too large leaves no loss behind that could tell."""
+    if not all(bool(torch.isfinite(weights).all()) for weights in method.parameters()):
+        raise FloatingPointError(
+            f"the weights are not finite after step {steps}: lower learning_rate (now {rate})"
+        )

@@ -12,12 +12,32 @@ import click
 
 from robult_study.commands import LazySentences
 
-LAZY = {
-    "data": ("robult_study.data_commands", "Data sets: list, download, check."),
-    "runs": ("robult_study.runs_commands", "Records of finished runs."),
-    "search": ("robult_study.runs_commands", "Compute the scores of the hyper-parameter search."),
-}
 PROFILE = click.Choice(["smoke", "quick", "full"])
+
+
+def _data() -> click.Command:
+    from robult_study.data_commands import data
+
+    return data
+
+
+def _runs() -> click.Command:
+    from robult_study.runs_commands import runs
+
+    return runs
+
+
+def _search() -> click.Command:
+    from robult_study.runs_commands import search
+
+    return search
+
+
+LAZY = {
+    "data": (_data, "Data sets: list, download, check."),
+    "runs": (_runs, "Records of finished runs."),
+    "search": (_search, "Compute the scores of the hyper-parameter search."),
+}
 
 
 @click.group(

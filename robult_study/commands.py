@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import import_module
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
+
+Lazy = Mapping[str, tuple[Callable[[], click.Command], str]]
 
 
 class Sentences(click.Group):
@@ -20,14 +21,12 @@ class Sentences(click.Group):
 
 
 class LazySentences(Sentences):
-    """Such a group, which imports the module of a command only when the command is called.
+    """Such a group, which imports a command only when it is called.
 
-    lazy: name of a command -> the module that defines it under this name, and its short help.
+    lazy: name of a command -> a function that imports and returns it, and its short help.
     """
 
-    def __init__(
-        self, *arguments: Any, lazy: Mapping[str, tuple[str, str]] | None = None, **options: Any
-    ) -> None:
+    def __init__(self, *arguments: Any, lazy: Lazy | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.lazy = dict(lazy or {})
 
@@ -37,8 +36,8 @@ class LazySentences(Sentences):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.lazy:
             return super().get_command(context, name)
-        module, _ = self.lazy[name]
-        return getattr(import_module(module), name)
+        load, _ = self.lazy[name]
+        return load()
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         rows = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
-import os
 import re
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from without_packages import run_without
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = sorted((ROOT / "robult_core").rglob("*.py"))
@@ -169,25 +169,8 @@ def hidden_modules() -> list[str]:
     return hidden
 
 
-LIGHT = """
-import sys
-from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
-
-HIDDEN = set(sys.argv[1].split(","))
-
-class LightFinder(PathFinder):
-    @classmethod
-    def find_spec(cls, fullname, path=None, target=None):
-        if fullname.split(".")[0] in HIDDEN:
-            return None
-        return super().find_spec(fullname, path, target)
-
-for name in HIDDEN & {name.split(".")[0] for name in sys.modules}:
-    raise SystemExit(f"{name} was loaded before it could be hidden")
-sys.meta_path[:] = [BuiltinImporter, FrozenImporter, LightFinder]
-"""
 ESTIMATOR = """
-import importlib, pkgutil
+import importlib, pkgutil, sys
 import numpy as np
 import robult_core
 for module in pkgutil.walk_packages(robult_core.__path__, "robult_core."):
@@ -200,30 +183,10 @@ y = np.arange(60) % 3
 X = {"text": rng.normal(size=(60, 5)) + y[:, None], "audio": rng.normal(size=(60, 4))}
 few = np.where(np.arange(60) < 15, y, -1)
 model = MultimodalClassifier(max_steps=5, random_state=0).fit(X, few)
-folder = model.save(sys.argv[2])
+folder = model.save(sys.argv[1])
 again = load(folder).predict({"audio": X["audio"]})
 assert (again == model.predict({"audio": X["audio"]})).all()
 print("learnt, saved and loaded")
-"""
-
-
-def in_light_install(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a process that cannot find what a light install does not bring.
-
-    `sys.argv[2:]` of the code are the arguments.
-    """
-    command = [sys.executable, "-S", "-c", SITE + LIGHT + code, ",".join(hidden_modules())]
-    folders = [str(ROOT), *sys.path]
-    environment = os.environ | {"ROBULT_SITE": os.pathsep.join(folders)}
-    return subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, timeout=240, env=environment
-    )
-
-
-# Without `site`, no .pth file loads a package before it can be hidden.
-SITE = """
-import os, sys
-sys.path[:] = os.environ["ROBULT_SITE"].split(os.pathsep)
 """
 
 
@@ -235,13 +198,33 @@ def test_the_light_install_is_light():
 
 
 def test_the_light_install_hides_the_study():
-    done = in_light_install("import pandas")
+    done = run_without(hidden_modules(), "import pandas")
     assert "No module named 'pandas'" in done.stderr
 
 
 def test_an_estimator_learns_in_the_light_install(tmp_path):
-    done = in_light_install(ESTIMATOR, str(tmp_path / "model"))
+    done = run_without(hidden_modules(), ESTIMATOR, str(tmp_path / "model"))
     assert done.stdout.strip() == "learnt, saved and loaded", done.stderr
+
+
+COMMAND = """
+import sys
+from robult_study.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_the_command_answers_in_the_light_install():
+    done = run_without(hidden_modules(), COMMAND, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "reproduce" in done.stdout
+
+
+def test_reproduce_says_what_the_light_install_lacks():
+    done = run_without(hidden_modules(), COMMAND, "reproduce", "--profile", "smoke")
+    assert done.returncode == 1
+    sentence = "the notebooks need more than the light install: pip install 'robult[study]'"
+    assert done.stderr.strip() == f"Error: {sentence}"
 
 
 # The wheel ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The five methods by name: `METHODS[name]` is (class, configuration), `make_method` builds one from validated settings."""
+"""The five methods by name: `METHODS[name]` is (class, configuration), `make_method` builds one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from robult_core.methods.unimodal import Unimodal, UnimodalConfig
 from robult_core.model import Robult, RobultConfig
 from robult_core.tasks import Task
 
-METHODS: Mapping[str, tuple[type[Method], type]] = {
+METHODS: Mapping[str, tuple[type[Any], type[Any]]] = {
     "robult": (Robult, RobultConfig),
     "unimodal": (Unimodal, UnimodalConfig),
     "gmc": (GMC, GMCConfig),
@@ -29,19 +29,35 @@ METHODS: Mapping[str, tuple[type[Method], type]] = {
 def make_method(
     name: str, task: Task, specs: Mapping[str, Spec], joint: nn.Module | None = None, **hyper: Any
 ) -> Method:
-    """A fresh method; `specs` as in `encoders`, `joint` replaces the built-in f_0, `hyper` are fields of the method's configuration.
+    """A fresh method.
 
-    Raises ValueError for an unknown method or setting, naming the allowed ones.
+    specs: modality name -> sample shape, feature width or module, as in `encoders`.
+    joint: a network in place of the built-in f_0.
+    hyper: fields of the method's configuration.
+
+    Raises ValueError for an unknown method or setting, naming the allowed ones, and for modalities
+    without a usable name.
     """
     if name not in METHODS:
         raise ValueError(f"unknown method '{name}': choose one of {', '.join(METHODS)}")
     method, config = METHODS[name]
     allowed = [field.name for field in fields(config)]
-    unknown = sorted(set(hyper) - set(allowed))
-    if unknown:
-        raise ValueError(
-            f"method '{name}' has no setting '{unknown[0]}': choose from {', '.join(allowed)}"
-        )
-    if not specs:
-        raise ValueError(f"method '{name}' got no modality: give at least one")
+    for setting in hyper:
+        if setting not in allowed:
+            raise ValueError(
+                f"method '{name}' has no setting '{setting}': choose from {', '.join(allowed)}"
+            )
+    _check_modalities(name, specs)
     return method(task, specs, config(**hyper), joint=joint)
+
+
+def _check_modalities(method: str, specs: Mapping[str, Spec]) -> None:
+    """ValueError where there is no modality, or one whose name cannot stand in `text+audio`."""
+    if not specs:
+        raise ValueError(f"method '{method}' got no modality: give at least one")
+    for name in specs:
+        if not name or "+" in name:
+            raise ValueError(
+                f"modality {name!r} cannot be told apart in a pattern like 'text+audio': "
+                "rename it to a non-empty text without '+'"
+            )

@@ -1,17 +1,21 @@
-"""The sanity rows of every table: linear models from scikit-learn, and self-training. If these win, the table says so.
+"""The sanity rows of every table: simple models of scikit-learn. If these win, the table says so.
 
-`linear`: logistic (ridge for regression) on the concatenation of the modalities present, one model per pattern. `self_training`: scikit-learn's
-SelfTrainingClassifier around it, on the concatenation of all modalities only; it is defined for classes, so regression has no such row.
+`linear` is a logistic regression, or a ridge regression for scores, on the modalities present side
+by side: one model per pattern. `self_training` is scikit-learn's SelfTrainingClassifier around it,
+on all modalities only. It is defined for classes, so regression has no such row.
+
+`LinearHead` is no row of its own: it puts the same linear model on what a trained method sees.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.semi_supervised import SelfTrainingClassifier
@@ -19,16 +23,149 @@ from torch import Tensor
 
 from robult_core.datasets.container import MultimodalData
 from robult_core.method import Method
+from robult_core.model import Robult
 from robult_core.tasks import Task
 
 SANITY = ("linear", "self_training")
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # C of the logistic regression, on standardised features
-ALPHAS = tuple(10.0**k for k in range(0, 5))  # of the ridge, chosen by leave-one-out
+Pattern = tuple[str, ...]
+
+# C of the logistic regression, on standardised features. Our choice; the second serves where there
+# is nothing to choose by.
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
+DEFAULT_STRENGTH = 1e-2
+# Of the ridge, chosen by leave-one-out. Our choice, likewise.
+PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10000.0)
+DEFAULT_PENALTY = 100.0
 UNLABELED = -1  # scikit-learn's mark
 
 
+def sanity_predictions(
+    name: str,
+    data: MultimodalData,
+    labeled_rows: np.ndarray,
+    rows: np.ndarray,
+    patterns: Iterable[Pattern],
+    seed: int,
+) -> dict[Pattern, np.ndarray]:
+    """Scores `(n, C)` of `rows` for each pattern that the row `name` is defined for.
+
+    "linear" is defined for all of them, "self_training" for the full set (and never for
+    regression). `data` is standardised. Only the targets of `labeled_rows` are read.
+
+    Raises ValueError for an unknown name, and where no row is labelled.
+    """
+    if name not in SANITY:
+        raise ValueError(f"unknown sanity row '{name}': choose one of {', '.join(SANITY)}")
+    if not len(labeled_rows):
+        raise ValueError(
+            f"'{name}' needs labelled rows, '{data.name}' has none here: raise the label fraction"
+        )
+    if name == "linear":
+        return _linear(data, labeled_rows, rows, patterns, seed)
+    return _self_training(data, labeled_rows, rows, patterns, seed)
+
+
+def _linear(
+    data: MultimodalData,
+    labeled_rows: np.ndarray,
+    rows: np.ndarray,
+    patterns: Iterable[Pattern],
+    seed: int,
+) -> dict[Pattern, np.ndarray]:
+    known = _known_rows(data, labeled_rows)
+    targets = data.targets.numpy()[known]
+    scores = {}
+    for pattern in patterns:
+        x = _side_by_side(data, pattern)
+        scores[tuple(pattern)] = linear_scores(data.task, x[known], targets, x[rows], seed)
+    return scores
+
+
+def _self_training(
+    data: MultimodalData,
+    labeled_rows: np.ndarray,
+    rows: np.ndarray,
+    patterns: Iterable[Pattern],
+    seed: int,
+) -> dict[Pattern, np.ndarray]:
+    if data.task.kind == "regression":
+        return {}
+    train = data.rows("train")
+    known = np.isin(train, labeled_rows)
+    targets = _targets_where(known, data.targets.numpy()[train])
+    scores = {}
+    for pattern in patterns:
+        if len(pattern) == len(data.names):
+            x = _side_by_side(data, pattern)
+            scores[tuple(pattern)] = self_training_scores(
+                data.task, x[train], targets, known, x[rows], seed
+            )
+    return scores
+
+
+def _side_by_side(data: MultimodalData, pattern: Pattern) -> np.ndarray:
+    """The features of several modalities, `(N, F)`."""
+    flat = [data.modalities[name].flatten(1).numpy() for name in pattern]
+    return np.concatenate(flat, axis=1)
+
+
+def _known_rows(data: MultimodalData, labeled_rows: np.ndarray) -> np.ndarray:
+    """The labelled training rows, ascending as all of them are."""
+    train = data.rows("train")
+    return train[np.isin(train, labeled_rows)]
+
+
+def _targets_where(known: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """The known targets, and zeros in place of those that no model may see."""
+    blanked = np.zeros_like(targets)
+    blanked[known] = targets[known]
+    return blanked
+
+
+# --- the models -----------------------------------------------------------------------------------
+
+
+def linear_scores(
+    task: Task, x: np.ndarray, targets: np.ndarray, queries: np.ndarray, seed: int
+) -> np.ndarray:
+    """Scores `(n, C)` of `queries` from a linear model fitted on the rows of `x`."""
+    with _few_rows():
+        if task.kind == "regression":
+            return _ridge(len(x)).fit(x, targets).predict(queries)[:, None]
+        if task.kind == "classification":
+            model = _linear_classifier(x, targets, seed)
+            return _probabilities(model, queries, task.n_outputs)
+        models = [_linear_classifier(x, column, seed) for column in targets.T]
+        return _label_probabilities(models, queries)
+
+
+def self_training_scores(
+    task: Task,
+    x: np.ndarray,
+    targets: np.ndarray,
+    known: np.ndarray,
+    queries: np.ndarray,
+    seed: int,
+) -> np.ndarray:
+    """Scores `(n, C)` of `queries` from self-training on `x`, whose `known` rows have targets."""
+    with _few_rows():
+        if task.kind == "classification":
+            model = _self_training_classifier(x, targets, known, seed)
+            return _probabilities(model, queries, task.n_outputs)
+        models = [_self_training_classifier(x, column, known, seed) for column in targets.T]
+        return _label_probabilities(models, queries)
+
+
+@contextmanager
+def _few_rows() -> Iterator[None]:
+    """Few rows per class and unfinished solvers are what these rows are about: no warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 class Constant:
-    """Predicts one class: what is left when all labelled rows agree."""
+    """A classifier that always answers with one class: what is left when all labels agree."""
 
     def __init__(self, value: int) -> None:
         self.classes_ = np.array([value])
@@ -37,133 +174,97 @@ class Constant:
         return np.ones((len(x), 1))
 
 
-def _logistic(strength: float = 0.01) -> LogisticRegression:
+def _ridge(n_rows: int) -> Ridge | RidgeCV:
+    """A ridge whose penalty is chosen by leave-one-out, as far as there are rows for it."""
+    if n_rows > 2:
+        return RidgeCV(PENALTIES)
+    return Ridge(DEFAULT_PENALTY)
+
+
+def _logistic(strength: float) -> LogisticRegression:
     return LogisticRegression(C=strength, max_iter=2000)
 
 
 def choose_strength(x: np.ndarray, y: np.ndarray, seed: int) -> float:
-    """C by cross-validated log-likelihood inside the labelled rows; a fixed 0.01 where a class has a single row."""
-    smallest = np.unique(y, return_counts=True)[1].min()
+    """C by cross-validated log-likelihood; a fixed one where a class has a single row."""
+    _, counts = np.unique(y, return_counts=True)
+    smallest = counts.min()
     if smallest < 2:
-        return 0.01
+        return DEFAULT_STRENGTH
     folds = StratifiedKFold(min(3, smallest), shuffle=True, random_state=seed)
-    scores = [
-        cross_val_score(_logistic(c), x, y, cv=folds, scoring="neg_log_loss").mean()
-        for c in STRENGTHS
-    ]
-    return STRENGTHS[int(np.argmax(scores))]
+    likelihoods = []
+    for strength in STRENGTHS:
+        model = _logistic(strength)
+        held_out = cross_val_score(model, x, y, cv=folds, scoring="neg_log_loss")
+        likelihoods.append(held_out.mean())
+    return STRENGTHS[int(np.argmax(likelihoods))]
 
 
-def _classifier(x: np.ndarray, y: np.ndarray, known: np.ndarray, seed: int, self_training: bool):
-    """Fitted classifier of `y`, of which only `known` rows may be read."""
+def _linear_classifier(x: np.ndarray, y: np.ndarray, seed: int) -> Any:
+    """A logistic regression of `y`, or a constant where there is one class only."""
+    classes = np.unique(y)
+    if len(classes) == 1:
+        return Constant(int(classes[0]))
+    return _logistic(choose_strength(x, y, seed)).fit(x, y)
+
+
+def _self_training_classifier(x: np.ndarray, y: np.ndarray, known: np.ndarray, seed: int) -> Any:
+    """The same, which labels the rows that are not `known` step by step."""
     classes = np.unique(y[known])
     if len(classes) == 1:
         return Constant(int(classes[0]))
     base = _logistic(choose_strength(x[known], y[known], seed))
-    if not self_training:
-        return base.fit(x[known], y[known])
-    return SelfTrainingClassifier(clone(base)).fit(x, np.where(known, y, UNLABELED))
+    return SelfTrainingClassifier(base).fit(x, np.where(known, y, UNLABELED))
 
 
-def _probabilities(model, x: np.ndarray, n_classes: int) -> np.ndarray:
-    """`(n, n_classes)`, 0 for classes without a labelled row."""
-    full = np.zeros((len(x), n_classes))
-    full[:, model.classes_.astype(int)] = model.predict_proba(x)
-    return full
+def _probabilities(model: Any, x: np.ndarray, n_classes: int) -> np.ndarray:
+    """`(n, n_classes)`, with 0 for classes that have no labelled row."""
+    probabilities = np.zeros((len(x), n_classes))
+    probabilities[:, model.classes_.astype(int)] = model.predict_proba(x)
+    return probabilities
 
 
-def fit_scores(
-    task: Task,
-    x: np.ndarray,
-    targets: np.ndarray,
-    known: np.ndarray,
-    queries: np.ndarray,
-    seed: int,
-    self_training: bool = False,
-) -> np.ndarray:
-    """Scores `(n, C)` of `queries` from a model fitted on `x` (its `known` rows, or all of them when self-training)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # few rows per class and unfinished solvers are what this row is about
-        if task.kind == "regression":
-            model = RidgeCV(ALPHAS) if known.sum() > 2 else Ridge(ALPHAS[2])
-            return model.fit(x[known], targets[known]).predict(queries)[:, None]
-        if task.kind == "classification":
-            return _probabilities(
-                _classifier(x, targets, known, seed, self_training), queries, task.n_outputs
-            )
-        columns = [
-            _classifier(x, column, known, seed, self_training) for column in targets.T
-        ]  # one model per label
-        return np.stack([_probabilities(model, queries, 2)[:, 1] for model in columns], axis=1)
+def _label_probabilities(models: list[Any], x: np.ndarray) -> np.ndarray:
+    """`(n, labels)` from one model per label."""
+    columns = [_probabilities(model, x, 2)[:, 1] for model in models]
+    return np.stack(columns, axis=1)
 
 
-def sanity_predictions(
-    name: str,
-    data: MultimodalData,
-    labeled_rows: np.ndarray,
-    rows: np.ndarray,
-    patterns: Iterable[tuple[str, ...]],
-    seed: int,
-) -> dict[tuple[str, ...], np.ndarray]:
-    """Scores `(n, C)` of `rows` for each pattern the row is defined for: all of them for "linear", the full set for "self_training"
-    (nothing for regression). Only targets of `labeled_rows` are read; ValueError when there is none. `data`: standardised.
-    """
-    if name not in SANITY:
-        raise ValueError(f"unknown sanity row '{name}': choose one of {', '.join(SANITY)}")
-    if not len(labeled_rows):
-        raise ValueError(
-            f"'{name}' needs labelled rows, '{data.name}' has none here: raise the label fraction"
-        )
-    self_training = name == "self_training"
-    if self_training and data.task.kind == "regression":
-        return {}
-    train = data.rows("train")
-    known = np.isin(train, labeled_rows)
-    targets = np.zeros((len(train), *data.targets.shape[1:]), dtype=data.targets.numpy().dtype)
-    targets[known] = data.targets.numpy()[train[known]]
-    scores = {}
-    for pattern in patterns:
-        if not self_training or len(pattern) == len(data.names):
-            x = np.concatenate([data.modalities[one].flatten(1).numpy() for one in pattern], axis=1)
-            scores[tuple(pattern)] = fit_scores(
-                data.task, x[train], targets, known, x[rows], seed, self_training
-            )
-    return scores
+# --- a linear model on a trained method -----------------------------------------------------------
 
 
 class LinearHead(Method):
-    """Ablation 1 of Table 3: a linear model per kind of vector that Robult's classifier would see, fitted on labelled rows after training."""
+    """Ablation 1 of Table 3: linear models on the vectors that Robult's classifier would see.
+
+    There is one for each kind of vector (`classifier_inputs` of the method), fitted on the labelled
+    rows after training.
+    """
 
     def __init__(
-        self, method: Method, data: MultimodalData, labeled_rows: np.ndarray, seed: int = 0
+        self, method: Robult, data: MultimodalData, labeled_rows: np.ndarray, seed: int = 0
     ) -> None:
         super().__init__()
-        self.method, self.task, self.names, self.seed = (
-            method.eval(),
-            method.task,
-            method.names,
-            seed,
-        )
-        index = torch.from_numpy(np.asarray(labeled_rows))
-        self.targets = data.targets[index].numpy()
-        self.vectors = self._vectors({name: x[index] for name, x in data.modalities.items()})
+        self.method = method.eval()
+        self.task = method.task
+        self.names = method.names
+        self.seed = seed
+        rows = torch.from_numpy(np.asarray(labeled_rows))
+        self.targets = data.targets[rows].numpy()
+        self.vectors = self._vectors({name: x[rows] for name, x in data.modalities.items()})
+
+    def predict(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Scores `(n, C)` from the full vector, else the mean over the modalities given."""
+        queries = self._vectors(inputs)
+        kinds = ["full"] if "full" in queries else list(queries)
+        scores = [self._scores(kind, queries[kind]) for kind in kinds]
+        return torch.stack(scores).mean(dim=0)
 
     @torch.no_grad()
     def _vectors(self, inputs: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-        return {
-            name: vector.double().cpu().numpy()
-            for name, vector in self.method.classifier_inputs(inputs).items()
-        }
+        vectors = self.method.classifier_inputs(inputs)
+        return {kind: vector.double().cpu().numpy() for kind, vector in vectors.items()}
 
-    def _scores(self, name: str, queries: np.ndarray) -> Tensor:
-        known = np.ones(len(self.targets), dtype=bool)
-        return torch.from_numpy(
-            fit_scores(self.task, self.vectors[name], self.targets, known, queries, self.seed)
-        ).float()
-
-    def predict(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        found = self._vectors(inputs)
-        used = ["full"] if "full" in found else list(found)
-        return torch.stack([self._scores(name, found[name]) for name in used]).mean(dim=0)
+    def _scores(self, kind: str, queries: np.ndarray) -> Tensor:
+        known = self.vectors[kind]
+        scores = linear_scores(self.task, known, self.targets, queries, self.seed)
+        return torch.from_numpy(scores).float()

@@ -1,46 +1,52 @@
-"""Unimodal: one independent supervised model per modality, the paper's control (section 3.2; `predict` of one modality sees nothing else).
+"""Unimodal: one independent supervised model per modality, the paper's control (section 3.2).
 
-The paper does not say what its "Full" row is. Default (`full="joint"`): f_0 with its own classifier, trained on the same labels. Food-101's
-Full .138 far below Text .321 fits that and not an average. `full="late_fusion"`: the mean of the unimodal scores. The one that does not fill
-the row is reported beside it. Subsets in between are the mean of the unimodal scores of the modalities present (reading 17).
+The paper does not say what its "Full" row is. By default (`full="joint"`) it is f_0 with a
+classifier of its own, trained on the same labels: on Food-101 the paper's Full is .138, far below
+Text with .321, which fits such a model and not an average. With `full="late_fusion"` it is the mean
+of the unimodal scores. The one of the two that does not fill the row is reported beside it. Subsets
+in between are the mean of the unimodal scores of the modalities present (reading 17).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Literal
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from robult_core.encoders import JointEncoder, Spec
 from robult_core.method import (
     Batch,
-    Method,
-    check_choice,
     make_classifier,
     make_encoders,
     present_mask,
     rows_or_first,
     take,
 )
+from robult_core.methods.baseline import Baseline
 from robult_core.tasks import Task
+from robult_core.validation import Count, Rate, validated
 
 
-@dataclass(frozen=True)
+@validated
 class UnimodalConfig:
-    """Width and dropout of the common encoders (reading 23); `full`: "joint" or "late_fusion"."""
+    """The common encoders (reading 23), and what fills the full row."""
 
-    width: int = 128
-    dropout: float = 0.7  # searched, notebook 04
-    full: str = "joint"
+    # of the encoders; the paper does not state it, 128 is our choice as for Robult
+    width: Count = 128
+    # of the encoders; searched in notebook 04
+    dropout: Rate = 0.7
+    # our choice, argued above
+    full: Literal["joint", "late_fusion"] = "joint"
 
-    def __post_init__(self) -> None:
-        check_choice(self.full, "full", ("joint", "late_fusion"))
 
+class Unimodal(Baseline):
+    """M models of f_i and a classifier, and one of f_0 and a classifier for the full set.
 
-class Unimodal(Method):
-    """M models f_i + classifier, and f_0 + classifier for the full set; no parameter is shared, so their losses simply add."""
+    They share no parameter, so their losses simply add.
+    """
 
     def __init__(
         self,
@@ -49,66 +55,80 @@ class Unimodal(Method):
         config: UnimodalConfig | None = None,
         joint: nn.Module | None = None,
     ) -> None:
-        super().__init__()
-        self.task, self.names, self.config = task, tuple(specs), config or UnimodalConfig()
-        width, dropout = self.config.width, self.config.dropout
+        super().__init__(task, specs)
+        self.config = config or UnimodalConfig()
+        width = self.config.width
+        dropout = self.config.dropout
         self.encoders = make_encoders(specs, width, dropout)
-        self.classifiers = nn.ModuleList(make_classifier(width, task.n_outputs) for _ in self.names)
+        self.classifiers = nn.ModuleList(make_classifier(width, task.n_outputs) for _ in specs)
         self.joint = JointEncoder(specs, width, dropout) if joint is None else joint
         self.joint_classifier = make_classifier(width, task.n_outputs)
 
+    # --- the losses -----------------------------------------------------------------------------
+
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Supervised loss of each model over the labelled rows it can see: a modality's own, complete rows for f_0."""
-        present = present_mask(batch, len(self.names))
+        """The supervised loss of each model over the labelled rows that it can see."""
+        present = present_mask(batch, len(self.names))  # (M, B)
         terms = {}
-        for index, name in enumerate(self.names):
-            rows = rows_or_first(batch.labeled & present[index])
-            logits = self.classifiers[index](self.encoders[index](batch.inputs[name][rows]))
-            known = (batch.labeled & present[index])[rows]
-            terms[f"supervised/{name}"] = self.task.supervised_loss(
-                logits, batch.targets[rows], known
-            )
-        complete = batch.labeled & present.all(dim=0)
-        rows = rows_or_first(complete)
-        logits = self.joint_classifier(self.joint(take(batch.inputs, rows)))
-        terms["supervised/joint"] = self.task.supervised_loss(
-            logits, batch.targets[rows], complete[rows]
-        )
+        for name, has_it in zip(self.names, present, strict=True):
+            terms[f"supervised/{name}"] = self._unimodal_loss(name, batch, batch.labeled & has_it)
+        has_all = present.all(dim=0)
+        terms["supervised/joint"] = self._joint_loss(batch, batch.labeled & has_all)
         return terms
 
-    def _late_fusion(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Mean of the unimodal scores of the modalities given, `(B, C)`."""
-        indices = [self.names.index(name) for name in self.check_inputs(inputs)]
-        scores = [
-            self.task.scores(self.classifiers[i](self.encoders[i](inputs[self.names[i]])))
-            for i in indices
-        ]
-        return torch.stack(scores).mean(dim=0)
+    def _unimodal_loss(self, name: str, batch: Batch, usable: Bool[Tensor, " batch"]) -> Tensor:
+        """The loss of one modality's model over the `usable` rows."""
+        rows = rows_or_first(usable)
+        logits = self._unimodal_logits(name, {name: batch.inputs[name][rows]})
+        return self.task.supervised_loss(logits, batch.targets[rows], usable[rows])
 
-    def _joint(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        return self.task.scores(self.joint_classifier(self.joint(inputs)))
+    def _joint_loss(self, batch: Batch, usable: Bool[Tensor, " batch"]) -> Tensor:
+        """The loss of f_0's model over the `usable` rows."""
+        rows = rows_or_first(usable)
+        logits = self._joint_logits(take(batch.inputs, rows))
+        return self.task.supervised_loss(logits, batch.targets[rows], usable[rows])
 
-    def predict(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        full = len(self.check_inputs(inputs)) == len(self.names) > 1
-        return (
-            self._joint(inputs)
-            if full and self.config.full == "joint"
-            else self._late_fusion(inputs)
-        )
+    # --- prediction and inspection --------------------------------------------------------------
 
-    def predict_variants(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        if not len(self.check_inputs(inputs)) == len(self.names) > 1:
+    def predict(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "batch outputs"]:
+        """The joint model or late fusion for the full set, late fusion for every other subset."""
+        if self._is_full_row(inputs) and self.config.full == "joint":
+            return self._joint_scores(inputs)
+        return self._late_fusion(inputs)
+
+    def predict_variants(
+        self, inputs: Mapping[str, Tensor]
+    ) -> dict[str, Float[Tensor, "batch outputs"]]:
+        """The other reading of the full row."""
+        if not self._is_full_row(inputs):
             return {}
         if self.config.full == "joint":
             return {"late_fusion": self._late_fusion(inputs)}
-        return {"joint": self._joint(inputs)}
+        return {"joint": self._joint_scores(inputs)}
 
-    def latents(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """`z/<modality>`: h_i; `s`: h_0 where every modality is given."""
-        given = self.check_inputs(inputs)
-        latents = {
-            f"z/{name}": self.encoders[self.names.index(name)](inputs[name]) for name in given
-        }
-        if len(given) == len(self.names):
+    def latents(self, inputs: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "batch dim"]]:
+        """`z/<modality>` is h_i; `s` is h_0, where every modality is given."""
+        latents = {f"z/{name}": self._encode(name, inputs) for name in self.check_inputs(inputs)}
+        if self._are_all(inputs):
             latents["s"] = self.joint(inputs)
         return latents
+
+    def _is_full_row(self, inputs: Mapping[str, Tensor]) -> bool:
+        """Whether all of several modalities are given; of a single one there is no full row."""
+        return self._are_all(inputs) and len(self.names) > 1
+
+    def _unimodal_logits(self, name: str, inputs: Mapping[str, Tensor]) -> Tensor:
+        classifier = self.classifiers[self.names.index(name)]
+        return classifier(self._encode(name, inputs))
+
+    def _joint_logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        return self.joint_classifier(self.joint(inputs))
+
+    def _joint_scores(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        return self.task.scores(self._joint_logits(inputs))
+
+    def _late_fusion(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The mean of the unimodal scores of the modalities given, `(B, C)`."""
+        names = self.check_inputs(inputs)
+        scores = [self.task.scores(self._unimodal_logits(name, inputs)) for name in names]
+        return torch.stack(scores).mean(dim=0)

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Ellipse, Patch
 
 from robult_core.datasets.pid import Dials, generating_table, pid_truth
@@ -17,9 +16,10 @@ from robult_study.plots.style import MUTED, PID_COLORS, PID_HATCHES, finish
 from robult_study.plots.wording import PID_NAMES, PID_PARTS, in_words
 
 READERS = {"x1": MUTED["indigo"], "x2": MUTED["teal"], "x1+x2": MUTED["rose"]}
+READER_NAMES = {"x1": "x1", "x2": "x2", "x1+x2": "both"}
 READER_HATCHES = {"x1": "xx", "x2": "--", "x1+x2": ""}
 BOX = {"facecolor": "white", "edgecolor": "none", "boxstyle": "round,pad=0.15"}
-NARROWEST = 0.07  # share of the widest bar that a part needs to carry its number
+NARROWEST = 0.1  # share of the widest bar that a part needs to carry its number
 
 
 def pid_diagram(title: str = "") -> Figure:
@@ -73,15 +73,22 @@ def pid_ceilings(frame: pd.DataFrame, title: str = "") -> Figure:
     frame: one labelled row per world, with the columns of `dial_row`.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 0.8 + 0.5 * len(frame)), sharey=True)
+    draw_ceilings(left, right, frame)
+    return finish(figure, title, _part_handles())
+
+
+def draw_ceilings(left: Axes, right: Axes, frame: pd.DataFrame) -> None:
+    """The two panels of `pid_ceilings`, which the widget of the dials draws too."""
     _stack(left, frame)
     rows = np.arange(len(frame))
     for shift, (name, color) in enumerate(READERS.items(), start=-1):
         look = {"color": color, "hatch": READER_HATCHES[name], "edgecolor": "white"}
         bars = right.barh(rows + 0.26 * shift, frame[name], 0.26, **look)
-        right.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
+        right.bar_label(bars, fmt=f"%.2f from {READER_NAMES[name]}", padding=2, fontsize=8)
     right.plot(frame["chance"], rows, "k|", markersize=20)
-    right.set(xlim=(0, 1.12), xlabel="best possible accuracy", ylabel="")
-    return finish(figure, title, [*_part_handles(), *_reader_handles()], columns=4)
+    right.set(xlim=(0, 1.35), xticks=(0, 0.5, 1), ylim=left.get_ylim(), ylabel="")
+    right.tick_params(axis="y", labelleft=False)
+    right.set_xlabel("best possible accuracy (black tick: chance)")
 
 
 def dial_row(dials: Dials | str) -> dict[str, float]:
@@ -103,11 +110,14 @@ def _stack(ax: Axes, frame: pd.DataFrame) -> None:
     for part in PID_PARTS:
         look = {"color": PID_COLORS[part], "hatch": PID_HATCHES[part], "edgecolor": "#888888"}
         bars = ax.barh(rows, bits[part], left=left, linewidth=0.5, **look)
-        numbers = [f"{value:.2f}" if value >= NARROWEST * widest else "" for value in bits[part]]
+        letter = PID_NAMES[part].split()[1]
+        wide = bits[part] >= NARROWEST * widest
+        numbers = np.where(wide, bits[part].map(f"{letter} {{:.2f}}".format), "")
         for text in ax.bar_label(bars, numbers, label_type="center", fontsize=8):
             if text.get_text():
                 text.set_bbox(BOX)
         left += bits[part]
+    ax.locator_params(axis="x", nbins=5)
     ax.set_yticks(rows, [in_words(label) for label in frame.index])
     ax.set(
         xlim=(0, None),
@@ -123,12 +133,3 @@ def _part_handles() -> list[Patch]:
         look = {"facecolor": PID_COLORS[part], "hatch": PID_HATCHES[part], "edgecolor": "#888888"}
         handles.append(Patch(label=name, **look))
     return handles
-
-
-def _reader_handles() -> list[Patch | Line2D]:
-    handles = []
-    for name, color in READERS.items():
-        look = {"facecolor": color, "hatch": READER_HATCHES[name], "edgecolor": "white"}
-        handles.append(Patch(label=f"from {in_words(name)}", **look))
-    chance = {"color": "black", "marker": "|", "markersize": 10, "linestyle": "none"}
-    return [*handles, Line2D([], [], label="chance", **chance)]

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -29,7 +28,7 @@ from robult_core.datasets.pid import CASES, COMPONENTS, Dials
 from robult_core.evaluation import predict
 from robult_core.losses import positive_masks, rbf_weights
 from robult_core.method import Method
-from robult_study.plots.decomposition import dial_row, pid_ceilings
+from robult_study.plots.decomposition import dial_row, draw_ceilings
 from robult_study.plots.latent_pictures import draw_map
 from robult_study.plots.pair_weights import draw_histogram, draw_weights, largest_classes
 from robult_study.plots.samples import draw_prediction, draw_sample
@@ -79,11 +78,11 @@ def explorer(draw: Draw, controls: Mapping[str, Widget]) -> VBox:
     return VBox([*controls.values(), reset, image])
 
 
-def _side_by_side(*widths: float) -> tuple[Figure, list[Axes]]:
+def _side_by_side(*widths: float, height: float = 4) -> tuple[Figure, list[Axes]]:
     """Axes at fixed places, because a layout at every move takes longer than the drawing."""
-    figure = Figure(figsize=(9, 4), layout="none")
+    figure = Figure(figsize=(9, height), layout="none")
     axes = figure.subplots(1, len(widths), width_ratios=widths)
-    figure.subplots_adjust(left=0.07, right=0.98, top=0.9, bottom=0.13, wspace=0.25)
+    figure.subplots_adjust(left=0.07, right=0.98, top=0.9, bottom=0.5 / height, wspace=0.25)
     return figure, list(axes)
 
 
@@ -96,11 +95,9 @@ def dials_explorer() -> VBox:
 
     def draw(**dials: float) -> tuple[Figure, str]:
         row = dial_row(Dials(**dials))
-        figure = pid_ceilings(pd.DataFrame({"these dials": row}).T)
-        figure.set_layout_engine(None)  # a layout would take longer than the drawing
-        figure.subplots_adjust(left=0.12, right=0.98, top=0.96, bottom=0.54, wspace=0.1)
-        figure.axes[0].set_xlim(0, len(COMPONENTS))
-        plt.close(figure)
+        figure, (left, right) = _side_by_side(1, 1, height=1.7)
+        draw_ceilings(left, right, pd.DataFrame({"": row}).T)
+        left.set_xlim(0, len(COMPONENTS))
         bits = ", ".join(f"{PID_NAMES[part]} {row[part]:.2f}" for part in COMPONENTS)
         best = f"best accuracy with both modalities {row['x1+x2']:.2f}"
         return figure, f"bits at these dials: {bits}; {best}"

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from robult_study.settings import Settings, SettingsError, read_settings
 CELL_SECONDS = {"smoke": 300.0, "quick": 3600.0, "full": None}  # the longest one cell may take
 STAMPED = ("git", "numerics", "parameters")  # parts of the manifest that each notebook repeats
 NO_CLONE = "the notebooks are not part of the installed package: run this in a clone of the project"
+NO_STUDY = "the notebooks need more than the light install: pip install 'robult[study]'"
 
 
 @validated
@@ -63,6 +65,8 @@ def reproduce(
     """
     begun = time.monotonic()
     notebooks = select(folder or repository() / "notebooks", options.only)
+    if find_spec("papermill") is None:
+        raise SettingsError(NO_STUDY)
     settings = _settings(options)
     parameters = {"profile": settings.profile, **options.parameters}
     manifest = new_manifest(settings, parameters)

@@ -76,6 +76,20 @@ def crossings_sentence(found: pd.DataFrame) -> str:
     )
 
 
+def leads(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
+    """Robult minus each other method along the dial, paired by seed; above 0 Robult is better.
+
+    Columns data_set, view, the dial, against, difference, low, high and n.
+    """
+    table = changes(rows, "robult", [*CURVE, dial], "method")
+    flipped = {
+        "difference": -table["difference"],
+        "low": -table["high"],
+        "high": -table["low"],
+    }
+    return table.assign(**flipped).rename(columns={"method": "against"})
+
+
 def leaders(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
     """The two best methods at each point of the dial, and whether the first leads clearly.
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from robult_core.datasets import entry, load
 from robult_core.methods import METHODS
 from robult_core.methods.sanity import SANITY
@@ -253,6 +255,12 @@ def availability(settings: Settings) -> list[RunConfig]:
     for name in sets:
         configs += _swept(settings, name, PAPER_SHARE)
     return configs
+
+
+def loss_rates(settings: Settings) -> np.ndarray:
+    """The rates at which modalities are missing at random, from none to all but one."""
+    points = 11 if settings.profile == "full" else 5
+    return np.linspace(0, 1, points).round(2)
 
 
 def _swept(settings: Settings, data_set: str, share: float) -> list[RunConfig]:

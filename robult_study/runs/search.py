@@ -73,6 +73,16 @@ def grid_points(method: str) -> list[dict[str, Any]]:
     return [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
 
 
+def space_table() -> pd.DataFrame:
+    """What was tried for each method: a row per setting, with its values as text."""
+    rows = []
+    for method, space in SEARCH_SPACE.items():
+        for setting, values in space.items():
+            shown = ", ".join(map(str, values))
+            rows.append({"method": method, "setting": setting, "values": shown})
+    return pd.DataFrame(rows)
+
+
 def search_configs(data_sets: Sequence[str], seeds: Iterable[int], steps: int) -> list[RunConfig]:
     """All runs of the search.
 

@@ -1,9 +1,11 @@
-"""information.py against closed forms, an independent library and the figures of the released estimators."""
+"""The decomposition against closed forms, an independent library and the released estimators."""
 
 from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 import warnings
 from dataclasses import asdict, astuple
 from pathlib import Path
@@ -50,13 +52,16 @@ def test_the_fixture_is_met_in_bits_nats_and_mutual_information(name):
     parts = info.decompose(table)
     assert asdict(parts) == pytest.approx(case["bits"], abs=2e-6)
     assert parts.nats == pytest.approx(case["nats"], abs=2e-6)
-    sides = {
-        "I_x1_y": table.sum(1),
-        "I_x2_y": table.sum(0),
-        "I_x1x2_y": table.reshape(-1, table.shape[2]),
+    nats = {
+        "I_x1_y": information_nats(table.sum(1)),
+        "I_x2_y": information_nats(table.sum(0)),
+        "I_x1x2_y": information_nats(table.reshape(-1, table.shape[2])),
     }
-    found = {side: info.mutual_information(joint) * math.log(2) for side, joint in sides.items()}
-    assert found == pytest.approx(case["mutual_information_nats"], abs=2e-6)
+    assert nats == pytest.approx(case["mutual_information_nats"], abs=2e-6)
+
+
+def information_nats(joint):
+    return info.mutual_information(joint) * math.log(2)
 
 
 def test_nats_of_and():
@@ -65,7 +70,7 @@ def test_nats_of_and():
 
 @st.composite
 def tables(draw):
-    """Random joint tables up to 4x4x4, about a third of the cells empty; some states have no mass at all."""
+    """Random joint tables up to 4x4x4 with a third of the cells empty and states without mass."""
     shape = tuple(draw(st.integers(2, 4)) for _ in range(3))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     weights = rng.exponential(size=shape) * (rng.random(shape) > 0.3)
@@ -80,38 +85,38 @@ def tables(draw):
 @settings(max_examples=40, deadline=None)
 def test_invariances(table, seed):
     pid = info.decompose(table)
-    assert pid.total == pytest.approx(
-        info.mutual_information(table.reshape(-1, table.shape[2])), abs=1e-9
-    )
+    both = info.mutual_information(table.reshape(-1, table.shape[2]))
+    first = info.mutual_information(table.sum(1))
+    assert pid.total == pytest.approx(both, abs=1e-9)
+    assert pid.redundancy + pid.unique1 == pytest.approx(first, abs=1e-9)
     assert min(astuple(pid)) > -1e-12
-    assert pid.redundancy + pid.unique1 == pytest.approx(
-        info.mutual_information(table.sum(1)), abs=1e-9
-    )
+
     swapped = info.decompose(table.transpose(1, 0, 2))
-    assert astuple(swapped) == pytest.approx(
-        (pid.redundancy, pid.unique2, pid.unique1, pid.synergy), abs=2e-6
-    )
+    mirrored = info.PID(swapped.redundancy, swapped.unique2, swapped.unique1, swapped.synergy)
     rng = np.random.default_rng(seed)
-    orders = np.ix_(*[rng.permutation(n) for n in table.shape])
-    assert astuple(info.decompose(table[orders])) == pytest.approx(astuple(pid), abs=2e-6)
-    padded = np.pad(table, ((0, 1), (1, 0), (0, 2)))
-    assert astuple(info.decompose(padded)) == pytest.approx(astuple(pid), abs=2e-6)
+    order = np.ix_(*[rng.permutation(n) for n in table.shape])
+    reordered = info.decompose(table[order])
+    padded = info.decompose(np.pad(table, ((0, 1), (1, 0), (0, 2))))
+    for other in (mirrored, reordered, padded):
+        assert astuple(other) == pytest.approx(astuple(pid), abs=2e-6)
 
 
 def parts_by_dit(table):
-    """Only for gates: on some random tables dit stops early, at a place that differs between runs."""
+    """Only for gates: on some random tables dit stops early, and not always at the same place."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside dit and its dependencies
         import dit
 
         cells = ["".join(map(str, cell)) for cell in np.ndindex(table.shape)]
-        lattice = dit.pid.PID_BROJA(dit.Distribution(cells, table.ravel()), [[0], [1]], [2])
-        return [lattice.get_pi(node) for node in (((0,), (1,)), ((0,),), ((1,),), ((0, 1),))]
+        distribution = dit.Distribution(cells, table.ravel())
+        lattice = dit.pid.PID_BROJA(distribution, [[0], [1]], [2])
+        redundancy, unique1, unique2, synergy = ((0,), (1,)), ((0,),), ((1,),), ((0, 1),)
+        return [lattice.get_pi(node) for node in (redundancy, unique1, unique2, synergy)]
 
 
 @pytest.mark.parametrize("name", ["and", "xor", "unique1", "redundant", "copy_y_is_pair"])
 def test_agrees_with_dit_on_gates(name):
-    """dit minimises from a random start and at times stops early, with less synergy: its best of six counts."""
+    """dit starts at random and at times stops early, with less synergy: its best of six counts."""
     table = EXACT[name][0]
     best = max((parts_by_dit(table) for _ in range(6)), key=lambda parts: parts[3])
     assert astuple(info.decompose(table)) == pytest.approx(best, abs=1e-4)
@@ -121,13 +126,13 @@ def largest_conditional_entropy_by_cvxpy(p):
     """The same programme, written down as it reads."""
     import cvxpy as cp
 
-    q = [cp.Variable(p.shape[:2], nonneg=True) for _ in range(p.shape[2])]
-    fixed = [
-        cp.sum(q[k], axis=1 - axis) == p[:, :, k].sum(1 - axis)
-        for k in range(len(q))
-        for axis in (0, 1)
-    ]
-    problem = cp.Problem(cp.Maximize(-sum(cp.sum(cp.rel_entr(part, sum(q))) for part in q)), fixed)
+    q = [cp.Variable(p.shape[:2], nonneg=True) for _ in range(p.shape[2])]  # one table per y
+    marginals = []
+    for y, q_y in enumerate(q):
+        marginals.append(cp.sum(q_y, axis=1) == p[:, :, y].sum(1))
+        marginals.append(cp.sum(q_y, axis=0) == p[:, :, y].sum(0))
+    entropy = -sum(cp.sum(cp.rel_entr(q_y, sum(q))) for q_y in q)
+    problem = cp.Problem(cp.Maximize(entropy), marginals)
     return problem.solve(solver=cp.CLARABEL, tol_gap_abs=1e-9, tol_gap_rel=1e-9, tol_feas=1e-9)
 
 
@@ -143,19 +148,16 @@ def test_states_that_say_the_same_are_merged_without_change():
     split = np.concatenate([0.25 * table[:1], table[1:], 0.75 * table[:1]])  # state 0 in two halves
     assert info._merge(split).shape == (3, 3, 2)
     assert info._merge(table).shape == (3, 3, 2)
-    assert info._largest_conditional_entropy(split) == pytest.approx(
-        info._largest_conditional_entropy(table), abs=1e-7
-    )
+    whole = info._largest_conditional_entropy(table)
+    assert info._largest_conditional_entropy(split) == pytest.approx(whole, abs=1e-7)
     assert astuple(info.decompose(split)) == pytest.approx(astuple(info.decompose(table)), abs=1e-7)
 
 
 def test_independent_systems_add_up():
     table = np.array(RANDOM_3X3X2)
     product = np.einsum("abc,xyz->axbycz", table, AND).reshape(6, 6, 4)
-    added = [
-        a + b
-        for a, b in zip(astuple(info.decompose(table)), astuple(info.decompose(AND)), strict=True)
-    ]
+    parts, parts_of_and = astuple(info.decompose(table)), astuple(info.decompose(AND))
+    added = np.add(parts, parts_of_and)
     assert astuple(info.decompose(product)) == pytest.approx(added, abs=1e-5)
 
 
@@ -183,18 +185,20 @@ def test_bad_tables_are_named(table, message):
 
 def test_decompose_samples_finds_clusters_and_knows_its_bias():
     rng = np.random.default_rng(0)
-    a, b = rng.integers(0, 2, (2, 1500))
+    bits1, bits2 = rng.integers(0, 2, (2, 1500))
     centers = rng.standard_normal((2, 12))
-    x1, x2 = (centers[bits] + 0.05 * rng.standard_normal((1500, 12)) for bits in (a, b))
-    estimate = info.decompose_samples(x1, x2, a ^ b, clusters=2)
+    x1 = centers[bits1] + 0.05 * rng.standard_normal((1500, 12))
+    x2 = centers[bits2] + 0.05 * rng.standard_normal((1500, 12))
+    y = bits1 ^ bits2
+    estimate = info.decompose_samples(x1, x2, y, clusters=2)
     assert astuple(estimate) == pytest.approx((0, 0, 0, 1), abs=0.01)
-    states = info.decompose_samples(a, b, a ^ b)  # integers are states already
+    states = info.decompose_samples(bits1, bits2, y)  # integers are states already
     assert astuple(states) == pytest.approx(astuple(estimate), abs=1e-9)
-    baseline = info.permutation_baseline(x1, x2, a ^ b, clusters=2, n_permutations=5)
+    baseline = info.permutation_baseline(x1, x2, y, clusters=2, n_permutations=5)
     assert len(baseline) == 5
-    assert 0 < max(part.total for part in baseline) < 0.02
-    finer = info.permutation_baseline(x1, x2, a ^ b, clusters=10, n_permutations=3)
-    assert min(part.total for part in finer) > max(part.total for part in baseline)
+    assert 0 < max(pid.total for pid in baseline) < 0.02
+    finer = info.permutation_baseline(x1, x2, y, clusters=10, n_permutations=3)
+    assert min(pid.total for pid in finer) > max(pid.total for pid in baseline)
 
 
 @pytest.mark.parametrize(
@@ -231,13 +235,18 @@ def test_sinkhorn_meets_the_released_code():
         [0.023939, 0.053026, 0.123034],
         [0.315668, 0.013984, 0.170348],
     ]
-    assert torch.equal(
-        scaled, info.sinkhorn(matrix, rows, columns, calls=2)
-    )  # the second call fits
+    twice = info.sinkhorn(matrix, rows, columns, calls=2)
+    assert torch.equal(scaled, twice)  # the second call fits
     assert scaled.numpy() == pytest.approx(np.array(expected), abs=1e-6)
     tight = info.sinkhorn(matrix, rows, columns, tolerance=1e-10)
     assert torch.allclose(tight.sum(1), rows)
     assert torch.allclose(tight.sum(0), columns)
+
+
+def posteriors(*of_first_class):
+    """p(y|x) of two classes, `(N, 2)`."""
+    first = torch.tensor(of_first_class, dtype=torch.float64)
+    return torch.stack([first, 1 - first], dim=1)
 
 
 def test_alignment_information_meets_the_released_code():
@@ -246,19 +255,20 @@ def test_alignment_information_meets_the_released_code():
         [[0.0, 0.6], [-0.3, 0.2], [0.4, -0.5]],
         [[0.1, 0.1], [0.7, -0.2], [-0.6, 0.8]],
     ]
-    given1, given2, given12 = (
-        torch.tensor([[p, 1 - p] for p in column], dtype=torch.float64)
-        for column in ([0.7, 0.2, 0.6], [0.5, 0.35, 0.65], [0.9, 0.15, 0.7])
-    )
+    given1 = posteriors(0.7, 0.2, 0.6)
+    given2 = posteriors(0.5, 0.35, 0.65)
+    given12 = posteriors(0.9, 0.15, 0.7)
     prior = torch.tensor([0.5, 0.5], dtype=torch.float64)
     loss, union = info.alignment_information(
         torch.tensor(logits, dtype=torch.float64), given1, given2, prior
     )
-    values = [info.posterior_information(part, prior).item() for part in (given1, given2, given12)]
-    assert [loss.item(), union.item(), *values] == pytest.approx(
-        [0.062724, 0.161112, 0.098388, 0.030467, 0.240262], abs=1e-6
+    assert loss.item() == pytest.approx(0.062724, abs=1e-6)
+    assert union.item() == pytest.approx(0.161112, abs=1e-6)
+    first, second, both = (
+        info.posterior_information(given, prior).item() for given in (given1, given2, given12)
     )
-    parts = asdict(info.PID.from_information(values[0], values[1], union.item(), values[2]))
+    assert [first, second, both] == pytest.approx([0.098388, 0.030467, 0.240262], abs=1e-6)
+    parts = asdict(info.PID.from_information(first, second, union.item(), both))
     expected = {
         "redundancy": -0.032257,
         "unique1": 0.130645,
@@ -274,8 +284,9 @@ def test_batch_estimate_wants_equal_lengths():
 
 
 def batch_on_gate(label, n, **options):
-    a, b = np.random.default_rng(0).integers(0, 2, (2, n))
-    return info.batch_estimate(np.eye(2)[a], np.eye(2)[b], label(a, b), **options)
+    bits1, bits2 = np.random.default_rng(0).integers(0, 2, (2, n))
+    y = label(bits1, bits2)
+    return info.batch_estimate(np.eye(2)[bits1], np.eye(2)[bits2], y, **options)
 
 
 def test_batch_estimate_is_repeatable_and_leaves_the_random_state_alone():
@@ -302,7 +313,13 @@ def test_batch_estimate_is_within_tolerance(label, bits):
 
 
 def test_batch_estimate_of_redundancy_is_within_tolerance():
-    a = np.random.default_rng(0).integers(0, 2, 6000)
-    assert astuple(info.batch_estimate(np.eye(2)[a], np.eye(2)[a], a)) == pytest.approx(
-        (1, 0, 0, 0), abs=0.05
-    )
+    bits = np.random.default_rng(0).integers(0, 2, 6000)
+    estimate = info.batch_estimate(np.eye(2)[bits], np.eye(2)[bits], bits)
+    assert astuple(estimate) == pytest.approx((1, 0, 0, 0), abs=0.05)
+
+
+def test_importing_the_module_loads_no_solver():
+    """Clarabel, scipy's sparse matrices and scikit-learn load on use."""
+    code = "import sys, robult_core.information; print(*{'clarabel', 'cvxpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

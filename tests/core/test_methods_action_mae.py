@@ -1,4 +1,4 @@
-"""ActionMAE against numbers of the released code; the two variants and what the released defects do."""
+"""ActionMAE against numbers of the released code and a slow reference, and its two variants."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from robult_core.method import Batch
 from robult_core.methods.action_mae import (
@@ -24,34 +25,48 @@ CASES = json.loads((Path(__file__).parents[1] / "fixtures/actionmae.json").read_
 SPECS = {"a": (4,), "b": (4,), "c": (4,)}
 
 
-def _method(**hyper):
+def make(**hyper):
     torch.manual_seed(0)
-    return ActionMAE(
-        Classification(3), SPECS, ActionMAEConfig(width=16, token_width=16, **hyper)
-    ).eval()
+    config = ActionMAEConfig(width=16, token_width=16, **hyper)
+    return ActionMAE(Classification(3), SPECS, config).eval()
 
 
-def _inputs(n=5):
+def inputs_of(n=5):
     generator = torch.Generator().manual_seed(1)
     return {name: torch.randn(n, 4, generator=generator) for name in SPECS}
 
 
+def random_tokens(n=2):
+    generator = torch.Generator().manual_seed(2)
+    return torch.randn(n, len(SPECS), 16, generator=generator)
+
+
+def reconstructions(method, inputs):
+    """R `(B, M, D)` from the modalities given."""
+    latents = method.latents(inputs)
+    return torch.stack([latents[f"r/{name}"] for name in SPECS], dim=1)
+
+
+# --- the pieces -----------------------------------------------------------------------------------
+
+
 def test_reconstruction_loss_of_the_released_code():
     case = CASES["mask_loss"]
-    output, target = torch.tensor(case["output"]), torch.tensor(case["target_N2_L3_D4"])
+    output = torch.tensor(case["output"])
+    target = torch.tensor(case["target_N2_L3_D4"])
     dropped = torch.tensor(case["mask_1_is_dropped"]).bool()
-    assert masked_reconstruction_loss(output, target, dropped).item() == pytest.approx(
-        case["loss_norm_target"], abs=1e-6
-    )
-    assert masked_reconstruction_loss(
-        output, target, dropped, normalize=False
-    ).item() == pytest.approx(case["loss_plain_mse"], abs=1e-6)
-    assert masked_reconstruction_loss(output, target, torch.zeros_like(dropped)).item() == 0.0
+    normalized = masked_reconstruction_loss(output, target, dropped)
+    plain = masked_reconstruction_loss(output, target, dropped, normalize=False)
+    assert normalized.item() == pytest.approx(case["loss_norm_target"], abs=1e-6)
+    assert plain.item() == pytest.approx(case["loss_plain_mse"], abs=1e-6)
+    nothing = torch.zeros_like(dropped)
+    assert masked_reconstruction_loss(output, target, nothing).item() == 0.0
 
 
 def test_the_target_carries_gradient():
     target = torch.randn(2, 3, 4, requires_grad=True)
-    masked_reconstruction_loss(torch.randn(2, 3, 4), target, torch.ones(2, 3).bool()).backward()
+    dropped = torch.ones(2, 3).bool()
+    masked_reconstruction_loss(torch.randn(2, 3, 4), target, dropped).backward()
     assert target.grad.abs().sum() > 0
 
 
@@ -61,18 +76,20 @@ def test_sine_positions_of_the_released_code():
     torch.testing.assert_close(table, torch.tensor(case["output"]), atol=2e-6, rtol=0)
 
 
-def test_label_smoothing():
+def test_label_smoothing_of_the_released_code():
     case = CASES["label_smoothing_ce"]
-    method = _method(label_smoothing=case["smoothing"])
-    batch = Batch(_inputs(2), torch.tensor(case["labels"]), torch.ones(2).bool())
-    assert method._supervised(torch.tensor(case["logits"]), batch).item() == pytest.approx(
-        case["loss"], abs=1e-6
-    )
+    method = make(label_smoothing=case["smoothing"])
+    batch = Batch(inputs_of(2), torch.tensor(case["labels"]), torch.ones(2).bool())
+    loss = method._supervised(torch.tensor(case["logits"]), batch)
+    assert loss.item() == pytest.approx(case["loss"], abs=1e-6)
+
+
+# --- which tokens are kept ------------------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=30)
 @given(n=st.integers(1, 9), m=st.integers(1, 5), seed=st.integers(0, 99), whole=st.booleans())
-def test_random_keep(n, m, seed, whole):
+def test_kept_tokens_are_present_and_every_sample_keeps_one(n, m, seed, whole):
     torch.manual_seed(seed)
     present = torch.ones(n, m).bool() if whole else torch.rand(n, m) > 0.5
     present[~present.any(1), 0] = True
@@ -86,63 +103,115 @@ def test_random_keep(n, m, seed, whole):
 def test_sizes_are_uniform_and_subsets_differ():
     torch.manual_seed(0)
     drawn = [random_keep(torch.ones(8, 3).bool()) for _ in range(600)]
-    sizes = torch.stack([keep[0].sum() for keep in drawn]).bincount(minlength=4)
-    assert sizes[0] == 0
-    assert (sizes[1:] > 150).all()
+    counts = torch.stack([keep[0].sum() for keep in drawn]).bincount(minlength=4)
+    assert counts[0] == 0
+    assert (counts[1:] > 150).all()
     assert any(len(keep.unique(dim=0)) > 1 for keep in drawn)
 
 
-def _reconstruction(method, inputs):
-    latents = method.latents(inputs)
-    return torch.stack([latents[f"r/{name}"] for name in SPECS], dim=1)
+# --- the autoencoder ------------------------------------------------------------------------------
+
+
+def slow_autoencode(method, tokens, keep):
+    """R of one sample, `(M, D)`: dropped tokens are taken out, mask tokens put in, one by one."""
+    memory = list(method.memory)
+    n_memory = len(memory)
+    position = method.positions
+    kept = [i for i in range(len(tokens)) if keep[i]]
+    slots = [*range(n_memory), *(n_memory + i for i in kept)]
+    sequence = torch.stack([*memory, *tokens[kept]]) + position[slots]
+    encoded = sequence[None]
+    for block in method.encoder:
+        encoded = block(encoded)
+    encoded = method.encoder_norm(encoded)[0]
+    if method.config.variant == "released" and len(kept) == len(tokens):
+        return encoded[: len(tokens)]
+    filled = [method.mask_token] * (n_memory + len(tokens))
+    for slot, vector in zip(slots, encoded, strict=True):
+        filled[slot] = vector
+    decoded = (torch.stack(filled) + position)[None]
+    for block in method.decoder:
+        decoded = block(decoded)
+    decoded = method.decoder_norm(decoded)[0, n_memory:]
+    return method.reconstruct(decoded)
+
+
+@pytest.mark.parametrize("memory_tokens", [1, 4])
+@pytest.mark.parametrize("variant", ["fixed", "released"])
+def test_autoencoder_equals_a_slow_reference(variant, memory_tokens):
+    method = make(variant=variant, memory_tokens=memory_tokens).double()
+    tokens = random_tokens(7).double()
+    subsets = [[number >> i & 1 == 1 for i in range(3)] for number in range(1, 8)]
+    keep = torch.tensor(subsets)
+    together = method._autoencode(tokens, keep)
+    apart = torch.stack(
+        [method._autoencode(tokens[i : i + 1], keep[i : i + 1])[0] for i in range(7)]
+    )
+    wanted = torch.stack([slow_autoencode(method, tokens[i], keep[i]) for i in range(7)])
+    torch.testing.assert_close(apart, wanted)
+    drops_something = ~keep.all(dim=1)
+    torch.testing.assert_close(together[drops_something], wanted[drops_something])
 
 
 def test_fixed_variant_tells_modalities_apart():
-    method, inputs = _method(), _inputs()
-    rebuilt = _reconstruction(method, {"a": inputs["a"]})
+    method = make()
+    rebuilt = reconstructions(method, {"a": inputs_of()["a"]})
     assert (rebuilt[:, 1] - rebuilt[:, 2]).abs().max() > 1e-3
-    tokens, keep = torch.randn(2, 3, 16), torch.ones(2, 3).bool()
-    swapped = method._autoencode(tokens[:, [1, 0, 2]], keep)[:, [1, 0, 2]]
-    assert (swapped - method._autoencode(tokens, keep)).abs().max() > 1e-3
+    tokens, everything = random_tokens(), torch.ones(2, 3).bool()
+    swapped = method._autoencode(tokens[:, [1, 0, 2]], everything)[:, [1, 0, 2]]
+    assert (swapped - method._autoencode(tokens, everything)).abs().max() > 1e-3
 
 
 def test_released_variant_does_not():
-    method, inputs = _method(variant="released"), _inputs()
-    rebuilt = _reconstruction(method, {"a": inputs["a"]})
+    method = make(variant="released")
+    rebuilt = reconstructions(method, {"a": inputs_of()["a"]})
     torch.testing.assert_close(rebuilt[:, 1], rebuilt[:, 2])
-    tokens, keep = torch.randn(2, 3, 16), torch.tensor([[True, True, False]]).expand(2, -1)
+    tokens, keep = random_tokens(), torch.tensor([[True, True, False]]).expand(2, -1)
     swapped = method._autoencode(tokens[:, [1, 0, 2]], keep)[:, [1, 0, 2]]
     torch.testing.assert_close(swapped, method._autoencode(tokens, keep), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("variant", "memory", "direct"),
+    ("variant", "memory", "read"),
     [("fixed", 1, [1, 1, 1]), ("released", 4, [0, 0, 0]), ("released", 1, [1, 1, 0])],
 )
-def test_which_modalities_the_full_prediction_reads(variant, memory, direct):
-    """Released, nothing missing: the slots are the first M of [memory | tokens], so a linear read-out misses tokens beyond them.
+def test_which_modalities_the_full_prediction_reads(variant, memory, read):
+    """Released, with nothing missing, the slots are the first M of [memory | modalities].
 
-    The encoder mixes tokens, so this looks at the encoder without blocks, where nothing can reach a slot but its own token.
+    The encoder mixes tokens, so this test takes its blocks out: nothing but its own token can then
+    reach a slot of the encoder.
     """
-    method = _method(variant=variant, memory_tokens=memory)
-    method.encoder = torch.nn.ModuleList()
-    inputs = {name: x.requires_grad_() for name, x in _inputs().items()}
-    method._logits(method._given(inputs)[1]).square().sum().backward()
-    assert [
-        int(x.grad is not None and bool(x.grad.abs().sum() > 0)) for x in inputs.values()
-    ] == direct
+    method = make(variant=variant, memory_tokens=memory)
+    method.encoder = nn.ModuleList()
+    inputs = {name: x.requires_grad_() for name, x in inputs_of().items()}
+    _, rebuilt = method._rebuild(inputs)
+    method._fuse(rebuilt).square().sum().backward()
+    reached = [x.grad is not None and bool(x.grad.abs().sum() > 0) for x in inputs.values()]
+    assert reached == [bool(number) for number in read]
 
 
 def test_nothing_dropped_means_no_reconstruction_loss():
     method = ActionMAE(Classification(3), {"a": (4,)}, ActionMAEConfig(width=8, token_width=8))
-    terms = method.loss_terms(
-        Batch({"a": torch.randn(4, 4)}, torch.zeros(4).long(), torch.ones(4).bool())
-    )
-    assert terms["reconstruction"].item() == 0.0
+    batch = Batch({"a": torch.randn(4, 4)}, torch.zeros(4).long(), torch.ones(4).bool())
+    assert method.loss_terms(batch)["reconstruction"].item() == 0.0
 
 
-def test_bad_sizes():
-    with pytest.raises(ValueError, match="not a multiple"):
-        _method(heads=5)
-    with pytest.raises(ValueError, match="variant is 'new'"):
-        ActionMAEConfig(variant="new")
+@pytest.mark.parametrize(
+    ("hyper", "message"),
+    [
+        ({"heads": 5}, "token width 16 is not a multiple of 5 attention heads"),
+        ({"variant": "new"}, "variant of ActionMAEConfig is 'new': .*'fixed' or 'released'"),
+        ({"blocks": 0}, "blocks of ActionMAEConfig is 0"),
+        ({"memory_tokens": 0}, "memory_tokens of ActionMAEConfig is 0"),
+        ({"label_smoothing": 2.0}, "label_smoothing of ActionMAEConfig is 2.0"),
+        ({"reconstruction_weight": -1.0}, "reconstruction_weight of ActionMAEConfig is -1.0"),
+    ],
+)
+def test_wrong_settings_are_named(hyper, message):
+    with pytest.raises(ValueError, match=message):
+        make(**hyper)
+
+
+def test_an_odd_token_width_is_named():
+    with pytest.raises(ValueError, match="token_width of ActionMAEConfig is 15"):
+        ActionMAEConfig(token_width=15, heads=5)

@@ -20,8 +20,9 @@ from robult_core.datasets.pid import COMPONENTS
 from robult_core.tasks import Classification, Regression
 from robult_study import plots
 from robult_study.plots import architecture, samples, style
-from robult_study.plots.wording import WORDS, in_words
-from robult_study.results import claims, tables
+from robult_study.plots.wording import PID_NAMES, WORDS, in_words
+from robult_study.results import ranks, tables
+from robult_study.results.rankings import printed_blocks
 from robult_study.results.variants import NO_CONTRAST, TERMS, switches
 
 mpl.use("Agg")
@@ -323,7 +324,7 @@ def test_bars_are_stacked_and_only_wide_parts_carry_numbers():
     widths = [bar.get_width() for bar in ax.patches]
     assert widths == pytest.approx([1, 0, 0, 0.5, 0, 0, 0.02, 0.02])
     assert [bar.get_x() for bar in ax.patches][-2:] == [1.0, 0.5]
-    assert [text.get_text() for text in ax.texts if text.get_text()] == ["1.00", "0.50"]
+    assert [text.get_text() for text in ax.texts if text.get_text()] == ["R 1.00", "U1 0.50"]
     assert legend_of(figure) == ["redundancy R", "unique U1", "unique U2", "synergy S"]
     assert ax.get_xlim()[0] == 0
 
@@ -333,7 +334,9 @@ def test_ceilings_show_the_best_accuracy_of_each_modality():
     right = figure.axes[1]
     assert [bar.get_width() for bar in right.patches] == [1.0, 0.5, 0.5, 0.5, 1.0, 1.0]
     assert right.lines[-1].get_xdata().tolist() == [0.5, 0.5]
-    assert legend_of(figure)[4:] == ["from $x^1$", "from $x^2$", "from both", "chance"]
+    numbers = [text.get_text() for text in right.texts]
+    assert numbers[::2] == ["1.00 from x1", "0.50 from x2", "1.00 from both"]
+    assert legend_of(figure) == list(PID_NAMES.values())
 
 
 def test_a_row_of_the_dials_holds_bits_and_accuracies():
@@ -474,12 +477,14 @@ def test_comparison_draws_no_interval_of_two_seeds():
 
 @pytest.fixture
 def printed():
-    return claims.procedures(tables.wide(tables.paper_table(2)))
+    return ranks.procedures(printed_blocks(), tables.COMPARED)
 
 
 def test_critical_difference_returns_every_pair_of_the_printed_table(printed):
-    blocks, ranks, p_values = printed
-    figure, pairs = plots.critical_difference_pair(ranks, p_values, 2.03, len(blocks), "printed")
+    blocks, mean_ranks, p_values = printed
+    figure, pairs = plots.critical_difference_pair(
+        mean_ranks, p_values, 2.03, len(blocks), "printed"
+    )
     assert len(pairs) == 10
     robult_gmc = pairs.set_index(["method", "other"]).loc[("gmc", "robult")].to_dict()
     assert robult_gmc == pytest.approx({"Nemenyi": 0.4718, "Wilcoxon-Holm": 0.0391}, abs=1e-4)
@@ -489,8 +494,8 @@ def test_critical_difference_returns_every_pair_of_the_printed_table(printed):
 
 
 def test_only_nemenyi_has_a_ruler_and_it_is_as_long_as_the_critical_difference(printed):
-    blocks, ranks, p_values = printed
-    figure, _ = plots.critical_difference_pair(ranks, p_values, 2.03, len(blocks))
+    blocks, mean_ranks, p_values = printed
+    figure, _ = plots.critical_difference_pair(mean_ranks, p_values, 2.03, len(blocks))
     nemenyi, wilcoxon = figure.axes
     rulers = [line for line in nemenyi.lines if line.get_marker() == "|"]
     assert [np.ptp(line.get_xdata()) for line in rulers] == pytest.approx([2.03])

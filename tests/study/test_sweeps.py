@@ -134,3 +134,12 @@ def test_the_tally_counts_robult_against_each_method():
     ahead, behind = sweeps.tally_sentences(table)
     assert ahead.endswith("against: Unimodal")
     assert behind == "and not against: GMC"
+
+
+def test_the_lead_is_robult_minus_the_other():
+    rows = curves(robult=(0.5, 0.6), gmc=(0.4, 0.7))
+    leads = sweeps.leads(rows, "x")
+    assert leads["against"].tolist() == ["gmc", "gmc"]
+    assert leads["difference"].tolist() == pytest.approx([0.1, -0.1], abs=0.01)
+    assert (leads["low"] < leads["difference"]).all()
+    assert (leads["difference"] < leads["high"]).all()

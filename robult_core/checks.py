@@ -1,0 +1,103 @@
+"""What rows, seeds, shares and patterns must be: checks of training, evaluation and the protocol.
+
+Every check raises ValueError with the value and the remedy, before any work starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from robult_core.datasets.container import MultimodalData
+
+Rows = np.ndarray | Sequence[int]  # indices of samples
+Pattern = tuple[str, ...]  # the modalities that are there
+LARGEST_SEED = 2**32 - 1  # scikit-learn takes no larger one
+
+
+def check_share(name: str, value: Any) -> None:
+    """A share is a number between 0 and 1."""
+    if not isinstance(value, Real) or not 0 <= value <= 1:
+        raise ValueError(f"{name} is {value!r}: it must lie between 0 and 1")
+
+
+def check_seed(seed: Any) -> None:
+    """A seed is a whole number that every random generator takes."""
+    if not isinstance(seed, Integral) or not 0 <= seed <= LARGEST_SEED:
+        raise ValueError(
+            f"seed is {seed!r}: it must be a whole number between 0 and {LARGEST_SEED}"
+        )
+
+
+def check_pattern(pattern: Sequence[str], names: Sequence[str]) -> Pattern:
+    """The pattern in the order of `names`; every order of its modalities is the same pattern."""
+    if isinstance(pattern, str):
+        raise ValueError(f"pattern '{pattern}' is a text: pass a tuple, as in ('{pattern}',)")
+    for name in pattern:
+        if name not in names:
+            raise ValueError(
+                f"pattern {tuple(pattern)} holds '{name}': choose from {', '.join(names)}"
+            )
+    if len(set(pattern)) < len(pattern):
+        raise ValueError(f"pattern {tuple(pattern)} holds a modality twice: name each once")
+    if not pattern:
+        raise ValueError(f"the pattern is empty: choose from {', '.join(names)}")
+    return tuple(name for name in names if name in pattern)
+
+
+def check_rows(rows: Rows, data: MultimodalData) -> Int[np.ndarray, " rows"]:
+    """Rows as an array of indices; negative ones would count from the end and are refused."""
+    indices = np.asarray(rows)
+    if not indices.size:
+        return np.empty(0, dtype=np.int64)
+    if indices.dtype == bool:
+        raise ValueError("rows are a boolean mask: pass indices, as numpy.flatnonzero gives them")
+    if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer):
+        raise ValueError(
+            f"rows have shape {indices.shape} and type {indices.dtype}: pass a list of integers"
+        )
+    outside = indices[(indices < 0) | (indices >= len(data))]
+    if len(outside):
+        raise ValueError(
+            f"row {outside[0]} is not in '{data.name}': choose from 0 to {len(data) - 1}"
+        )
+    return indices.astype(np.int64)
+
+
+def training_rows(data: MultimodalData) -> Int[np.ndarray, " rows"]:
+    """The training rows, ascending; ValueError where there is none."""
+    train = data.rows("train")
+    if not len(train):
+        raise ValueError(f"'{data.name}' has no training rows: mark some as 'train' in its split")
+    return train
+
+
+def check_labeled_rows(labeled_rows: Rows, data: MultimodalData) -> Int[np.ndarray, " rows"]:
+    """The labelled rows, ascending; only training rows may carry labels, each named once."""
+    rows = np.sort(check_rows(labeled_rows, data))
+    not_training = np.setdiff1d(rows, data.rows("train"))
+    if len(not_training):
+        row = not_training[0]
+        raise ValueError(
+            f"labelled row {row} of '{data.name}' is a {data.split[row]} row: "
+            f"labels may only be taken from its training rows, as label_split does"
+        )
+    if len(np.unique(rows)) < len(rows):
+        raise ValueError("a labelled row is named twice: name each once")
+    return rows
+
+
+def check_presence(
+    present: Bool[Tensor, "modalities rows"], rows: Int[np.ndarray, " rows"]
+) -> None:
+    """Every sample has at least one modality; `rows` names the samples in the message."""
+    is_empty = ~present.any(dim=0).numpy()
+    if is_empty.any():
+        raise ValueError(
+            f"sample {rows[is_empty][0]} has no modality left: every sample needs at least one"
+        )

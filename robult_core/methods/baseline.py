@@ -1,0 +1,36 @@
+"""What the four baselines share: their task, the order of the modalities, and one encoder each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from robult_core.encoders import Spec
+from robult_core.method import Method
+from robult_core.tasks import Task
+
+
+class Baseline(Method):
+    """A method with one encoder f_i per modality.
+
+    A subclass is made from `(task, specs, config, joint)`, as `make_method` does, and sets
+    `encoders` in the order of `names` where it has them.
+    """
+
+    encoders: nn.ModuleList
+
+    def __init__(self, task: Task, specs: Mapping[str, Spec]) -> None:
+        super().__init__()
+        self.task = task
+        self.names = tuple(specs)
+
+    def _encode(self, name: str, inputs: Mapping[str, Tensor]) -> Float[Tensor, "batch dim"]:
+        """h_i = f_i(x_i) of one modality."""
+        encoder = self.encoders[self.names.index(name)]
+        return encoder(inputs[name])
+
+    def _are_all(self, inputs: Mapping[str, Tensor]) -> bool:
+        """Whether every modality is given; ValueError where none or an unknown one is."""
+        return len(self.check_inputs(inputs)) == len(self.names)
