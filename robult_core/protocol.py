@@ -25,23 +25,25 @@ def label_split(data: MultimodalData, fraction: float, seed: int) -> Int[np.ndar
     """The rows whose label a run may see: a stratified share of the training rows, ascending.
 
     There are at least two per class, or one where only one exists. Regression is stratified by its
-    rounded scores, multilabel iteratively. `fraction` 1 keeps every training label, 0 none.
+    rounded scores, multilabel iteratively. `fraction` 1 keeps every training label, 0 none. Rows
+    whose label the data set itself does not know are never among them.
 
     Raises ValueError for a fraction outside [0, 1] and for data without training rows.
     """
     check_share("label fraction", fraction)
     check_seed(seed)
-    train = training_rows(data)
+    training_rows(data)
+    labeled = data.labeled_rows("train")
     if fraction == 0:
-        return train[:0]
+        return labeled[:0]
     if fraction == 1:
-        return train
-    targets = data.targets[train]
+        return labeled
+    targets = data.targets[labeled]
     if data.task.kind == "multilabel":
         chosen = _multilabel_share(targets.numpy(), fraction, seed)
     else:
         chosen = _class_share(data.task.label_classes(targets).numpy(), fraction, seed)
-    return train[chosen]
+    return labeled[chosen]
 
 
 def validation_split(data: MultimodalData, seed: int, share: float = 0.3) -> MultimodalData:
@@ -53,8 +55,9 @@ def validation_split(data: MultimodalData, seed: int, share: float = 0.3) -> Mul
     check_share("validation share", share)
     check_seed(seed)
     train = training_rows(data)
-    places = np.arange(len(train))
-    strata = _strata(data, train)
+    labeled = data.labeled_rows("train")  # only these can be scored
+    places = np.searchsorted(train, labeled)
+    strata = _strata(data, labeled)
     _, held_out = train_test_split(places, test_size=share, random_state=seed, stratify=strata)
     split = np.full(len(train), "train", dtype="<U5")
     split[held_out] = "test"
@@ -64,6 +67,7 @@ def validation_split(data: MultimodalData, seed: int, share: float = 0.3) -> Mul
         targets=data.targets[train],
         split=split,
         present=None if data.present is None else data.present[:, train],
+        known=None if data.known is None else data.known[train],
         display={},
     )
 

@@ -33,7 +33,7 @@ def fit(files: tuple[Path, ...], target: str, out: Path, task: str, **options: A
     """Train on FILES: one npz archive, or one csv or parquet file per modality."""
     from robult_core.datasets.own_files import read_tables, split_target
 
-    modalities, labels = split_target(read_tables(files), target)
+    modalities, labels = split_target(read_tables(files, [target]), target)
     model = _estimator(task, labels, options)
     model.fit(modalities, labels)
     model.save(out)
@@ -46,8 +46,9 @@ def fit(files: tuple[Path, ...], target: str, out: Path, task: str, **options: A
 def _estimator(task: str, labels: np.ndarray, options: dict[str, Any]) -> Any:
     """The estimator that fits the task; "auto" takes the kind from the labels."""
     from robult_core import estimators
+    from robult_core.datasets.own_files import kind_of_labels
 
-    kind = _kind_of(labels) if task == "auto" else task
+    kind = kind_of_labels(labels) if task == "auto" else task
     calibrate = options.pop("calibrate")
     unlabeled = options.pop("unlabeled")
     shared = {
@@ -64,16 +65,6 @@ def _estimator(task: str, labels: np.ndarray, options: dict[str, Any]) -> Any:
     return estimators.MultimodalClassifier(unlabeled=mark, calibrate=calibrate, **shared)
 
 
-def _kind_of(labels: np.ndarray) -> str:
-    """Several columns are several labels, fractions are numbers, everything else is classes."""
-    if labels.ndim == 2:
-        return "multilabel"
-    if labels.dtype.kind == "f":
-        known = labels[labels == labels]
-        return "regression" if (known != known.round()).any() else "classification"
-    return "classification"
-
-
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @FILES
@@ -82,11 +73,13 @@ def _kind_of(labels: np.ndarray) -> str:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 def predict(model: Path, files: tuple[Path, ...], out: Path, target: str, device: str) -> None:
     """Predict from whatever modalities FILES hold with the MODEL that `robult fit` saved."""
-    from robult_core.datasets.own_files import read_tables
+    from robult_core.datasets.own_files import as_modalities, read_tables
     from robult_core.estimators import load
 
     estimator = load(model, device)
-    modalities = {name: x for name, x in read_tables(files).items() if name != target}
+    tables = read_tables(files, [target])
+    tables.pop(target, None)
+    modalities = as_modalities(tables)
     header, columns = _answers(estimator, modalities)
     with open(out, "w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
@@ -113,13 +106,12 @@ def _answers(estimator: Any, modalities: dict[str, np.ndarray]) -> tuple[list[st
 @click.option("--unlabeled", default="-1", show_default=True, help="Label of unlabelled samples.")
 def describe(files: tuple[Path, ...], target: str, unlabeled: str) -> None:
     """Say what FILES hold: modalities, what is missing, labels per class."""
-    from robult_core.datasets.own_files import read_tables
+    from robult_core.datasets.own_files import as_modalities, read_tables
     from robult_core.inputs import presence, to_array
 
-    tables = read_tables(files)
-    for name, table in tables.items():
-        if name == target:
-            continue
+    tables = read_tables(files, [target])
+    features = {name: table for name, table in tables.items() if name != target}
+    for name, table in as_modalities(features).items():
         there = presence(to_array(table, name), name)
         shape = " x ".join(map(str, table.shape[1:]))
         missing = int((~there).sum())
@@ -135,9 +127,10 @@ def _label_lines(labels: np.ndarray, unlabeled: str) -> list[str]:
     """How many samples have a label, and how many of each class or what range of numbers."""
     import numpy as np
 
+    from robult_core.datasets.own_files import kind_of_labels
     from robult_core.targets import read_classes, read_indicators, read_numbers
 
-    kind = _kind_of(labels)
+    kind = kind_of_labels(labels)
     if kind == "regression":
         targets = read_numbers(labels, len(labels))
         known = targets.values[targets.known]

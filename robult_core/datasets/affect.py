@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from robult_core.datasets.container import MultimodalData
-from robult_core.datasets.files import DataError
+from robult_core.datasets.files import DataError, count_note
 from robult_core.datasets.pickles import load_pickle
 from robult_core.tasks import Task
 
@@ -223,11 +223,6 @@ def first_occurrences(ids: Sequence[str] | np.ndarray, split: np.ndarray) -> np.
     keep = np.zeros(len(split), dtype=bool)
     keep[order[first]] = True
     return keep
-
-
-def count_note(count: int, what: str) -> list[str]:
-    """A note for the data card, none when there is nothing to tell."""
-    return [f"{count} {what}."] if count else []
 
 
 def padding_side(x: np.ndarray) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from robult_core.datasets import affect, benchmarks, mm_imdb, mosi, utd_mhad
 from robult_core.datasets.container import MultimodalData
@@ -16,6 +17,12 @@ from robult_core.datasets.download import Remote
 from robult_core.datasets.files import DataError
 from robult_core.datasets.food101 import FOOD101
 from robult_core.datasets.hateful_memes import HATEFUL_MEMES
+from robult_core.datasets.own_files import (
+    KINDS,
+    find_own_files,
+    load_own_files,
+    own_data_set,
+)
 from robult_core.datasets.pid import CASES, Dials, load_pid, pid_task
 from robult_core.tasks import Classification, Multilabel, Regression, Task
 
@@ -315,22 +322,35 @@ CATALOGUE: Mapping[str, DataSet] = MappingProxyType({item.name: item for item in
 BUILTIN = tuple(item.name for item in _ENTRIES if item.builtin)
 
 
-def load(name: str, folder: str | Path | None = None, **options: object) -> MultimodalData:
-    """The data set of that name, not standardised.
+def load(name: str, folder: str | Path | None = None, **options: Any) -> MultimodalData:
+    """The data set of that name, or of files of your own at that path; not standardised.
 
-    `options` go to its loader: `case=` for `pid`, `encoders=` for sets of images and texts.
+    `options` go to its loader: `case=` for `pid`, `encoders=` or `vilt_folder=` for sets of images
+    and texts, `target=` and `task=` for files of your own.
     """
+    own_files = None if name in CATALOGUE else find_own_files(name, folder)
+    if own_files is not None:
+        return load_own_files(own_files, **options)
     return entry(name).load(folder, **options)
 
 
 def entry(name: str) -> DataSet:
-    """The data set of that name; `pid-synergy` is the case "synergy" of `pid`."""
+    """The data set of that name, or of files of your own at that path.
+
+    `pid-synergy` is the case "synergy" of `pid`.
+    """
     if name in CATALOGUE:
         return CATALOGUE[name]
     case = name.removeprefix("pid-")
     if name.startswith("pid-") and case in CASES:
         loader = partial(_load_pid, case=case)
         return replace(CATALOGUE["pid"], name=name, task=pid_task(case), loader=loader)
+    own_files = find_own_files(name)
+    if own_files is not None:
+        return own_data_set(own_files)
+    if "/" in name or Path(name).suffix in KINDS:
+        kinds = ", ".join(KINDS)
+        raise DataError(f"no data at '{name}': give a {kinds} file, or a folder of such files")
     known = f"known ones are {', '.join(CATALOGUE)}, and the cases {', '.join(CASES)} of pid"
     raise DataError(f"unknown data set '{name}': {known}")
 

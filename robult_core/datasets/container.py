@@ -31,6 +31,8 @@ class MultimodalData:
     split:      `(N,)` array of "train", "valid" or "test".
     present:    `(M, N)` bool, False where a sample lacks a modality (its features are zero there);
                 None when complete.
+    known:      `(N,)` bool, False where the label is unknown and the target only holds the place;
+                None when all labels are known.
     unscaled:   modalities that keep their type, may have any shape `(N, ...)` and are never
                 standardised: token ids and pixels.
     display:    what a person can look at, name -> N items (images, transcripts); no method sees it.
@@ -51,6 +53,7 @@ class MultimodalData:
     licence: str = ""
     notes: tuple[str, ...] = ()
     unscaled: tuple[str, ...] = ()
+    known: Tensor | None = None
 
     def __post_init__(self) -> None:
         self._convert()
@@ -63,7 +66,8 @@ class MultimodalData:
             self._check_shape(name, x)
             self._check_values(name, x)
         self._check_split()
-        self._check_present()
+        self._check_mask("present", self.present, (len(self.modalities), len(self)))
+        self._check_mask("known", self.known, (len(self),))
         self.task.check_targets(self.targets)
 
     def _convert(self) -> None:
@@ -79,6 +83,9 @@ class MultimodalData:
         if self.present is not None:
             present = as_tensor(self.present, f"present of '{self.name}'")
             object.__setattr__(self, "present", present)
+        if self.known is not None:
+            known = as_tensor(self.known, f"known of '{self.name}'")
+            object.__setattr__(self, "known", known)
 
     def _check_name(self, name: object) -> None:
         """A pattern is written "text+audio", so the name of a modality must hold no plus sign."""
@@ -114,16 +121,15 @@ class MultimodalData:
             choices = f"{len(self)} entries out of {SPLITS}"
             raise ValueError(f"split of '{self.name}' must hold {choices}")
 
-    def _check_present(self) -> None:
-        if self.present is None:
+    def _check_mask(self, field: str, mask: Tensor | None, expected: tuple[int, ...]) -> None:
+        if mask is None:
             return
-        expected = (len(self.modalities), len(self))
-        shape = tuple(self.present.shape)
+        shape = tuple(mask.shape)
         if shape != expected:
-            raise ValueError(f"present of '{self.name}' has shape {shape}: expected {expected}")
-        if self.present.dtype != torch.bool:
-            given = f"the type {self.present.dtype}"
-            raise ValueError(f"present of '{self.name}' has {given}: give True and False")
+            raise ValueError(f"{field} of '{self.name}' has shape {shape}: expected {expected}")
+        if mask.dtype != torch.bool:
+            given = f"the type {mask.dtype}"
+            raise ValueError(f"{field} of '{self.name}' has {given}: give True and False")
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -144,6 +150,11 @@ class MultimodalData:
             raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
         return np.flatnonzero(self.split == split)
 
+    def labeled_rows(self, split: str) -> np.ndarray:
+        """Indices of the rows of one split whose label is known, ascending."""
+        rows = self.rows(split)
+        return rows if self.known is None else rows[self.known.numpy()[rows]]
+
     @cached_property
     def checksum(self) -> str:
         """SHA-256 over everything a run can depend on."""
@@ -157,6 +168,9 @@ class MultimodalData:
         digest.update(" ".join(self.split).encode())
         if self.present is not None:
             for content in _blocks_of_bytes(self.present):
+                digest.update(content)
+        if self.known is not None:
+            for content in _blocks_of_bytes(self.known):
                 digest.update(content)
         if self.unscaled:
             digest.update(f"unscaled {self.unscaled}".encode())
@@ -209,11 +223,14 @@ class MultimodalData:
             size = " x ".join(map(str, shape))
             lacking = f"missing in {missing} of {len(self)} samples"
             items[f"modality {name}"] = f"{size} features, {lacking}"
-        rows = {split: self.rows(split) for split in SPLITS}
-        items["samples"] = ", ".join(f"{len(some)} {split}" for split, some in rows.items())
-        for split, some in rows.items():
-            if len(some):
-                items[f"labels, {split}"] = self._labels(some)
+        sizes = [f"{len(self.rows(split))} {split}" for split in SPLITS]
+        items["samples"] = ", ".join(sizes)
+        for split in SPLITS:
+            rows = self.labeled_rows(split)
+            if len(rows):
+                items[f"labels, {split}"] = self._labels(rows)
+        if self.known is not None:
+            items["unlabelled"] = f"{int((~self.known).sum())} samples"
         items["licence"] = self.licence or "not stated"
         items["source"] = self.source or "not stated"
         items["checksum"] = self.checksum

@@ -40,7 +40,7 @@ def reading(path: Path, kind: str, remedy: str, first: str = "delete it, then ")
     except DataError:
         raise
     except ImportError as error:
-        extras = "pip install 'robult[images,paper]'"
+        extras = "pip install 'robult[study,images,paper]'"
         needs = f"file '{path}' needs a package that is not installed ({error})"
         raise DataError(f"{needs}: {extras}") from error
     except MemoryError as error:
@@ -142,3 +142,8 @@ def check_derived(
         if not same_fingerprint(content[name], value):
             differs = f"'{name}' {content[name].shape} differs from the reference"
             raise DataError(f"file '{path}' is altered: {differs}; delete it, then {hint}")
+
+
+def count_note(count: int, what: str) -> list[str]:
+    """A note for the data card, none when there is nothing to tell."""
+    return [f"{count} {what}."] if count else []

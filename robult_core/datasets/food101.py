@@ -10,8 +10,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from robult_core.datasets.affect import count_note
-from robult_core.datasets.files import DataError, reading
+from robult_core.datasets.files import DataError, count_note, reading
 from robult_core.datasets.records import (
     AGAIN,
     RawSet,

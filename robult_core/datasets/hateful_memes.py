@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from robult_core.datasets.affect import count_note
-from robult_core.datasets.files import DataError, reading
+from robult_core.datasets.files import DataError, count_note, reading
 from robult_core.datasets.records import AGAIN, RawSet, Records, Row, inside
 
 # Our split -> the files that may hold it, the first one found counts. The "unseen" files repeat

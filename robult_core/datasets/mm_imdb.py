@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from robult_core.datasets.affect import count_note, first_occurrences
+from robult_core.datasets.affect import first_occurrences
 from robult_core.datasets.container import MultimodalData
-from robult_core.datasets.files import DataError, reading
+from robult_core.datasets.files import DataError, count_note, reading
 from robult_core.datasets.records import (
     AGAIN,
     PARTS,

@@ -1,61 +1,167 @@
-"""Arrays of your own, from an npz archive or from one csv or parquet file per modality."""
+"""Files of your own: an npz archive, or one csv or parquet file per modality.
+
+    load("data.npz")          arrays "text", "audio", ... and the labels "y"
+    load("folder")            text.csv, audio.csv, ... where the labels are y.csv or a column "y"
+
+Whole numbers and text are classes, numbers with a fraction are a regression, several columns of 0
+and 1 are several labels. A label is unknown where it is -1, empty or NaN (several labels: a row of
+-1); such samples take part in the training. A row of NaN says that a sample lacks the modality. An
+array or column "split" of "train", "valid" and "test" is optional; without it the labelled samples
+are split 70/30 with seed 0, class by class.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
-from robult_core.datasets.files import DataError, reading
+from robult_core.datasets.container import SPLITS, MultimodalData
+from robult_core.datasets.data_set import DataSet, data_folder
+from robult_core.datasets.files import DataError, count_note, read_npz, reading
+from robult_core.inputs import presence, to_array, to_tensor
+from robult_core.targets import Targets, read_classes, read_indicators, read_numbers
+from robult_core.tasks import Classification, Multilabel, Regression, Task
 
 KINDS = (".npz", ".csv", ".parquet")
+SPLIT = "split"
+TARGET = "y"
+UNLABELED = -1  # beside NaN and None; among text it is the empty one
+ABSENT = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # cells of a csv file without a value
 REMEDY = "check the path, or export the data again"
+OTHER_SPLIT_NAMES = {"val": "valid", "dev": "valid", "validation": "valid", "training": "train"}
 
 
-def read_tables(paths: Sequence[str | Path]) -> dict[str, np.ndarray]:
+# --- reading tables -------------------------------------------------------------------------------
+
+
+def read_tables(
+    paths: str | Path | Sequence[str | Path], columns: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
     """Arrays by name: the entries of an npz archive, or one array per csv or parquet file.
 
-    The name of a csv or parquet file, without its ending, is the name of its modality. A table
-    with a single column is read as one flat array, which is how labels are written. An empty cell
-    is NaN. Raises DataError for a file that is missing, damaged or of another kind.
+    paths: one path or several; a folder stands for the files in it.
+    columns: names of columns that become arrays of their own, wherever they stand: the labels.
+
+    A csv or parquet file is named without its ending. A table with a single column is read as one
+    flat array; an empty cell is NaN, or None among text. Raises DataError for a file that is
+    missing, damaged or of another kind, and for text where a modality should be.
     """
     tables: dict[str, np.ndarray] = {}
-    for path in map(Path, paths):
-        if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix in KINDS)
-            if not inside:
-                raise DataError(f"folder '{path}' holds no {', '.join(KINDS)} file: {REMEDY}")
-            new = read_tables(inside)
-        elif path.suffix == ".npz":
-            new = _read_archive(path)
-        elif path.suffix in KINDS:
-            new = {path.stem: _read_table(path)}
-        else:
-            raise DataError(f"file '{path}' is not one of {', '.join(KINDS)}: convert it first")
-        doubled = sorted(set(new) & set(tables))
-        if doubled:
-            raise DataError(f"two files give the name '{doubled[0]}': rename one of them")
-        tables |= new
+    for path in [paths] if isinstance(paths, str | Path) else paths:
+        for name, array in _read_path(Path(path), columns).items():
+            if name in tables and not (name in columns and _equal(tables[name], array)):
+                raise DataError(f"two files give the name '{name}': rename one of them")
+            tables[name] = array
     return tables
 
 
-def _read_archive(path: Path) -> dict[str, np.ndarray]:
-    with reading(path, "a numpy archive", REMEDY), np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+def _read_path(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
+    if path.is_dir():
+        inside = files_of(path)
+        if not inside:
+            raise DataError(f"folder '{path}' holds no {', '.join(KINDS)} file: {REMEDY}")
+        return read_tables(inside, columns)
+    if path.suffix == ".npz":
+        return read_npz(path, None, REMEDY)
+    if path.suffix in KINDS:
+        return _read_table(path, columns)
+    raise DataError(f"file '{path}' is not one of {', '.join(KINDS)}: convert it first")
 
 
-def _read_table(path: Path) -> np.ndarray:
+def files_of(folder: Path) -> list[Path]:
+    """The files of a folder that can be read, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix in KINDS)
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and bool((a == b).all())
+
+
+def _read_table(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
+    """The table as one array by the name of its file, and each of `columns` that it has."""
+    read = _read_csv if path.suffix == ".csv" else _read_parquet
     with reading(path, f"a {path.suffix[1:]} table", REMEDY):
-        import pandas as pd
+        table = read(path)
+    tables = {name: table.pop(name) for name in columns if name in table}
+    if not table:
+        return tables
+    texts = [name for name, column in table.items() if column.dtype.kind == "O"]
+    if len(table) == 1:
+        tables[path.stem] = next(iter(table.values()))
+    elif texts:
+        example = next(cell for cell in table[texts[0]] if cell is not None)
+        column = f"column '{texts[0]}' of '{path}' holds text, such as {example!r}"
+        raise DataError(f"{column}: give numbers, or drop the column")
+    else:
+        tables[path.stem] = np.column_stack(list(table.values()))
+    return tables
 
-        frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    values = frame.to_numpy()
-    return values[:, 0] if values.shape[1] == 1 else values
+
+def _read_csv(path: Path) -> dict[str, np.ndarray]:
+    """Columns by name. The first line holds names, unless all its cells are numbers."""
+    with open(path, newline="", encoding="utf-8-sig") as handle:
+        rows = [row for row in csv.reader(handle) if row]
+    if not rows:
+        raise ValueError("it is empty")
+    names = rows[0]
+    if all(_is_number(cell) for cell in names):
+        names = [f"column {place}" for place in range(1, len(names) + 1)]
+    else:
+        rows = rows[1:]
+    if len(set(names)) < len(names):
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"two columns are named {doubled!r}")
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(names):
+            raise ValueError(f"row {number} has {len(row)} cells, expected {len(names)}")
+    cells = zip(*rows, strict=True) if rows else [()] * len(names)
+    return {name: _column(column) for name, column in zip(names, cells, strict=True)}
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return cell in ABSENT
+    return True
+
+
+def _column(cells: Sequence[str]) -> np.ndarray:
+    """The cells as float64, or as text where one is no number."""
+    try:
+        return np.array(["nan" if cell in ABSENT else cell for cell in cells], dtype=np.float64)
+    except ValueError:
+        return np.array([None if cell in ABSENT else cell for cell in cells], dtype=object)
+
+
+def _read_parquet(path: Path) -> dict[str, np.ndarray]:
+    import pandas as pd
+
+    table = {}
+    for name, column in pd.read_parquet(path).items():
+        if pd.api.types.is_numeric_dtype(column):
+            table[str(name)] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        else:
+            present = column.astype(object).where(column.notna(), None)
+            table[str(name)] = present.to_numpy()
+    return table
+
+
+# --- modalities and labels ------------------------------------------------------------------------
+
+
+def as_modalities(tables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tables as features: a table of one column is `(N, 1)`."""
+    return {name: x.reshape(-1, 1) if x.ndim == 1 else x for name, x in tables.items()}
 
 
 def split_target(
-    tables: dict[str, np.ndarray], target: str
+    tables: Mapping[str, np.ndarray], target: str
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The modalities and the target, each with the same samples.
 
@@ -66,10 +172,156 @@ def split_target(
     modalities = {name: table for name, table in tables.items() if name != target}
     if not modalities:
         raise DataError(f"there is nothing beside the target '{target}': give a modality as well")
+    n = len(tables[target])
     for name, table in modalities.items():
-        if len(table) != len(tables[target]):
+        length = len(table) if table.ndim else 0
+        if length != n:
             raise DataError(
-                f"'{name}' has {len(table)} rows and the target '{target}' {len(tables[target])}: "
+                f"'{name}' has {length} rows and the target '{target}' {n}: "
                 "give every file the same samples in the same order"
             )
-    return modalities, tables[target]
+    return as_modalities(modalities), tables[target]
+
+
+def kind_of_labels(labels: np.ndarray) -> str:
+    """Several columns are several labels, fractions are numbers, everything else is classes."""
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        return "multilabel"
+    if labels.dtype.kind == "f":
+        known = labels[~np.isnan(labels)]
+        return "regression" if (known != known.round()).any() else "classification"
+    return "classification"
+
+
+def _read_labels(labels: np.ndarray, kind: str) -> tuple[Task, Targets, tuple[str, ...]]:
+    """The task, its targets with zeros where unknown, and the names of classes or labels."""
+    n = len(labels)
+    if kind == "regression":
+        return Regression(), read_numbers(labels.ravel(), n), ()
+    if kind == "multilabel":
+        targets = read_indicators(labels, n)
+        names = tuple(f"label {place}" for place in range(labels.shape[1]))
+        return Multilabel(labels.shape[1]), targets, names
+    if kind == "classification":
+        is_text = labels.dtype.kind in "OUS"
+        flat = labels.astype(object).ravel() if is_text else labels.ravel()
+        targets = read_classes(flat, n, "" if is_text else UNLABELED)
+        assert targets.classes is not None
+        names = tuple(str(name) for name in targets.classes)
+        return Classification(len(names)), targets, names
+    raise DataError(f"task is {kind!r}: choose classification, regression or multilabel")
+
+
+# --- a data set -----------------------------------------------------------------------------------
+
+
+def find_own_files(name: str, folder: str | Path | None = None) -> Path | None:
+    """The path that a name stands for: itself, or below the data folder; None if there is none."""
+    for path in (Path(name).expanduser(), data_folder(folder) / name):
+        if path.is_file() and path.suffix in KINDS:
+            return path
+        if path.is_dir() and files_of(path):
+            return path
+    return None
+
+
+def own_data_set(path: Path) -> DataSet:
+    """Files of one's own as an entry like those of the catalogue; they are read here."""
+    data = load_own_files(path)
+
+    def loader(folder: Path, task: Task, **options: Any) -> MultimodalData:
+        return load_own_files(path, **options) if options else data
+
+    return DataSet(
+        name=data.name,
+        task=data.task,
+        modalities=data.names,
+        loader=loader,
+        licence=data.licence,
+        source=data.source,
+        needs=((str(path.resolve()),),),
+        how=REMEDY,
+    )
+
+
+def load_own_files(path: Path, target: str = TARGET, task: str = "auto") -> MultimodalData:
+    """Files of one's own as a data set; the module says how they are laid out.
+
+    task: "classification", "regression", "multilabel", or "auto", which looks at the labels.
+    Raises ValueError, which DataError is one of, in one sentence.
+    """
+    tables = read_tables(path, columns=(target, SPLIT))
+    given = tables.pop(SPLIT, None)
+    modalities, labels = split_target(tables, target)
+    arrays = {name: to_array(x, name) for name, x in modalities.items()}
+    present = np.stack([presence(x, name) for name, x in arrays.items()])  # (M, N)
+    kind = kind_of_labels(labels) if task == "auto" else task
+    its_task, targets, class_names = _read_labels(labels, kind)
+    split = _drawn_split(targets, kind) if given is None else _read_split(given, len(labels))
+    evaluated = np.isin(split, ("valid", "test"))
+    empty = ~present.any(axis=0)
+    without_label = evaluated & ~targets.known
+    keep = ~(empty | without_label)
+    notes = count_note(int(empty.sum()), "samples without any modality left out")
+    notes += count_note(int(without_label.sum()), "evaluated samples without a label left out")
+    for part in ("train", "test"):
+        if not (targets.known & keep & (split == part)).any():
+            remedy = "label some samples, or leave the split out"
+            raise DataError(f"the {part} part of '{path}' has no labelled sample: {remedy}")
+    values, scale = _scaled(targets, split, kind)
+    known = targets.known[keep]
+    present = present[:, keep]
+    return MultimodalData(
+        name=path.stem,
+        task=its_task,
+        modalities={
+            name: to_tensor(x[keep], there)
+            for (name, x), there in zip(arrays.items(), present, strict=True)
+        },
+        targets=torch.from_numpy(values[keep]),
+        split=split[keep],
+        class_names=class_names,
+        present=None if present.all() else torch.from_numpy(present),
+        known=None if known.all() else torch.from_numpy(known),
+        source=f"files of your own, {path.name}",
+        licence="yours",
+        notes=(*notes, *scale),
+    )
+
+
+def _read_split(given: np.ndarray, n: int) -> np.ndarray:
+    """The split as the files say it, in our names."""
+    if given.shape != (n,):
+        raise DataError(f"'{SPLIT}' has shape {given.shape}, expected ({n},): one name a sample")
+    names = [OTHER_SPLIT_NAMES.get(str(name), str(name)) for name in given]
+    for row, name in enumerate(names):
+        if name not in SPLITS:
+            choices = ", ".join(SPLITS)
+            raise DataError(f"'{SPLIT}' says {name!r} in row {row}: choose from {choices}")
+    return np.array(names)
+
+
+def _drawn_split(targets: Targets, kind: str) -> np.ndarray:
+    """70 % of the labelled samples train, 30 % test, seed 0; the unlabelled ones train."""
+    from sklearn.model_selection import train_test_split
+
+    rows = np.flatnonzero(targets.known)
+    classes = targets.values[rows]
+    alike = kind == "classification" and np.unique(classes, return_counts=True)[1].min() > 1
+    stratify = classes if alike else None
+    _, test = train_test_split(rows, test_size=0.3, random_state=0, stratify=stratify)
+    return np.where(np.isin(np.arange(len(targets.known)), test), "test", "train")
+
+
+def _scaled(targets: Targets, split: np.ndarray, kind: str) -> tuple[np.ndarray, list[str]]:
+    """Numbers in deviations from the mean of the training rows, because losses expect that scale.
+
+    Classes and labels stay as they are.
+    """
+    if kind != "regression":
+        return targets.values, []
+    train = targets.values[targets.known & (split == "train")]
+    mean, deviation = train.mean(), train.std() or 1.0
+    scaled = np.where(targets.known, (targets.values - mean) / deviation, 0.0)
+    where = f"in deviations ({deviation:.6g}) from their mean ({mean:.6g}) over the training rows"
+    return scaled.astype(np.float32), [f"Targets are given {where}."]

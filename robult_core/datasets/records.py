@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from robult_core.datasets.affect import count_note, first_occurrences
+from robult_core.datasets.affect import first_occurrences
 from robult_core.datasets.container import MultimodalData
 from robult_core.datasets.features import REMEDY, Encoders, image_text_features, open_image
-from robult_core.datasets.files import DataError, reading
+from robult_core.datasets.files import DataError, count_note, reading
 from robult_core.datasets.vilt_inputs import vilt_inputs
 from robult_core.tasks import Task
 
