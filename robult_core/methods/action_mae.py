@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from robult_core.distributed import gather, own_rows
 from robult_core.encoders import Spec
 from robult_core.method import Batch, make_encoders, present_mask
 from robult_core.methods.baseline import Baseline
@@ -146,9 +147,10 @@ class ActionMAE(Baseline):
         """L_rec of a random drop, and the supervised loss of what is rebuilt."""
         present = present_mask(batch, len(self.names)).T  # (B, M)
         tokens = self._tokens(batch.inputs)
-        keep = random_keep(present)
+        keep = own_rows(random_keep(gather(present)), len(present))
         rebuilt = self._autoencode(tokens, keep)
-        reconstruction = masked_reconstruction_loss(rebuilt, tokens, present & ~keep)
+        dropped = gather(present & ~keep)
+        reconstruction = masked_reconstruction_loss(gather(rebuilt), gather(tokens), dropped)
         return {
             "reconstruction": self.config.reconstruction_weight * reconstruction,
             "supervised": self._supervised(self._fuse(rebuilt), batch),
@@ -157,10 +159,11 @@ class ActionMAE(Baseline):
     def _supervised(self, logits: Float[Tensor, "batch outputs"], batch: Batch) -> Tensor:
         """The task's loss on the labelled rows, smoothed where it is one of classes."""
         labeled = batch.labeled
-        if self.task.kind == "classification" and labeled.any():
-            targets = batch.targets[labeled].long()
+        targets = gather(batch.targets[labeled])
+        if self.task.kind == "classification" and len(targets):
+            known = gather(logits[labeled])
             smoothing = self.config.label_smoothing
-            return F.cross_entropy(logits[labeled], targets, label_smoothing=smoothing)
+            return F.cross_entropy(known, targets.long(), label_smoothing=smoothing)
         return self.task.supervised_loss(logits, batch.targets, labeled)
 
     # --- the networks ---------------------------------------------------------------------------

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from robult_core.distributed import gather
 from robult_core.encoders import JointEncoder, Spec
 from robult_core.method import Batch, complete_rows, make_encoders, rows_or_first, take
 from robult_core.methods.baseline import Baseline
@@ -134,7 +135,10 @@ class GMC(Baseline):
 
         joint = self._joint_vectors(inputs)
         z = self._unimodal_vectors(inputs)
-        contrastive = gmc_loss(joint, z, self.config.temperature)
+        everyone = rows_or_first(gather(complete[rows]))  # an empty rank brings a stand-in row
+        all_joint = gather(joint)[everyone]
+        all_z = gather(z.transpose(0, 1)).transpose(0, 1)[:, everyone]
+        contrastive = gmc_loss(all_joint, all_z, self.config.temperature)
         supervised = self.task.supervised_loss(self.head(joint), batch.targets[rows], labeled)
         return {
             "contrastive": self.config.contrastive_weight * contrastive,

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from robult_core.distributed import gather, own_rows
 from robult_core.encoders import Spec
 from robult_core.method import Batch, make_encoders, present_mask, rows_or_first, take
 from robult_core.methods.baseline import Baseline
@@ -318,7 +319,9 @@ class PromptTrans(Baseline):
     def _simulated(self, present: Bool[Tensor, "batch modalities"]) -> Tensor:
         """A random pattern for every complete row; the others keep theirs."""
         is_complete = present.all(dim=1, keepdim=True)
-        return torch.where(is_complete, self.prompts.draw(len(present)), present)
+        n_rows = len(gather(is_complete))  # of all ranks, which draw alike
+        drawn = own_rows(self.prompts.draw(n_rows), len(present))
+        return torch.where(is_complete, drawn, present)
 
     # --- prediction and inspection --------------------------------------------------------------
 
