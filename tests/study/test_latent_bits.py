@@ -61,10 +61,11 @@ def test_verdicts_need_an_interval_without_zero_and_name_what_nobody_notices(dif
 
 def test_a_copied_label_is_redundant_and_shuffling_takes_it_away():
     label = np.random.default_rng(0).integers(0, 2, 400)
-    points = np.column_stack([label * 2.0 - 1, np.ones(400)])
+    noise = 0.1 * np.random.default_rng(1).standard_normal((400, 2))
+    points = np.column_stack([label * 2.0 - 1, np.ones(400)]) + noise
     held = {f"{role}/{name}": points for role in "xzu" for name in ("x1", "x2")}
     table = latent_bits.decomposed(held, ["x1", "x2"], label, 0, 2)
     redundancy = table[table["part"] == "redundancy"].set_index(["role", "labels"])["value"]
     assert redundancy["z", "true labels"] == pytest.approx(1, abs=0.02)
-    assert redundancy["z", "labels shuffled"] < 0.05
+    assert redundancy["z", "labels shuffled"] < 0.1
     assert set(table["role"]) == {"raw input", "z", "u"}
