@@ -189,23 +189,3 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, vilt, monkeyp
     message = r"cannot write .* GiB of pixels to .*No space left.*: make room there"
     with pytest.raises(DataError, match=message):
         datasets.load("hateful-memes", tmp_path, vilt_folder=vilt)
-
-
-def test_a_run_by_its_configuration(tmp_path, vilt, monkeypatch):
-    from robult_study.runs.configuration import RunConfig
-    from robult_study.runs.grid import run_grid
-    from robult_study.runs.store import Store
-
-    hateful(tmp_path)
-    monkeypatch.setenv("ROBULT_DATA", str(tmp_path))
-    monkeypatch.setenv("ROBULT_VILT", str(vilt))
-    config = RunConfig(
-        "hateful-memes-vilt",
-        "prompt_trans",
-        label_fraction=1.0,
-        hyper={"vilt_folder": str(vilt)},
-        training={"steps": 3, "batch_size": 4},
-    )
-    table = run_grid([config], Store(tmp_path / "store"), jobs=1)
-    assert set(table["pattern"]) == {"text", "image", "text+image"}
-    assert table.attrs["failed"] == []
