@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ BC_LSTM_COMMIT = "111b401d867c14a1dcd930fd2b2ab58a5eca3f70"
 MMCPANDA = "jiangbing22/MMCPanda"
 MMCPANDA_COMMIT = "3e568e4da552a9d0c61bf61761c73a06acd0eda4"
 
+VILT = "-vilt"  # after the name of a set of raw images and texts: as a ViLT reads it
 MOSI_LICENCE = "CMU-MOSI: research use"
 MOSI_SOURCE = (
     "CMU-MOSI (Zadeh et al. 2016): transcripts and openSMILE audio of github "
@@ -92,6 +93,20 @@ def _load_pid(
 ) -> MultimodalData:
     """`pid` needs no folder, and its task follows from the case."""
     return load_pid(case, n, seed)
+
+
+def _load_for_vilt(
+    load_raw: Callable[..., MultimodalData],
+    folder: Path,
+    task: Task,
+    vilt_folder: str | Path | None = None,
+) -> MultimodalData:
+    """A raw set as token ids and pixels."""
+    vilt_folder = vilt_folder or os.environ.get("ROBULT_VILT")
+    if not vilt_folder:
+        remedy = "set ROBULT_VILT to its local folder or pass vilt_folder="
+        raise DataError(f"token ids and pixels need a ViLT: {remedy}")
+    return load_raw(folder, task, vilt_folder=vilt_folder)
 
 
 def _affect(
@@ -337,7 +352,8 @@ def load(name: str, folder: str | Path | None = None, **options: Any) -> Multimo
 def entry(name: str) -> DataSet:
     """The data set of that name, or of files of your own at that path.
 
-    `pid-synergy` is the case "synergy" of `pid`.
+    `pid-synergy` is the case "synergy" of `pid`, and `food101-vilt` holds the token ids and pixels
+    of `food101`, for Prompt-Trans on the ViLT in the folder that `ROBULT_VILT` names.
     """
     if name in CATALOGUE:
         return CATALOGUE[name]
@@ -345,6 +361,9 @@ def entry(name: str) -> DataSet:
     if name.startswith("pid-") and case in CASES:
         loader = partial(_load_pid, case=case)
         return replace(CATALOGUE["pid"], name=name, task=pid_task(case), loader=loader)
+    of_features = CATALOGUE.get(name.removesuffix(VILT))
+    if name.endswith(VILT) and of_features is not None and of_features.encoder:
+        return replace(of_features, name=name, loader=partial(_load_for_vilt, of_features.loader))
     own_files = find_own_files(name)
     if own_files is not None:
         return own_data_set(own_files)

@@ -2,8 +2,8 @@
 
 The folder has the layout of `transformers`. The inputs are "text", `(B, T)` token ids padded with
 the tokenizer's pad id, and "image", `(B, 3, H, W)` normalised pixels of one size per batch, whose
-sides are multiples of the patch. A container of `(N, T, F)` arrays may carry images as `(N, 3, H *
-W)` squares, and ids as floats.
+sides are multiples of the patch, or their bytes. A container of `(N, T, F)` arrays may carry images
+as `(N, 3, H * W)` squares, and ids as floats.
 """
 
 from __future__ import annotations
@@ -77,6 +77,13 @@ def resized(table: Float[Tensor, "*old dim"], size: tuple[int, ...]) -> Float[Te
     return new[0].movedim(0, -1)
 
 
+def normalized(pixels: Tensor) -> Float[Tensor, "batch channels *sides"]:
+    """Pixels as ViLT wants them, from -1 to 1; bytes are scaled, numbers are so already."""
+    if pixels.is_floating_point():
+        return pixels
+    return (pixels.float() / 255 - 0.5) / 0.5
+
+
 class ViltBackbone(nn.Module):
     """`embed`, `blocks` and `norm` of Prompt-Trans on ViLT.
 
@@ -111,7 +118,7 @@ class ViltBackbone(nn.Module):
         ids = inputs["text"] if "text" in inputs else self._empty_text(present)
         pixels = inputs["image"] if "image" in inputs else self._blank_image(present)
         text, text_mask = self._text(ids.long(), has_it["text"])
-        image = self._image(pixels, has_it["image"])
+        image = self._image(normalized(pixels), has_it["image"])
         kinds = self.embeddings.token_type_embeddings.weight
         tokens = torch.cat([text + kinds[0], image + kinds[1]], dim=1)
         image_mask = text_mask.new_ones(image.shape[:2])
@@ -141,8 +148,10 @@ class ViltBackbone(nn.Module):
         length = ((ids != self.pad) * step).amax(dim=1, keepdim=True)
         last = length.clamp(min=1) - 1
         empty = torch.full_like(ids, self.pad)
-        empty[:, 0] = ids[:, 0]
-        empty[:, 1] = ids.gather(1, last)[:, 0]
+        first, last = ids[:, 0], ids.gather(1, last)[:, 0]
+        has_none = first == self.pad  # the text is absent from the data, so its row is zeros
+        empty[:, 0] = first.masked_fill(has_none, EMPTY_TEXT[0])
+        empty[:, 1] = last.masked_fill(has_none, EMPTY_TEXT[1])
         return empty
 
     def _empty_text(self, present: Tensor) -> Tensor:

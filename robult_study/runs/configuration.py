@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
+from robult_core.datasets.catalogue import VILT
 from robult_core.methods import METHODS
 from robult_core.methods.sanity import SANITY
 from robult_core.training import TrainingConfig
@@ -70,6 +71,13 @@ class RunConfig:
                 f"post={self.post!r} is defined for method 'robult', not for '{self.method}'"
             )
         self.complete()  # raises where hyper or training hold something wrong
+        has_tokens = self.data_set.endswith(VILT)
+        reads_tokens = self.hyper.get("vilt_folder") is not None
+        if has_tokens != reads_tokens:
+            raise ValueError(
+                f"data set '{self.data_set}' with vilt_folder={self.hyper.get('vilt_folder')!r}: "
+                f"a ViLT reads the sets whose names end in '{VILT}', and nothing else reads those"
+            )
         if self.is_trained and any(step > self.steps for step in self.snapshots):
             raise ValueError(
                 f"snapshots are {self.snapshots}: "

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from robult_core.datasets.container import MultimodalData
-from robult_core.tasks import Classification
+from robult_core.datasets.container import BLOCK, MultimodalData
+from robult_core.tasks import Classification, Multilabel, Regression
 
 
 def make_data(**changes) -> MultimodalData:
@@ -39,6 +39,21 @@ def with_value(value: float, row: int) -> torch.Tensor:
     ("changes", "message"),
     [
         ({"modalities": {}}, "'toy' has no modality"),
+        ({"modalities": {"": torch.zeros(10, 4)}}, "'' cannot name a modality of 'toy'"),
+        ({"modalities": {"a+b": torch.zeros(10, 4)}}, r"'a\+b' cannot name a modality"),
+        ({"modalities": {1: torch.zeros(10, 4)}}, "1 cannot name a modality of 'toy': give a text"),
+        ({"modalities": {"a": torch.zeros(10, 0)}}, r"'a' of 'toy' has shape \(10, 0\): drop it"),
+        ({"modalities": {"a": torch.zeros(10, 0, 3)}}, r"has shape \(10, 0, 3\): drop it"),
+        ({"modalities": {"a": [["x"]] * 10}}, "modality 'a' of 'toy' has the type .* give numbers"),
+        ({"modalities": {"a": [[1], [1, 2]] * 5}}, "'a' of 'toy' cannot be read .* equal length"),
+        (
+            {"modalities": {"a": torch.zeros(0, 4)}, "targets": [], "split": []},
+            "'toy' has no sample",
+        ),
+        ({"targets": ["a"] * 10}, "the targets of 'toy' has the type .*: give numbers"),
+        ({"targets": np.linspace(0, 1, 10)}, "labels have shape"),
+        ({"present": torch.ones(2, 10)}, "present of 'toy' has the type torch.float32"),
+        ({"known": torch.ones(9, dtype=torch.bool)}, r"known of 'toy' has shape \(9,\)"),
         (
             {"modalities": {"a": torch.zeros(10)}},
             r"modality 'a' of 'toy' has shape \(10,\): expected \(N, F\)",
@@ -58,6 +73,100 @@ def with_value(value: float, row: int) -> torch.Tensor:
 def test_refuses_and_names(changes, message):
     with pytest.raises(ValueError, match=message):
         make_data(**changes)
+
+
+def test_numbers_of_any_type_become_those_of_the_container():
+    values = np.arange(40).reshape(10, 4)
+    for given in (values, values.tolist(), values.astype(">f8"), torch.from_numpy(values).half()):
+        x = make_data(modalities={"a": given}).modalities["a"]
+        assert x.dtype == torch.float32
+        assert x.tolist() == values.tolist()
+    flags = make_data(modalities={"a": values % 2 == 0}).modalities["a"]
+    assert flags.dtype == torch.float32
+    read_only = values.astype(np.float32)
+    read_only.flags.writeable = False
+    assert make_data(modalities={"a": read_only}).modalities["a"].tolist() == values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "dtype"),
+    [
+        (Classification(2), [0, 1] * 5, torch.int64),
+        (Classification(2), np.array([0, 1] * 5, dtype=np.uint8), torch.int64),
+        (Classification(2), [False, True] * 5, torch.int64),
+        (Regression(), [1, 2] * 5, torch.float32),
+        (Regression(), np.array([0.5, 2.0] * 5), torch.float32),
+        (Multilabel(2), [[0, 1]] * 10, torch.int64),
+        (Multilabel(2), np.array([[0.0, 1.0]] * 10), torch.int64),
+        (Multilabel(2), np.array([[False, True]] * 10), torch.int64),
+    ],
+)
+def test_targets_take_the_type_of_the_task(task, given, dtype):
+    targets = make_data(task=task, targets=given).targets
+    assert targets.dtype == dtype
+    assert targets.tolist() == np.asarray(given).tolist()
+
+
+def test_what_is_a_tensor_of_the_right_type_is_not_copied():
+    x = torch.zeros(10, 4)
+    assert make_data(modalities={"a": x}).modalities["a"] is x
+
+
+def test_a_list_of_names_is_a_split():
+    data = make_data(split=["train"] * 9 + ["test"])
+    assert data.rows("test").tolist() == [9]
+
+
+def test_an_unknown_split_is_refused():
+    with pytest.raises(ValueError, match="unknown split 'tset': choose one of train, valid, test"):
+        make_data().rows("tset")
+
+
+def test_a_hole_is_found_wherever_it_is():
+    n = 2 * BLOCK + 3
+    x = torch.zeros(n, 2)
+    x[BLOCK + 5, 1] = math.inf
+    fields = {"targets": torch.zeros(n, dtype=torch.long), "split": ["train"] * n}
+    with pytest.raises(ValueError, match=f"first in row {BLOCK + 5}: repair or drop it"):
+        make_data(modalities={"a": x}, **fields)
+
+
+def test_unscaled_modalities_keep_their_type_and_shape():
+    ids = torch.arange(20).reshape(10, 2)
+    pixels = torch.zeros(10, 3, 4, 4, dtype=torch.uint8)
+    data = make_data(
+        modalities={"text": ids, "image": pixels, "a": torch.randn(10, 4)},
+        unscaled=("text", "image"),
+    )
+    scaled = data.standardized()
+    assert scaled.modalities["text"] is data.modalities["text"]
+    assert scaled.modalities["image"].dtype == torch.uint8
+    assert not torch.equal(scaled.modalities["a"], data.modalities["a"])
+    assert data.select(("text", "a")).unscaled == ("text",)
+    shape = r"'image' of 'toy' has shape \(10, 3, 4, 4\): expected \(N, F\)"
+    with pytest.raises(ValueError, match=shape):
+        make_data(modalities={"image": pixels})
+
+
+def test_rows_whose_label_is_unknown():
+    known = torch.arange(10) != 2
+    data = make_data(known=known)
+    assert data.rows("train").tolist() == [0, 1, 2, 3, 4, 5]
+    assert data.labeled_rows("train").tolist() == [0, 1, 3, 4, 5]
+    assert make_data().labeled_rows("train").tolist() == [0, 1, 2, 3, 4, 5]
+    assert data.describe()["labels, train"] == "0: 2, 1: 3"
+    assert data.describe()["unlabelled"] == "1 samples"
+
+
+def test_the_card_counts_by_task():
+    assert make_data().describe()["labels, test"] == "0: 1, 1: 2"
+    named = make_data(class_names=("no", "yes")).describe()
+    assert named["labels, test"] == "no: 1, yes: 2"
+    labels = make_data(task=Multilabel(2), targets=[[0, 1]] * 10).describe()
+    assert labels["labels, test"] == "0: 0, 1: 3"
+    scores = make_data(task=Regression(), targets=[0.6, -2.0] * 5).describe()
+    assert scores["labels, test"] == "-2: 2, 1: 1 (rounded; mean -1.133, range -2 to 0.6)"
+    assert scores["licence"] == "not stated"
 
 
 def test_names_shapes_rows():
@@ -83,11 +192,13 @@ def test_checksum_depends_on_everything_a_run_can_depend_on():
         make_data(split=np.array(["train"] * 7 + ["test"] * 3)),
         make_data(split=np.array(["test"] * 7 + ["train"] * 3)),
         make_data(present=mask),
+        make_data(known=torch.arange(10) > 0),
+        make_data(unscaled=("a",)),
         make_data(modalities={"a": data.modalities["a"]}),
         make_data(modalities={"b": data.modalities["b"], "a": data.modalities["a"]}),
         make_data(modalities={"a": data.modalities["a"] + 1e-6, "b": data.modalities["b"]}),
     ]
-    assert len({data.checksum, *(other.checksum for other in others)}) == 10
+    assert len({data.checksum, *(other.checksum for other in others)}) == 12
     assert (
         make_data(display={"image": list(range(10))}).checksum
         == make_data().checksum

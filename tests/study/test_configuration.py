@@ -137,3 +137,22 @@ def test_columns_name_what_was_asked_for():
     assert columns["training.steps"] == 5
     assert columns["tag"] == "x"
     assert "keep_weights" not in columns
+
+
+@pytest.mark.parametrize(
+    ("data_set", "method", "hyper"),
+    [
+        ("hateful-memes", "prompt_trans", {"vilt_folder": "vilt"}),
+        ("hateful-memes-vilt", "prompt_trans", {}),
+        ("hateful-memes-vilt", "robult", {}),
+        ("food101-vilt", "linear", {}),
+    ],
+)
+def test_a_vilt_reads_token_ids_and_pixels_and_nothing_else_does(data_set, method, hyper):
+    with pytest.raises(ValueError, match="a ViLT reads the sets whose names end in '-vilt'"):
+        RunConfig(data_set, method, hyper=hyper)
+
+
+def test_a_run_of_prompt_trans_on_a_vilt():
+    config = RunConfig("hateful-memes-vilt", "prompt_trans", hyper={"vilt_folder": "vilt"})
+    assert config.complete()["hyper"]["vilt_folder"] == "vilt"
