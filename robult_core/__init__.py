@@ -1,13 +1,19 @@
 """Robult: the method, its losses and its rivals, from raw arrays to predictions.
 
-    losses       Eq. 2 to 7 and 10 as pure functions
-    model        Robult: f, g, r, c of Fig. 3
-    method       the one interface of all methods; `methods` holds the baselines and the controls
-    encoders, tasks, distributed
-    datasets     every data set in one container; `protocol` says who is labelled and which
-    modalities are there
-    training, evaluation
-    information  partial information decomposition
+    losses           Eq. 2 to 7 and 10 as pure functions; fused_loss gives the same numbers faster
+    model            Robult: f, g, r, c of Fig. 3
+    method           the interface of all methods; methods holds the baselines and the controls
+    encoders         the networks that all methods share
+    tasks            what an output means: supervised losses, decoding, metrics
+    datasets         every data set in one container
+    protocol         who is labelled, and which modalities are there
+    training         one loop for all methods; distributed makes it that of several ranks
+    evaluation       predictions and metrics for every availability pattern
+    estimators       scikit-learn's manner of all this; beside it inputs, targets, standardization,
+                     calibration, shapley and saved_models
+    information      partial information decomposition
+    checks           what rows, seeds, shares and patterns must be; validation does so for settings
+    atomic           files that are written whole
 
 The study over it (runs, tables, figures, notebooks) is the package `robult_study`.
 """

@@ -78,7 +78,10 @@ def training_rows(data: MultimodalData) -> Int[np.ndarray, " rows"]:
 
 
 def check_labeled_rows(labeled_rows: Rows, data: MultimodalData) -> Int[np.ndarray, " rows"]:
-    """The labelled rows, ascending; only training rows may carry labels, each named once."""
+    """The labelled rows, ascending.
+
+    Each is named once, and each is a training row whose label the data set knows.
+    """
     rows = np.sort(check_rows(labeled_rows, data))
     not_training = np.setdiff1d(rows, data.rows("train"))
     if len(not_training):
@@ -87,8 +90,17 @@ def check_labeled_rows(labeled_rows: Rows, data: MultimodalData) -> Int[np.ndarr
             f"labelled row {row} of '{data.name}' is a {data.split[row]} row: "
             f"labels may only be taken from its training rows, as label_split does"
         )
-    if len(np.unique(rows)) < len(rows):
-        raise ValueError("a labelled row is named twice: name each once")
+    unknown = np.setdiff1d(rows, data.labeled_rows("train"))
+    if len(unknown):
+        raise ValueError(
+            f"labelled row {unknown[0]} of '{data.name}' has no known label: "
+            f"choose among its labelled rows, as label_split does"
+        )
+    repeated = rows[1:][rows[1:] == rows[:-1]]
+    if len(repeated):
+        raise ValueError(
+            f"row {repeated[0]} is named twice among the labelled rows: name each once"
+        )
     return rows
 
 

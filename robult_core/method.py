@@ -118,9 +118,3 @@ def make_encoders(specs: Mapping[str, Spec], width: int, dropout: float) -> nn.M
 def make_classifier(width: int, n_outputs: int) -> nn.Module:
     """The head of Robult's c and of every baseline that has no head of its own: a linear layer."""
     return nn.Linear(width, n_outputs)
-
-
-def check_choice(value: str, name: str, allowed: tuple[str, ...]) -> None:
-    """Raise ValueError where a configuration names an unknown variant."""
-    if value not in allowed:
-        raise ValueError(f"{name} is {value!r}: choose one of {list(allowed)}")

@@ -11,9 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from robult_study.results.intervals import VERDICTS, changes, paired
+from robult_study.results.intervals import count_verdicts, paired
 from robult_study.results.layout import listed
-from robult_study.results.metrics import axis_labels
 from robult_study.results.scores import LATE, scores
 from robult_study.results.tables import COLUMNS
 
@@ -27,26 +26,31 @@ def share_scores(results: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(labels=100 * rows["label_fraction"])
 
 
-def with_panels(summary: pd.DataFrame) -> pd.DataFrame:
-    """Rows with a column `panel`, the title of their curve: data set, first metric and view."""
-    metric = summary["data_set"].map(axis_labels(summary))
-    panel = summary["data_set"] + ", " + metric + "\n" + summary["view"]
-    return summary.assign(panel=panel)
+def leads(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
+    """Robult minus each other method at every point of the dial, as `paired` gives it.
+
+    `against` names the other method; the verdicts of `holm` are corrected over all rows against it.
+    """
+    tables = []
+    for name in rows["method"].unique():
+        if name != "robult":
+            table = paired(rows, "robult", name, [*CURVE, dial])
+            tables.append(table.assign(against=name))
+    return pd.concat(tables, ignore_index=True)
 
 
 # Where curves cross, and who leads ---------------------------------------------------------------
 
 
-def crossings(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
-    """Where the mean of Robult and that of another method change places along the dial.
+def crossings(lead: pd.DataFrame, dial: str) -> pd.DataFrame:
+    """Where the mean of Robult and that of another method change places; lead: `leads`.
 
     Columns: data_set, view, against, crossing (linear between the neighbours), after and before
     (the neighbours), ahead_then, and clear: whether the paired intervals on both sides leave out 0,
     with opposite signs.
     """
-    table = changes(rows, "robult", [*CURVE, dial], "method")
     found = []
-    for group, curve in table.groupby([*CURVE, "method"], sort=False):
+    for group, curve in lead.groupby([*CURVE, "against"], sort=False):
         points = curve.sort_values(dial).to_dict("records")
         for left, right in pairwise(points):
             if left["difference"] * right["difference"] < 0:
@@ -60,7 +64,7 @@ def _crossing(left: dict[str, Any], right: dict[str, Any], dial: str) -> tuple[A
     before, after = left["difference"], right["difference"]
     share = before / (before - after)
     place = left[dial] + share * (right[dial] - left[dial])
-    ahead = left["method"] if after > 0 else "robult"
+    ahead = "robult" if after > 0 else left["against"]
     clear = {left["verdict"], right["verdict"]} == {"better", "worse"}
     return place, left[dial], right[dial], ahead, clear
 
@@ -82,20 +86,6 @@ def crossings_sentence(found: pd.DataFrame) -> str:
         f"{len(found)} crossings with another method, {n_clear} of them clear, "
         "the others within the noise of these seeds"
     )
-
-
-def leads(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
-    """Robult minus each other method along the dial, paired by seed; above 0 Robult is better.
-
-    Columns data_set, view, the dial, against, difference, low, high and n.
-    """
-    table = changes(rows, "robult", [*CURVE, dial], "method")
-    flipped = {
-        "difference": -table["difference"],
-        "low": -table["high"],
-        "high": -table["low"],
-    }
-    return table.assign(**flipped).rename(columns={"method": "against"})
 
 
 def leaders(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
@@ -172,21 +162,17 @@ def points(rows: pd.DataFrame, dial: str, words: str) -> pd.DataFrame:
 
 
 def tally(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Verdicts of Robult against each other method, counted over all rows of `parts`, also Holm's.
+    """Verdicts of Robult against each other method, counted over all rows, raw and after Holm.
 
     parts: rows of several dials, each with `points`.
     """
-    by = [*CURVE, "where"]
-    rows = pd.concat([part[[*by, "method", "seed", "value"]] for part in parts])
-    compared = changes(rows, "robult", by, "method")
-    names = {"worse": "Robult clearly better", "better": "Robult clearly worse"}
-    order = reversed(VERDICTS)
-    counts = compared.groupby("method", sort=False)["verdict"].value_counts().unstack(fill_value=0)
-    counts = counts.reindex(columns=order, fill_value=0).rename(columns=names)
-    corrected = compared.groupby("method", sort=False)["holm"].value_counts().unstack(fill_value=0)
-    corrected = corrected.reindex(columns=["worse", "better"], fill_value=0).rename(columns=names)
-    table = counts.join(corrected.add_suffix(", Holm"))
-    return table.rename(index=COLUMNS).rename_axis("against")
+    columns = [*CURVE, "where", "method", "seed", "value"]
+    lead = leads(pd.concat([part[columns] for part in parts]), "where")
+    raw = count_verdicts(lead, ["against"])
+    corrected = count_verdicts(lead, ["against"], "holm").drop(columns="undecided")
+    names = {"better": "Robult clearly better", "worse": "Robult clearly worse"}
+    table = raw.rename(columns=names).join(corrected.rename(columns=names).add_suffix(", Holm"))
+    return table.rename(index=COLUMNS)
 
 
 def tally_sentences(counted: pd.DataFrame) -> list[str]:

@@ -257,12 +257,6 @@ def availability(settings: Settings) -> list[RunConfig]:
     return configs
 
 
-def loss_rates(settings: Settings) -> np.ndarray:
-    """The rates at which modalities are missing at random, from none to all but one."""
-    points = 11 if settings.profile == "full" else 5
-    return np.linspace(0, 1, points).round(2)
-
-
 def _swept(settings: Settings, data_set: str, share: float) -> list[RunConfig]:
     training = {"steps": settings.steps}
     configs = []

@@ -1,5 +1,4 @@
-"""Predictions by availability pattern: the same for a sample alone, in a crowd, and by a per-sample
-mask."""
+"""Predictions by pattern: the same for a sample alone, in a crowd, and by a per-sample mask."""
 
 from __future__ import annotations
 
@@ -86,6 +85,59 @@ def test_sample_without_modality_is_named():
     present[:, 5] = False
     with pytest.raises(ValueError, match="sample 5 has no modality left"):
         predict_present(make_model(data), data, ROWS, present)
+
+
+def test_a_mask_per_sample_may_be_an_array_and_must_fit():
+    data = make_data()
+    model = make_model(data)
+    present = random_missing(18, 3, 0.5, seed=0)
+    scores = predict_present(model, data, ROWS, present)
+    np.testing.assert_array_equal(predict_present(model, data, ROWS, present.numpy()), scores)
+    with pytest.raises(ValueError, match=r"present has shape \(3, 18\): expected \(3, 4\)"):
+        predict_present(model, data, ROWS[:4], present)
+
+
+def test_a_prediction_does_not_compute_the_variants(monkeypatch):
+    data = make_data()
+    model = make_model(data)
+
+    def fail(inputs):
+        raise AssertionError("predict_variants was called")
+
+    monkeypatch.setattr(model, "predict_variants", fail)
+    assert predict(model, data, ROWS, data.names).shape == (18, 3)
+
+
+@pytest.mark.parametrize("name", ["robult", "unimodal", "gmc", "action_mae", "prompt_trans"])
+def test_the_order_of_a_pattern_and_of_the_rows_as_a_list_do_not_matter(name):
+    data = make_data()
+    model = make_model(data, name)
+    scores = predict(model, data, ROWS, ("a", "c"))
+    np.testing.assert_array_equal(predict(model, data, ROWS.tolist(), ("c", "a")), scores)
+    rows, by_pattern = evaluate(model, data, ROWS, [("c", "a")])
+    assert {row["pattern"] for row in rows} == set(by_pattern) == {"a+c"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "pattern", "message"),
+    [
+        (ROWS, ("a", "a"), "holds a modality twice"),
+        (ROWS, ("a", "smell"), "holds 'smell': choose from a, b, c"),
+        (ROWS, (), "the pattern is empty"),
+        (np.arange(30) > 11, ("a",), "boolean mask"),
+        ([-1], ("a",), "row -1 is not in 'toy'"),
+        ([30], ("a",), "row 30 is not in 'toy': choose from 0 to 29"),
+    ],
+)
+def test_rows_and_patterns_that_make_no_sense_are_refused(rows, pattern, message):
+    data = make_data()
+    model = make_model(data)
+    with pytest.raises(ValueError, match=message):
+        predict(model, data, rows, pattern)
+    with pytest.raises(ValueError, match=message):
+        evaluate(model, data, rows, [pattern])
+    with pytest.raises(ValueError, match=message):
+        having(data, rows, pattern)
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)

@@ -422,7 +422,7 @@ def test_inputs_must_be_modalities():
         (list(SPECS), {"full_input": "s"}, {"f0", "g0", "c"}),
         (list(SPECS), {"fusion": "latents"}, {"f.0", "f.1", "f.2", "f0", "c"}),
     ],
-    ids=str,
+    ids=["one", "two", "all", "all, s", "all, latents"],
 )
 def test_a_prediction_runs_only_the_modules_it_needs(pattern, options, expected):
     model, batch = make_model(**options).eval(), make_batch()

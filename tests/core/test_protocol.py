@@ -1,9 +1,9 @@
-"""Label splits, availability patterns and random missing: shares, minima, determinism, and no test
-row anywhere."""
+"""Label splits, patterns, random missing: shares, minima, determinism, no test row anywhere."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from robult_core.datasets.container import MultimodalData
 from robult_core.protocol import (
     label_split,
     paper_patterns,
+    pattern_modalities,
     pattern_name,
     patterns,
     random_missing,
@@ -25,8 +26,7 @@ from robult_core.tasks import Classification, Multilabel, Regression
 
 
 def make_data(task, targets, n_test: int = 5, n_valid: int = 3) -> MultimodalData:
-    """Training rows carry `targets`, between rows of the other splits, so that positions and rows
-    differ."""
+    """Training rows carry `targets`; other rows lie between them, so positions are not rows."""
     n = len(targets)
     filler = targets[:1].expand(n_valid + n_test, *targets.shape[1:])
     order = torch.from_numpy(np.random.default_rng(0).permutation(n + n_valid + n_test))
@@ -69,9 +69,9 @@ def ten_classes() -> MultimodalData:
 
 
 def test_same_seed_same_rows(ten_classes):
-    one, two, other = (label_split(ten_classes, 0.05, seed) for seed in (0, 0, 1))
-    assert one.tolist() == two.tolist() != other.tolist()
-    assert len(one) == 20
+    first, again, other = (label_split(ten_classes, 0.05, seed) for seed in (0, 0, 1))
+    assert first.tolist() == again.tolist() != other.tolist()
+    assert len(first) == 20
 
 
 def test_labels_of_other_splits_are_not_read(ten_classes):
@@ -141,6 +141,60 @@ def test_patterns():
     assert len(set(six)) == len(six) == 63
     assert [len(pattern) for pattern in six] == sorted(len(pattern) for pattern in six)
     assert six[-1] == tuple("abcdef")
+
+
+@pytest.mark.parametrize("name", ["text", "text+audio", "a+b+c"])
+def test_a_pattern_is_recovered_from_its_name(name):
+    assert pattern_name(pattern_modalities(name)) == name
+
+
+def test_names_and_patterns_are_inverse():
+    for pattern in patterns(("text", "audio", "video")):
+        assert pattern_modalities(pattern_name(pattern)) == pattern
+
+
+@pytest.mark.parametrize("name", ["", "text+", "+audio", "text++audio"])
+def test_a_name_with_an_empty_modality_is_refused(name):
+    with pytest.raises(ValueError, match="has an empty modality: write it like 'text\\+audio'"):
+        pattern_modalities(name)
+
+
+def test_doubled_modalities_have_no_patterns():
+    with pytest.raises(ValueError, match="holds a modality twice"):
+        patterns(("a", "b", "a"))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seeds_outside_are_refused(ten_classes, seed):
+    for draw in (
+        lambda: label_split(ten_classes, 0.05, seed),
+        lambda: validation_split(ten_classes, seed),
+        lambda: random_missing(5, 2, 0.5, seed),
+    ):
+        with pytest.raises(ValueError, match=f"seed is {seed}: it must be a whole number"):
+            draw()
+
+
+def test_a_share_of_no_training_rows_is_refused(ten_classes):
+    nothing = replace(ten_classes, split=np.array(["test"] * len(ten_classes)))
+    for draw in (label_split, validation_split):
+        with pytest.raises(ValueError, match="'toy' has no training rows"):
+            draw(nothing, seed=0, **({"fraction": 0.5} if draw is label_split else {}))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_remainders_of_a_share_go_to_the_largest_ones(seed):
+    """Of 10 %, classes of 30, 29 and 24 get 3, 2.9 and 2.4 rows: 8 in all, the last one only 2."""
+    targets = torch.repeat_interleave(torch.arange(3), torch.tensor([24, 30, 29]))
+    data = make_data(Classification(3), targets)
+    rows = label_split(data, 0.1, seed)
+    assert np.bincount(data.targets[rows].numpy()).tolist() == [2, 3, 3]
+
+
+def test_validation_rows_are_stratified():
+    targets = torch.repeat_interleave(torch.arange(3), torch.tensor([60, 30, 10]))
+    cut = validation_split(make_data(Classification(3), targets), seed=0)
+    assert np.bincount(cut.targets[cut.rows("test")].numpy()).tolist() == [18, 9, 3]
 
 
 @given(st.integers(0, 50), st.integers(1, 5), st.floats(0, 1), st.integers(0, 2**31))

@@ -1,9 +1,9 @@
-"""The loop: bit-identical repeats, batches that no method can change, labels that stay hidden, and
-errors that name the step."""
+"""The loop: bit-identical repeats, the same batches for all, hidden labels, clear errors."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,16 @@ from robult_core.evaluation import predict
 from robult_core.method import Method
 from robult_core.methods import METHODS, make_method
 from robult_core.model import Robult
+from robult_core.protocol import random_missing
 from robult_core.tasks import Classification, Regression
-from robult_core.training import TrainingConfig, batches, gradient_routes, make_batch, train
+from robult_core.training import (
+    TrainingConfig,
+    _schedule,
+    batches,
+    gradient_routes,
+    make_batch,
+    train,
+)
 from robult_study.runs.configuration import RunConfig
 from robult_study.runs.execution import execute, restore
 from robult_study.runs.store import Store
@@ -136,7 +144,7 @@ def test_batch_blanks_unlabelled_targets():
 
 def test_batch_carries_presence():
     data = make_data()
-    present = torch.rand(2, 60, generator=torch.Generator().manual_seed(0)) < 0.7
+    present = random_missing(60, 2, 0.3, seed=0)
     masked = MultimodalData(
         "toy", data.task, data.modalities, data.targets, data.split, present=present
     )
@@ -245,16 +253,124 @@ def test_gradient_routes_are_a_table_of_terms_by_parts():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": 0}, "steps is 0: it must be positive"),
-        ({"batch_size": -4}, "batch_size is -4"),
-        ({"learning_rate": 0.0}, "learning_rate is 0.0"),
-        ({"learning_rate": math.nan}, "learning_rate is nan"),
-        ({"sampling": "all"}, "sampling is 'all': choose one of extra_labeled, shuffle"),
+        ({"steps": 0}, "steps of TrainingConfig is 0: it should be greater than or equal to 1"),
+        ({"steps": 1.5}, "steps of TrainingConfig is 1.5"),
+        ({"batch_size": -4}, "batch_size of TrainingConfig is -4"),
+        ({"learning_rate": 0.0}, "learning_rate of TrainingConfig is 0.0"),
+        ({"learning_rate": math.nan}, "learning_rate of TrainingConfig is nan"),
+        ({"weight_decay": -0.1}, "weight_decay of TrainingConfig is -0.1"),
+        ({"warmup": 1.1}, "warmup of TrainingConfig is 1.1: it should be less than or equal to 1"),
+        ({"warmup": -0.1}, "warmup of TrainingConfig is -0.1"),
+        ({"gradient_clip": 0.0}, "gradient_clip of TrainingConfig is 0.0"),
+        ({"sampling": "all"}, "it should be 'extra_labeled' or 'shuffle'"),
+        (
+            {"epochs": 3},
+            "unknown setting 'epochs' of TrainingConfig: choose from steps, batch_size",
+        ),
     ],
 )
 def test_wrong_settings_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         TrainingConfig(**options)
+
+
+# --- what is refused before the first step --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("labeled", "message"),
+    [
+        ([0, 45], "labelled row 45 of 'toy' is a test row"),
+        (np.arange(60) < 9, "boolean mask"),
+        ([-1, 3], "row -1 is not in 'toy'"),
+        ([3, 3], "row 3 is named twice"),
+    ],
+)
+def test_labels_that_may_not_be_seen_are_refused(labeled, message):
+    before = make_method("robult", make_data().task, make_data().shapes, width=8)
+    weights = {name: value.clone() for name, value in before.state_dict().items()}
+    with pytest.raises(ValueError, match=message):
+        train(before, make_data(), labeled, SHORT)
+    assert all(torch.equal(value, weights[name]) for name, value in before.state_dict().items())
+
+
+def test_a_list_of_labelled_rows_is_served_in_any_order():
+    shuffled = LABELED[::-1].tolist()
+    assert equal_weights(trained()[0], trained(labeled=shuffled)[0])
+
+
+def test_data_without_training_rows_is_refused():
+    data = make_data()
+    only_test = replace(data, split=np.array(["test"] * 60))
+    with pytest.raises(ValueError, match="'toy' has no training rows"):
+        trained(data=only_test, labeled=[])
+
+
+def test_a_training_row_without_any_modality_is_refused():
+    data = make_data()
+    present = torch.ones(2, 60, dtype=torch.bool)
+    present[:, 50] = False  # a test row, which training does not read
+    trained(data=replace(data, present=present))
+    present[:, 17] = False
+    with pytest.raises(ValueError, match="sample 17 has no modality left"):
+        trained(data=replace(data, present=present))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_outside_is_refused(seed):
+    data = make_data()
+    with pytest.raises(ValueError, match=f"seed is {seed}"):
+        train(make_method("robult", data.task, data.shapes, width=8), data, LABELED, SHORT, seed)
+
+
+@pytest.mark.parametrize("name", ["robult", "unimodal"])
+def test_weights_that_break_in_the_last_step_name_the_rate(name):
+    """One step with a huge rate leaves a finite loss behind and weights beyond all numbers."""
+    config = TrainingConfig(steps=1, batch_size=16, learning_rate=1e39)
+    with pytest.raises(FloatingPointError, match="not finite after step 1: lower learning_rate"):
+        trained(name, config=config)
+
+
+# --- the optimiser --------------------------------------------------------------------------------
+
+
+def rates(config: TrainingConfig) -> list[float]:
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.AdamW([parameter], lr=1.0)
+    schedule = _schedule(optimizer, config)
+    seen = []
+    for _ in range(config.steps):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return seen
+
+
+def test_the_rate_rises_linearly_and_falls_as_a_cosine():
+    seen = rates(TrainingConfig(steps=10, warmup=0.4))
+    falling = [0.5 * (1 + math.cos(math.pi * step / 6)) for step in range(6)]
+    assert seen == pytest.approx([0.25, 0.5, 0.75, 1.0, *falling])
+
+
+def test_without_warmup_the_first_step_has_the_full_rate():
+    assert rates(TrainingConfig(steps=5, warmup=0.0))[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    "change", [{"gradient_clip": 1e-6}, {"weight_decay": 5.0}, {"warmup": 0.9}], ids=str
+)
+def test_every_setting_of_the_optimiser_moves_the_weights(change):
+    settings = {"steps": 6, "batch_size": 16, "learning_rate": 1e-2}
+    plain = trained(config=TrainingConfig(**settings))[0]
+    changed = trained(config=TrainingConfig(**settings, **change))[0]
+    assert not equal_weights(plain, changed)
+
+
+def test_extra_labelled_rows_are_drawn_anew_for_each_batch():
+    config = TrainingConfig(steps=20, batch_size=16)
+    drawn = [batch[16:].tolist() for batch in batches(np.arange(200), np.arange(60), config, 0)]
+    assert len({row for extra in drawn for row in extra}) > 30
+    assert all(len(extra) == 4 for extra in drawn)
 
 
 def test_run_without_labels_keeps_weights_and_curves_and_no_predictions(tmp_path):

@@ -1,7 +1,8 @@
 """A real browser: Chromium drives JupyterLab, opens notebooks 08 and 09, runs all cells, moves a
 slider by keyboard, and the picture changes.
 
-ROBULT_SCREENSHOTS=figures/screenshots keeps the two screenshots in that folder of the repository. Skipped where there is no Chromium or Chrome.
+ROBULT_SCREENSHOTS=figures/screenshots keeps the two screenshots in that folder of the repository.
+The tests are skipped where there is no Chromium or Chrome.
 """
 
 from __future__ import annotations
@@ -136,7 +137,8 @@ def run_all_cells(page) -> None:
             break
     panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
     failed = panel.locator(
-        '[data-mime-type="application/vnd.jupyter.error"], [data-mime-type="application/vnd.jupyter.stderr"]'
+        '[data-mime-type="application/vnd.jupyter.error"], '
+        '[data-mime-type="application/vnd.jupyter.stderr"]'
     )
     script = """() => {
         const panel = document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden)');

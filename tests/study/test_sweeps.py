@@ -21,11 +21,24 @@ def curves(**values: tuple[float, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["data_set", "view", "method", "x", "seed", "value"])
 
 
+def crossings_of(rows: pd.DataFrame) -> pd.DataFrame:
+    return sweeps.crossings(sweeps.leads(rows, "x"), "x")
+
+
+def test_a_lead_is_robult_minus_the_other():
+    table = sweeps.leads(curves(robult=(0.5, 0.5), gmc=(0.4, 0.6), linear=(0.1, 0.1)), "x")
+    lead = table.set_index(["against", "x"])["difference"]
+    assert list(dict.fromkeys(table["against"])) == ["gmc", "linear"]
+    assert lead["gmc", 1] == pytest.approx(0.1, abs=1e-3)
+    assert lead["gmc", 2] == pytest.approx(-0.1, abs=1e-3)
+    assert lead["linear", 2] == pytest.approx(0.4)
+
+
 # Crossings ---------------------------------------------------------------------------------------
 
 
 def test_a_crossing_is_found_between_neighbours():
-    found = sweeps.crossings(curves(robult=(0.0, 0.4, 0.8), gmc=(0.4, 0.5, 0.6)), "x")
+    found = crossings_of(curves(robult=(0.0, 0.4, 0.8), gmc=(0.4, 0.5, 0.6)))
     assert len(found) == 1
     row = found.iloc[0]
     assert (row["after"], row["before"], row["ahead_then"]) == (2, 3, "robult")
@@ -34,31 +47,31 @@ def test_a_crossing_is_found_between_neighbours():
 
 
 def test_the_other_method_may_be_ahead_afterwards():
-    found = sweeps.crossings(curves(robult=(0.4, 0.5, 0.6), gmc=(0.0, 0.4, 0.8)), "x")
+    found = crossings_of(curves(robult=(0.4, 0.5, 0.6), gmc=(0.0, 0.4, 0.8)))
     assert found["ahead_then"].tolist() == ["gmc"]
 
 
 def test_points_are_taken_in_the_order_of_the_dial():
     rows = curves(robult=(0.0, 0.4, 0.8), gmc=(0.4, 0.5, 0.6))
-    assert sweeps.crossings(rows[::-1], "x")["crossing"].item() == pytest.approx(2.33, abs=0.01)
+    assert crossings_of(rows[::-1])["crossing"].item() == pytest.approx(2.33, abs=0.01)
 
 
 def test_a_crossing_within_noise_is_not_clear():
     rows = curves(robult=(0.4, 0.5), gmc=(0.41, 0.49))
     noisy = rows["value"] + 0.05 * (rows["method"] == "gmc") * (rows["seed"] - 1)
-    found = sweeps.crossings(rows.assign(value=noisy), "x")
+    found = crossings_of(rows.assign(value=noisy))
     assert found["clear"].tolist() == [False]
     assert "1 crossings with another method, 0 of them clear" in sweeps.crossings_sentence(found)
 
 
 def test_parallel_curves_do_not_cross():
-    found = sweeps.crossings(curves(robult=(0.5, 0.6, 0.7), gmc=(0.4, 0.5, 0.6)), "x")
+    found = crossings_of(curves(robult=(0.5, 0.6, 0.7), gmc=(0.4, 0.5, 0.6)))
     assert found.empty
     assert sweeps.crossings_sentence(found).startswith("0 crossings")
 
 
 def test_crossings_in_words():
-    found = sweeps.crossings(curves(robult=(0.0, 0.4, 0.8), gmc=(0.4, 0.5, 0.6)), "x")
+    found = crossings_of(curves(robult=(0.0, 0.4, 0.8), gmc=(0.4, 0.5, 0.6)))
     row = sweeps.crossings_table(found).iloc[0]
     assert (row["against"], row["between"], row["clear"]) == ("GMC", "2 and 3", "yes")
     assert row["ahead above it"] == "Robult"
@@ -99,14 +112,6 @@ def test_share_scores_are_in_percent_and_sorted():
     rows = sweeps.share_scores(pd.concat([*tables, late]))
     assert rows["labels"].unique().tolist() == [5, 100]
     assert set(rows["view"]) == {SINGLE, FUSED}
-
-
-def test_a_panel_is_named_after_set_metric_and_view():
-    rows = pd.DataFrame({"data_set": ["digits", "mosi"], "view": [SINGLE, FUSED]})
-    assert sweeps.with_panels(rows)["panel"].tolist() == [
-        f"digits, accuracy\n{SINGLE}",
-        f"mosi, mae, negated\n{FUSED}",
-    ]
 
 
 # Random loss -------------------------------------------------------------------------------------

@@ -1,0 +1,281 @@
+"""What the latents of trained models hold: notebook 08 asks whether L_rec keeps u_i.
+
+Pairs of latents `(train, test)` are those of `collected`, named as `latents.collect` names them;
+"x/text" and so on are the inputs themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from robult_core.datasets import MultimodalData
+from robult_core.information import decompose_samples, permutation_baseline
+from robult_core.method import Method
+from robult_study.results.intervals import MIN_VALUES, paired
+from robult_study.results.latents import Latents, collect
+from robult_study.results.probes import Side, component_bits, explained, misdirection, probe_rows
+
+if TYPE_CHECKING:
+    from robult_study.runs.configuration import RunConfig
+    from robult_study.settings import Settings
+
+Rows = tuple[np.ndarray, np.ndarray]  # training rows and test rows
+UNTRAINED = "before training"
+WITH, WITHOUT = "with L_rec", "without L_rec"
+RAW = "raw input"
+READERS = {"full": (1400, 70), "narrow": (1400,)}  # training rows of the probes, by kind of maps
+CLUSTERS = 6  # states of a latent in the decomposition
+NOTICED = 0.005  # a smaller difference changes nothing that a reader would notice
+BOTH = "z and u"
+LEFT = "share of h from z and u"
+ASKED_BITS = {
+    "own unique": "bits of u about its own unique bit",
+    "redundancy": "bits of u about the shared bit",
+}
+
+
+# Models and rows ---------------------------------------------------------------------------------
+
+
+def states(
+    settings: Settings, data_set: str, seed: int, maps: str = "full"
+) -> dict[str, tuple[RunConfig, int]]:
+    """The three models that are compared, each a run and a step of it.
+
+    Both variants start from the same weights, so there is one model before training.
+    """
+    from robult_study.runs import plans
+
+    runs = {}
+    for state in plans.RECONSTRUCTION:
+        runs[state] = plans.reconstruction_run(settings, data_set, seed, state, maps)
+    models = {UNTRAINED: (runs[WITH], 0)}
+    for state, run in runs.items():
+        models[state] = (run, settings.steps)
+    return models
+
+
+def both_sides(data: MultimodalData, most: int, seed: int) -> Rows:
+    """At most `most` training rows, drawn at random, and all test rows."""
+    return probe_rows(data, most, seed), data.rows("test")
+
+
+def classes(data: MultimodalData, rows: np.ndarray) -> np.ndarray:
+    """The classes of rows `(n,)`."""
+    return data.task.label_classes(data.targets[rows]).numpy()
+
+
+def collected(model: Method, data: MultimodalData, rows: Rows) -> list[dict[str, np.ndarray]]:
+    """The latents of the training rows and of the test rows, as `with_inputs` gives them."""
+    return [with_inputs(model, data, side) for side in rows]
+
+
+def with_inputs(model: Method, data: MultimodalData, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """The latents of rows, and the inputs of the same rows as flat vectors."""
+    held = collect(model, data, rows)
+    for name, values in data.modalities.items():
+        held[f"x/{name}"] = values[rows].flatten(1).double().numpy()
+    return held
+
+
+def seed_means(frames: Iterable[pd.DataFrame], by: Sequence[str]) -> pd.DataFrame:
+    """The mean of `value` over whatever `by` does not name, in practice over modalities."""
+    rows = pd.concat(frames, ignore_index=True)
+    return rows.groupby(list(by), sort=False)["value"].mean().reset_index()
+
+
+# Bits and shares on pid --------------------------------------------------------------------------
+
+
+def bits_by_reader(
+    train: Latents,
+    test: Latents,
+    components: Mapping[str, np.ndarray],
+    rows: Rows,
+    maps: str,
+    state: str,
+) -> pd.DataFrame:
+    """Rows of `probes.component_bits` for each of the `READERS` of a kind of maps.
+
+    Columns beyond those: state and reader. The inputs are read once, with the untrained model.
+    """
+    roles = "xzu" if state == UNTRAINED else "zu"
+    frames = []
+    for most in READERS[maps]:
+        few = {name: latent[:most] for name, latent in train.items()}
+        frame = component_bits(few, test, components, (rows[0][:most], rows[1]), roles)
+        frames.append(frame.assign(reader=reader(maps, most)))
+    table = pd.concat(frames, ignore_index=True)
+    table["state"] = np.where(table["role"] == "x", RAW, state)
+    return table
+
+
+def reader(maps: str, most: int) -> str:
+    """The name of a probe that is fitted on `most` rows."""
+    return f"{maps} maps,\nprobe on {most} rows"
+
+
+def with_ceiling(spread: pd.DataFrame) -> pd.DataFrame:
+    """Intervals by role, with those of the raw input beside both z and u."""
+    raw = spread[spread["role"] == "x"]
+    ceilings = [raw.assign(role=role) for role in "zu"]
+    return pd.concat([*ceilings, spread[spread["role"] != "x"]])
+
+
+def recovered_shares(train: Latents, test: Latents, names: Sequence[str]) -> pd.DataFrame:
+    """The share of the variance of h_i that z_i, u_i and both give back: known, value."""
+    found = []
+    for name in names:
+        for known in ("z", "u", BOTH):
+            found.append((known, explained(*_about_h(train, test, name, known))))
+    return pd.DataFrame(found, columns=["known", "value"])
+
+
+def _about_h(train: Latents, test: Latents, name: str, known: str) -> list[Side]:
+    """h of a modality as what is asked about the latents in `known`, on both sides."""
+    sides = []
+    for side in (train, test):
+        latents = [side[f"{role}/{name}"] for role in known.split(" and ")]
+        sides.append(Side(np.concatenate(latents, axis=1), side[f"h/{name}"]))
+    return sides
+
+
+def narrow_quantities(
+    train: Latents,
+    test: Latents,
+    components: Mapping[str, np.ndarray],
+    rows: Rows,
+    names: Sequence[str],
+) -> pd.DataFrame:
+    """What is left of h_i in z_i and u_i, and the bits of u_i: quantity, value."""
+    found = []
+    for name in names:
+        sides = _about_h(train, test, name, BOTH)
+        found.append((LEFT, explained(*sides)))
+        found.append(("1 - cos² of h and its ridge regression on z and u", misdirection(*sides)))
+    bits = component_bits(train, test, components, rows, "u")
+    for component, value in zip(bits["component"], bits["value"], strict=True):
+        found.append((f"bits of u: {component}", value))
+    return pd.DataFrame(found, columns=["quantity", "value"])
+
+
+def training_quantities(curves: pd.DataFrame, weight: float, accuracy: float) -> pd.DataFrame:
+    """L_rec over its last five entries, where it was trained, and the accuracy, alike."""
+    found = [("accuracy from one modality", accuracy)]
+    if weight:
+        weighted = curves.loc[curves["term"] == "reconstruction", "value"]
+        found.append(("L_rec at the end of training", weighted.iloc[-5:].mean() / weight))
+    return pd.DataFrame(found, columns=["quantity", "value"])
+
+
+def single_accuracy(table: pd.DataFrame, by: Sequence[str]) -> pd.Series:
+    """The accuracy from one modality, mean over modalities, for each group of runs."""
+    single = ~table["pattern"].str.contains("+", regex=False)
+    rows = table[single & (table["metric"] == "accuracy") & (table["variant"] == "")]
+    return rows.groupby(list(by))["value"].mean()
+
+
+# The decomposition of real latents ---------------------------------------------------------------
+
+
+def decomposed(
+    latents: Latents, pair: Sequence[str], labels: np.ndarray, seed: int, n_shuffles: int
+) -> pd.DataFrame:
+    """What x, z and u of two modalities tell about the label: role, labels, part, value in bits.
+
+    The same is said with shuffled labels, as the mean over `n_shuffles`.
+    """
+    found = []
+    for role in "xzu":
+        first, second = (latents[f"{role}/{name}"] for name in pair)
+        true = [decompose_samples(first, second, labels, CLUSTERS, seed)]
+        shuffled = permutation_baseline(first, second, labels, CLUSTERS, seed, n_shuffles)
+        for kind, answers in {"true labels": true, "labels shuffled": shuffled}.items():
+            for part, value in pd.DataFrame(map(asdict, answers)).mean().items():
+                found.append((RAW if role == "x" else role, kind, part, value))
+    return pd.DataFrame(found, columns=["role", "labels", "part", "value"])
+
+
+def unseen(data: MultimodalData, seen: np.ndarray) -> np.ndarray:
+    """The rows whose label a run did not see."""
+    return np.setdiff1d(np.arange(len(data)), seen)
+
+
+# The verdict -------------------------------------------------------------------------------------
+
+
+def questions(
+    shares: pd.DataFrame, bits: pd.DataFrame, numbers: pd.DataFrame, table: pd.DataFrame
+) -> pd.DataFrame:
+    """Every quantity of the verdict by state and seed; table: the rows of the runs."""
+    left = shares[shares["known"] == BOTH]
+    asked = [left.assign(quantity=f"{LEFT} (pid), " + left["maps"] + " maps")]
+    for component, name in ASKED_BITS.items():
+        held = bits[(bits["role"] == "u") & (bits["component"] == component)]
+        asked.append(held.assign(quantity=f"{name}, " + held["reader"].str.replace("\n", " ")))
+    probed = numbers[(numbers["role"] == "u") & (numbers["measure"] == "probe: class")]
+    asked.append(probed.assign(quantity="class probe on u (" + probed["data_set"] + "), full maps"))
+    accuracy = single_accuracy(table, ["data_set", "tag", "seed"]).reset_index()
+    accuracy[["state", "maps"]] = accuracy["tag"].str.extract(r"(.*), (\w+) maps")
+    where = accuracy["data_set"] + "), " + accuracy["maps"] + " maps"
+    asked.append(accuracy.assign(quantity="accuracy from one modality (" + where))
+    return pd.concat(asked, ignore_index=True)
+
+
+def compare(asked: pd.DataFrame) -> pd.DataFrame:
+    """With minus without L_rec for each quantity, paired by seed, and the verdict in words."""
+    compared = paired(asked, WITH, WITHOUT, ["quantity"], "state")
+    enough = compared["n"] >= MIN_VALUES
+    more = enough & (compared["low"] > 0)
+    less = enough & (compared["high"] < 0)
+    verdict = np.select([more, less], ["more with L_rec", "less with L_rec"], "no difference seen")
+    small = (more | less) & (compared["difference"].abs() < NOTICED)
+    compared["verdict"] = pd.Series(verdict, compared.index) + np.where(small, ", below 0.005", "")
+    return compared
+
+
+def verdict_text(
+    compared: pd.DataFrame, bits: pd.DataFrame, recovered: pd.DataFrame, maps: str
+) -> str:
+    """The verdict on one kind of maps, as markdown; recovered: intervals of the shares of h."""
+    said = _sentences(compared)
+    held = bits[(bits["reader"] == reader(maps, 1400)) & (bits["role"] == "u")]
+    level = held[held["state"] == WITH].groupby("component")["value"].mean()
+    unique, shared = level["own unique"], level["redundancy"]
+    mostly = "mostly the unique part"
+    if shared > unique / 2:
+        mostly = "a second copy of what is in h, not the unique part alone"
+    left = recovered[(recovered["maps"] == maps) & (recovered["state"] == WITHOUT)]
+    left = left.set_index("known")["mean"]
+    own = f"{ASKED_BITS['own unique']}, {maps} maps, probe on 1400 rows"
+    return f"""
+**{maps.capitalize()} maps**
+
+- Entropy of h given z and u: without L_rec z and u give back {left[BOTH]:.3f} of the variance of h,
+  and z alone {left["z"]:.3f}; L_rec changes the first by {said[f"{LEFT} (pid), {maps} maps"]}.
+- Unique information in u, bits: {said[own]} (with it {unique:.2f} of 1).
+- Is u unique? With L_rec it holds {shared:.2f} bits about the *shared* bit as well: u is {mostly}.
+- Accuracy from a single modality: {_counted(compared, maps)}.
+"""
+
+
+def _sentences(compared: pd.DataFrame) -> dict[str, str]:
+    said = {}
+    for row in compared.itertuples():
+        interval = f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
+        said[row.quantity] = f"{interval}, **{row.verdict}**"
+    return said
+
+
+def _counted(compared: pd.DataFrame, maps: str) -> str:
+    """On how many sets each verdict on the accuracy was reached."""
+    quantity = compared["quantity"]
+    chosen = quantity.str.startswith("accuracy") & quantity.str.endswith(f"{maps} maps")
+    counts = compared.loc[chosen, "verdict"].value_counts()
+    verdicts = ", ".join(f"{verdict} on {count}" for verdict, count in counts.items())
+    return f"{verdicts}, of {chosen.sum()} sets"

@@ -1,0 +1,243 @@
+"""The worlds of notebook 01, and what alignment, estimators and learners make of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from robult_core import information
+from robult_core.datasets.pid import COMPONENTS, load_pid
+from robult_core.information import PID
+from robult_study.results.intervals import summarize, with_interval
+
+Samples = tuple[np.ndarray, np.ndarray, np.ndarray]  # x1, x2 and y
+ATOMS = (((0,), (1,)), ((0,),), ((1,),), ((0, 1),))  # of the lattice of dit, as in `COMPONENTS`
+WIDTHS = (1, 2, 4, 8, 16)  # directions that CCA and PCA keep
+TEST_SAMPLES = 4000
+INPUTS = {"x1": [0], "x2": [1], "x1+x2": [0, 1]}  # columns of the example
+
+
+# Exact worlds ------------------------------------------------------------------------------------
+
+
+def worlds() -> dict[str, np.ndarray]:
+    """Five joint tables `P[x1, x2, y]` with known answers."""
+    return {
+        "copy": np.diag([0.5, 0.5])[:, :, None] * np.eye(2)[:, None, :],
+        "unique": information.gate_table(lambda a, b: a),
+        "both": information.gate_table(lambda a, b: 2 * a + b),
+        "XOR": information.gate_table(lambda a, b: a ^ b),
+        "AND": information.gate_table(lambda a, b: a & b),
+    }
+
+
+def by_hand() -> pd.DataFrame:
+    """The parts of `worlds` worked out by hand, in bits.
+
+    The unique parts of AND are 0 by symmetry, so its redundancy is I(X1;Y).
+    """
+    rows = {
+        "copy": (1, 0, 0, 0),
+        "unique": (0, 1, 0, 0),
+        "both": (0, 1, 1, 0),
+        "XOR": (0, 0, 0, 1),
+        "AND": (1.5 - 0.75 * np.log2(3), 0, 0, 0.5),
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=COMPONENTS)
+
+
+def parts(answers: Mapping[Any, PID], name: str) -> pd.DataFrame:
+    """Decompositions as a frame: one row per answer, under the name of what they differ in."""
+    rows = {key: asdict(answer) for key, answer in answers.items()}
+    return pd.DataFrame(rows).T.rename_axis(name)
+
+
+def by_dit(table: np.ndarray) -> dict[str, float]:
+    """The decomposition of a joint table by the library dit."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside dit
+        import dit
+
+    cells = ["".join(map(str, cell)) for cell in np.ndindex(table.shape)]
+    distribution = dit.Distribution(cells, table.ravel())
+    lattice = dit.pid.PID_BROJA(distribution, [[0], [1]], [2])
+    return {name: lattice.get_pi(atom) for name, atom in zip(COMPONENTS, ATOMS, strict=True)}
+
+
+def random_tables(count: int, seed: int) -> list[np.ndarray]:
+    """Random joint tables of three bits."""
+    rng = np.random.default_rng(seed)
+    return [rng.dirichlet(np.ones(8)).reshape(2, 2, 2) for _ in range(count)]
+
+
+def aligned(table: np.ndarray) -> np.ndarray:
+    """`P[z, y]` of the finest z that is a function of each modality (Gács and Körner 1973)."""
+    from scipy.sparse.csgraph import connected_components
+
+    pairs = table.sum(2) > 0
+    n1, n2 = pairs.shape
+    square = np.block([[np.zeros((n1, n1)), pairs], [pairs.T, np.zeros((n2, n2))]])
+    piece = connected_components(square)[1][:n1]
+    return np.array([table.sum(1)[piece == number].sum(0) for number in np.unique(piece)])
+
+
+def kept_by_alignment(tables: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Bits about the label and accuracy ceilings of the first modality and of its aligned part."""
+    rows = {}
+    for name, table in tables.items():
+        pid = information.decompose(table)
+        z = aligned(table)
+        rows[name] = {
+            "R": pid.redundancy,
+            "U1": pid.unique1,
+            "I(z;Y)": information.mutual_information(z),
+            "ceiling x1": table.sum(1).max(-1).sum(),
+            "ceiling z": z.max(-1).sum(),
+        }
+    return pd.DataFrame(rows).T.rename_axis("case")
+
+
+# Estimates from samples --------------------------------------------------------------------------
+
+
+def and_samples(n: int, seed: int) -> Samples:
+    """Samples of two fair bits and their AND."""
+    a, b = np.random.default_rng(seed).integers(0, 2, (2, n))
+    return a, b, a & b
+
+
+def pid_samples(n: int, seed: int) -> Samples:
+    """The features and labels of `pid`, case noisy."""
+    data = load_pid("noisy", n=n, seed=seed)
+    x1, x2 = (features.numpy() for features in data.modalities.values())
+    return x1, x2, data.targets.numpy()
+
+
+def estimates(
+    samples: Samples, seed: int, training: Mapping[str, int], cached: Callable
+) -> Iterator[tuple[str, PID]]:
+    """The answer of each estimator; training: settings of BATCH, cached: `Notebook.cached`."""
+    plug_in = cached(information.decompose_samples)
+    shuffled = cached(information.permutation_baseline)
+    batch = cached(information.batch_estimate)
+    yield "plug-in", plug_in(*samples, clusters=8, seed=seed)
+    yield "plug-in, y shuffled", shuffled(*samples, clusters=8, seed=seed, n_permutations=1)[0]
+    yield "BATCH", batch(*samples, seed=seed, **training)
+    if samples[0].ndim > 1:  # the bits of AND are states already
+        yield "plug-in, 20 clusters", plug_in(*samples, clusters=20, seed=seed)
+
+
+def beside_truth(answers: Iterator[tuple[str, PID]], truth: PID) -> pd.DataFrame:
+    """Estimates and the exact values: method, part, bits, exact."""
+    rows = []
+    for method, answer in answers:
+        for part in COMPONENTS:
+            rows.append((method, part, getattr(answer, part), getattr(truth, part)))
+    return pd.DataFrame(rows, columns=["method", "part", "bits", "exact"])
+
+
+# Alignment from samples --------------------------------------------------------------------------
+
+
+def readable_bits(
+    features: np.ndarray, bit: np.ndarray, train: np.ndarray, test: np.ndarray
+) -> float:
+    """1 minus the cross-entropy in bits of logistic regression; it can dip below 0."""
+    from sklearn.linear_model import LogisticRegression
+
+    probe = LogisticRegression().fit(features[train], bit[train])
+    p_true = probe.predict_proba(features[test])[np.arange(len(test)), bit[test]]
+    return 1 + np.log2(p_true).mean()
+
+
+def aligned_directions(seed: int) -> pd.DataFrame:
+    """Bits that the first directions of CCA and PCA hold about a shared and a unique bit."""
+    from sklearn.cross_decomposition import CCA
+    from sklearn.decomposition import PCA
+
+    data = load_pid("shared_and_unique", seed=seed)
+    train, test = data.rows("train"), data.rows("test")
+    x1, x2 = (features.double().numpy() for features in data.modalities.values())
+    rows = []
+    for width in WIDTHS:
+        views = {
+            "aligned (CCA)": CCA(width, max_iter=5000).fit(x1[train], x2[train]).transform(x1),
+            "not aligned (PCA)": PCA(width).fit(x1[train]).transform(x1),
+        }
+        for method, view in views.items():
+            for part in ("redundancy", "unique1"):
+                bits = readable_bits(view, data.display["components"][part], train, test)
+                rows.append((seed, width, method, part, bits))
+    columns = ["seed", "directions of x1", "representation", "component"]
+    return pd.DataFrame(rows, columns=[*columns, "bits about the component"])
+
+
+# The example of the introduction -----------------------------------------------------------------
+
+
+def example(x1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both modalities `(n, 2)` and y `(n,)`: linear in both, a function of the first alone."""
+    wave = np.sin(5 * np.pi * x1 + 1)
+    return np.column_stack([x1, wave - x1]), (wave > 0).astype(int)
+
+
+def bins(x: np.ndarray, count: int) -> np.ndarray:
+    """Numbers as the index of one of `count` equal bins over their whole range."""
+    place = (x - x.min()) / np.ptp(x) * count
+    return np.minimum(place.astype(int), count - 1)
+
+
+def resolved(largest_power: int) -> pd.DataFrame:
+    """The decomposition of the example in 2, 4, … 2^`largest_power` bins per modality."""
+    features, y = example(np.linspace(-1, 1, 20001))
+    answers = {}
+    for count in 2 ** np.arange(1, largest_power + 1):
+        answers[int(count)] = information.decompose_samples(*bins(features, count).T, y)
+    return parts(answers, "bins per modality")
+
+
+def learned(n: int, seed: int) -> pd.DataFrame:
+    """Test accuracy on the example of two learners from each input after `n` samples."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
+
+    recipe = {"solver": "lbfgs", "alpha": 1e-3, "max_iter": 400, "random_state": seed}
+    rows = []
+    for name, columns in INPUTS.items():
+        models = {"linear": LogisticRegression(C=100), "network": MLPClassifier((32, 32), **recipe)}
+        for kind, model in models.items():
+            rows.append((kind, name, n, seed, _accuracy(model, columns, n, seed)))
+    columns = ["model", "input", "training samples", "seed", "test accuracy"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _accuracy(model: Any, columns: list[int], n: int, seed: int) -> float:
+    from sklearn.exceptions import ConvergenceWarning
+
+    rng = np.random.default_rng([seed, n])
+    x, y = example(rng.uniform(-1, 1, n))
+    x_test, y_test = example(rng.uniform(-1, 1, TEST_SAMPLES))
+    with warnings.catch_warnings():
+        # the iteration limit is part of the recipe
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(x[:, columns], y).score(x_test[:, columns], y_test)
+
+
+# In words ----------------------------------------------------------------------------------------
+
+
+def chosen(frame: pd.DataFrame, value: str, conditions: Mapping[str, object]) -> pd.DataFrame:
+    """The rows where columns have the given values, with the column `value` under that name."""
+    fits = (frame[list(conditions)] == list(conditions.values())).all(axis=1)
+    return frame[fits].rename(columns={value: "value"})
+
+
+def over_seeds(frame: pd.DataFrame, value: str, conditions: Mapping[str, object]) -> str:
+    """Mean and 95 % interval over seeds of the chosen rows, as text."""
+    summary = summarize(chosen(frame, value, conditions), list(conditions))
+    return with_interval(summary["mean"], summary["half"], digits=2).iloc[0]

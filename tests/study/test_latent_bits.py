@@ -1,0 +1,71 @@
+"""What latents hold, on latents that are made so that the answers are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robult_study.results import latent_bits
+from robult_study.settings import read_settings
+
+
+def made_latents(n: int, seed: int) -> dict[str, np.ndarray]:
+    """h of two columns; z holds the first of them and u the second."""
+    h = np.random.default_rng(seed).standard_normal((n, 2))
+    return {"h/x1": h, "z/x1": h[:, :1], "u/x1": h[:, 1:]}
+
+
+def test_shares_add_up_where_z_and_u_split_h():
+    shares = latent_bits.recovered_shares(made_latents(400, 0), made_latents(400, 1), ["x1"])
+    share = shares.set_index("known")["value"]
+    assert share["z"] == pytest.approx(0.5, abs=0.1)
+    assert share["u"] == pytest.approx(0.5, abs=0.1)
+    assert share["z and u"] == pytest.approx(1, abs=1e-3)
+
+
+def test_three_models_are_compared_and_the_untrained_one_is_that_of_both():
+    settings = read_settings({"profile": "smoke"})
+    models = latent_bits.states(settings, "pid", 0, "narrow")
+    assert list(models) == ["before training", "with L_rec", "without L_rec"]
+    assert models["before training"] == (models["with L_rec"][0], 0)
+    assert models["without L_rec"][0].hyper == {"reconstruction_weight": 0.0, "bottleneck": 4}
+    assert models["without L_rec"][1] == settings.steps
+
+
+def test_the_ceiling_stands_beside_both_parts():
+    spread = pd.DataFrame({"role": ["x", "z", "u"], "mean": [1.0, 0.5, 0.2]})
+    drawn = latent_bits.with_ceiling(spread)
+    assert drawn["role"].tolist() == ["z", "u", "z", "u"]
+    assert drawn["mean"].tolist() == [1.0, 1.0, 0.5, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("difference", "verdict"),
+    [
+        (0.1, "more with L_rec"),
+        (-0.1, "less with L_rec"),
+        (0.004, "more with L_rec, below 0.005"),
+        (0.0, "no difference seen"),
+    ],
+)
+def test_verdicts_need_an_interval_without_zero_and_name_what_nobody_notices(difference, verdict):
+    noise = [0.0, 0.0001, -0.0001, 0.00005]
+    rows = []
+    for seed, shift in enumerate(noise):
+        rows.append(("bits", "with L_rec", seed, 0.5 + difference + shift))
+        rows.append(("bits", "without L_rec", seed, 0.5))
+    asked = pd.DataFrame(rows, columns=["quantity", "state", "seed", "value"])
+    assert latent_bits.compare(asked)["verdict"].tolist() == [verdict]
+
+
+def test_a_copied_label_is_redundant_and_shuffling_takes_it_away():
+    label = np.random.default_rng(0).integers(0, 2, 400)
+    noise = 0.1 * np.random.default_rng(1).standard_normal((400, 2))
+    points = np.column_stack([label * 2.0 - 1, np.ones(400)]) + noise
+    held = {f"{role}/{name}": points for role in "xzu" for name in ("x1", "x2")}
+    table = latent_bits.decomposed(held, ["x1", "x2"], label, 0, 2)
+    redundancy = table[table["part"] == "redundancy"].set_index(["role", "labels"])["value"]
+    assert redundancy["z", "true labels"] == pytest.approx(1, abs=0.02)
+    assert redundancy["z", "labels shuffled"] < 0.1
+    assert set(table["role"]) == {"raw input", "z", "u"}

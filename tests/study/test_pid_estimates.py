@@ -1,0 +1,52 @@
+"""The worlds of notebook 01 against values worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robult_core import information
+from robult_core.information import PID
+from robult_study.results import pid_estimates
+
+
+def test_the_worlds_have_the_parts_worked_out_by_hand():
+    worlds = pid_estimates.worlds()
+    answers = {name: information.decompose(table) for name, table in worlds.items()}
+    exact = pid_estimates.parts(answers, "world")
+    by_hand = pid_estimates.by_hand()
+    assert exact.index.tolist() == by_hand.index.tolist()
+    assert exact.columns.tolist() == by_hand.columns.tolist()
+    assert np.allclose(exact, by_hand, atol=1e-6)
+
+
+def test_alignment_keeps_a_copied_bit_and_nothing_of_independent_ones():
+    kept = pid_estimates.kept_by_alignment(pid_estimates.worlds())
+    assert kept.loc["copy", "I(z;Y)"] == pytest.approx(1)
+    assert kept.loc["copy", "ceiling z"] == pytest.approx(1)
+    assert kept.loc["AND", "I(z;Y)"] == pytest.approx(0)
+    assert kept.loc["AND", "R"] == pytest.approx(0.311, abs=1e-3)
+
+
+def test_the_example_is_linear_in_both_and_a_function_of_the_first():
+    x, y = pid_estimates.example(np.linspace(-1, 1, 101))
+    assert ((x.sum(1) > 0) == y).all()
+
+
+def test_bins_are_even_and_hold_the_largest_value():
+    assert pid_estimates.bins(np.array([0.0, 0.4, 0.6, 1.0]), 2).tolist() == [0, 0, 1, 1]
+
+
+def test_estimates_stand_beside_the_truth():
+    table = pid_estimates.beside_truth(iter([("ours", PID(1, 2, 3, 4))]), PID(0, 0, 0, 5))
+    assert table["bits"].tolist() == [1, 2, 3, 4]
+    assert table["exact"].tolist() == [0, 0, 0, 5]
+
+
+def test_a_mean_over_seeds_is_that_of_the_chosen_rows():
+    frame = pd.DataFrame(
+        {"seed": [0, 1, 2, 0], "input": ["x1"] * 3 + ["x2"], "score": [1, 1, 1, 9]}
+    )
+    text = pid_estimates.over_seeds(frame, "score", {"input": "x1"})
+    assert text == "1.00 ± 0.00"
