@@ -13,6 +13,7 @@ are split 70/30 with seed 0, class by class.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -272,7 +273,7 @@ def load_own_files(path: Path, target: str = TARGET, task: str = "auto") -> Mult
     known = targets.known[keep]
     present = present[:, keep]
     return MultimodalData(
-        name=path.stem,
+        name=re.sub(r"[^a-z0-9]+", "_", path.stem.lower()),  # it names files of results
         task=its_task,
         modalities={
             name: to_tensor(x[keep], there)
