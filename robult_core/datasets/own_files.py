@@ -205,8 +205,7 @@ def _read_labels(labels: np.ndarray, kind: str) -> tuple[Task, Targets, tuple[st
         return Multilabel(labels.shape[1]), targets, names
     if kind == "classification":
         is_text = labels.dtype.kind in "OUS"
-        flat = labels.astype(object).ravel() if is_text else labels.ravel()
-        targets = read_classes(flat, n, "" if is_text else UNLABELED)
+        targets = read_classes(labels.ravel(), n, "" if is_text else UNLABELED)
         assert targets.classes is not None
         names = tuple(str(name) for name in targets.classes)
         return Classification(len(names)), targets, names
