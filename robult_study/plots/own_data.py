@@ -1,0 +1,77 @@
+"""The figures of notebook 10: sensors that fail, probabilities one can trust, who decides."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from robult_study.plots.style import METHOD_COLORS
+
+MODELS = ("#0072B2", "#E69F00")  # plain, calibrated
+
+
+def failure_curves(rows: pd.DataFrame, title: str = "") -> Figure:
+    """Accuracy against the rate at which sensors fail, the range over the draws as a band."""
+    figure, ax = plt.subplots(figsize=(7.0, 3.6))
+    sns.lineplot(
+        rows,
+        x="rate",
+        y="accuracy",
+        hue="model",
+        style="model",
+        markers=True,
+        errorbar=("pi", 100),
+        palette=[METHOD_COLORS["robult"], METHOD_COLORS["linear"]],
+        ax=ax,
+    )
+    ax.set(xlabel="share of sensors that have failed", ylim=(0, 1), title=title)
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    ax.legend(title=None)
+    return figure
+
+
+def reliability_curves(curves: pd.DataFrame, title: str = "") -> Figure:
+    """Accuracy against confidence, a panel per set of sensors; on the diagonal both agree."""
+    panels = curves["sensors"].unique()
+    figure, axes = plt.subplots(1, len(panels), figsize=(7.6, 3.6), sharey=True, squeeze=False)
+    for ax, sensors in zip(axes[0], panels, strict=True):
+        sns.lineplot(
+            curves[curves["sensors"] == sensors],
+            x="confidence",
+            y="accuracy",
+            hue="model",
+            style="model",
+            markers=True,
+            palette=list(MODELS),
+            ax=ax,
+        )
+        ax.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":", marker="")
+        ax.set(xlim=(0, 1.02), ylim=(0, 1.02), title=sensors.replace("_", " "))
+        ax.legend(title=None)
+    figure.suptitle(title, fontweight="bold", fontsize="medium")
+    return figure
+
+
+def sensor_contributions(rows: pd.DataFrame, title: str = "") -> Figure:
+    """What each sensor adds to the probability of the predicted class, one dot per sample.
+
+    The black mark is the median, its bar holds the middle half of the samples.
+    """
+    figure, ax = plt.subplots(figsize=(7.0, 3.2))
+    sns.stripplot(rows, x="added", y="sensor", color=MODELS[0], size=2.5, alpha=0.6, ax=ax)
+    sns.pointplot(
+        rows,
+        x="added",
+        y="sensor",
+        estimator="median",
+        errorbar=("pi", 50),
+        color="black",
+        linestyle="none",
+        ax=ax,
+    )
+    ax.axvline(0, color="black", linewidth=0.8, linestyle="-", marker="")
+    ax.set(xlabel="added to the probability of the predicted class", ylabel="", title=title)
+    return figure

@@ -1,0 +1,78 @@
+"""Tables and figures of notebook 10 on a few samples whose answer is known."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from robult_core.estimators import MultimodalClassifier
+from robult_study.plots import own_data
+from robult_study.results import failing_sensors
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 80)
+    X = {name: rng.standard_normal((80, 3)) + 3 * y[:, None] for name in ("left", "right")}
+    model = MultimodalClassifier(max_steps=40, random_state=0, device="cpu", verbose=False)
+    return model.fit(X, y), X, y
+
+
+def test_every_sample_keeps_a_sensor_and_the_rest_fails_at_the_rate(fitted):
+    _, X, _ = fitted
+    none = failing_sensors.with_failures(X, 0.0, 0)
+    assert not any(np.isnan(x).any() for x in none.values())
+    all_but_one = failing_sensors.with_failures(X, 1.0, 0)
+    there = np.stack([~np.isnan(x).any(axis=1) for x in all_but_one.values()])
+    assert (there.sum(axis=0) == 1).all()
+    assert not np.isnan(X["left"]).any()
+
+
+def test_without_failures_the_curve_is_the_plain_accuracy(fitted):
+    model, X, y = fitted
+    curve = failing_sensors.failure_curve(model, X, y, (0.0, 0.5), 2)
+    assert curve.loc[curve["rate"] == 0, "accuracy"].unique().tolist() == [model.score(X, y)]
+    assert len(curve) == 4
+    filled = failing_sensors.filled_by_means(X, y, (X, y), (0.0,), 1)
+    assert filled["accuracy"].item() > 0.9
+
+
+def test_a_row_for_every_set_of_sensors(fitted):
+    model, X, y = fitted
+    labels = np.where(np.arange(80) < 40, y, -1)
+    table = failing_sensors.accuracy_by_pattern(model, X, labels, X, y)
+    assert table["sensors"].tolist() == ["left", "right", "left+right"]
+    assert table["Robult"].iloc[2] == model.score(X, y)
+    assert table["linear"].min() > 0.8
+
+
+def test_contributions_add_up(fitted):
+    model, X, _ = fitted
+    added = failing_sensors.contributions(model, X)
+    total = added.groupby("sample")["added"].sum()
+    probabilities = model.predict_proba(X)
+    chosen = probabilities.argmax(axis=1)
+    expected = probabilities.max(axis=1) - model.base_scores_[chosen]
+    np.testing.assert_allclose(total, expected, atol=1e-6)
+
+
+def test_figures_draw(fitted):
+    model, X, y = fitted
+    curves, errors = failing_sensors.calibration_rows({"plain": model, "calibrated": model}, X, y)
+    assert errors["calibration error"].between(0, 1).all()
+    curve = failing_sensors.failure_curve(model, X, y, (0.0, 0.5), 2)
+    filled = failing_sensors.filled_by_means(X, y, (X, y), (0.0, 0.5), 2)
+    both = pd.concat([curve, filled], ignore_index=True)
+    figures = [
+        own_data.failure_curves(both, "title"),
+        own_data.reliability_curves(curves, "title"),
+        own_data.sensor_contributions(failing_sensors.contributions(model, X), "title"),
+    ]
+    assert figures[0].axes[0].get_ylim() == (0, 1)
+    assert len(figures[1].axes) == 2
+    assert figures[2].axes[0].get_title() == "title"
+    for figure in figures:
+        plt.close(figure)
