@@ -218,11 +218,8 @@ def test_the_results_in_the_readme_are_the_published_ones():
 
 
 def test_the_example_of_the_readme_runs():
+    """Its one modality tells the class well above chance, which is a third."""
     code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
-    short = code.replace(
-        "train(method, data, labeled)", "train(method, data, labeled, TrainingConfig(steps=3))"
-    )
     space: dict = {}
-    exec(short.replace("import train\n", "import TrainingConfig, train\n"), space)
-    assert short != code
-    assert {row["pattern"] for row in space["metrics"]} == {"text", "audio", "text+audio"}
+    exec(code, space)
+    assert (space["predicted"] == space["y"]).mean() > 0.6
