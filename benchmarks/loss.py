@@ -115,7 +115,7 @@ def conditions(batch: int = 2048) -> str:
         "5 % labelled": ({"labeled": 0.05}, {}),
         "all labelled": ({"labeled": 1.0}, {}),
         "20 % of the modalities missing": ({"missing": 0.2}, {}),
-        "temperature 0.03: the largest logit of a row is subtracted": ({}, {"temperature": 0.03}),
+        "temperature 0.05": ({}, {"temperature": 0.05}),
         "weights 1 and 2, announced": ({}, {"weights": (1.0, 2.0), "unlabeled_weight": 2.0}),
         "weights 1 and 2, not announced: a second pass": ({}, {"weights": (1.0, 2.0)}),
         "blocks of 64 anchors": ({}, {"block_size": 64}),

@@ -36,11 +36,11 @@ class Times:
 def alternate(candidates: Mapping[str, Callable[[], object]], unit: str, budget: float) -> Times:
     """Run the candidates in turn, so that other work on the machine meets them alike.
 
-    One round warms up. Rounds go on for about `budget` seconds, at least 3 and at most 60 of them.
+    One round warms up. Rounds go on for about `budget` seconds, at least 3 and at most 200 of them.
     """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     start = time.perf_counter()
-    for done in range(-1, 60):
+    for done in range(-1, 200):
         for name, candidate in candidates.items():
             before = time.perf_counter()
             candidate()

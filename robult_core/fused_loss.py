@@ -16,8 +16,8 @@ No row needs another one. So a block of rows makes its logits, its terms and its
 share to ds and dz and is dropped: three matrix products in all, as many as any loss over all pairs
 needs, and nothing is computed twice.
 
-**Memory.** Seven tiles of `block_size` rows by at most B columns, beside vectors of the sizes of s
-and z. Nothing is `(B, B)`, and the tiles do not grow with M.
+**Memory.** About eight tiles of `block_size` rows by at most B columns, most of them as wide as the
+window only, beside vectors of the sizes of s and z. Nothing is `(B, B)`, and M adds no tile.
 
 **Sorting.** Samples are sorted by class. The pairs of a block that have a weight then lie in one
 window of neighbouring columns, and only the window pays for masks, references and weights.
@@ -37,30 +37,50 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from robult_core.losses import SoftPULoss, soft_pu_loss
+from robult_core.losses import SoftPULoss, SoftPUOptions, soft_pu_loss
 
-SERVED = {
-    "bandwidth": None,
-    "weighting": "rbf",
-    "reference": "own",
-    "normalizer": "count",
-    "weight_gradient": False,
-}
 BLOCK_SIZE = 256  # benchmarks/README.md: within a tenth of the best one at every size measured
 Weights = tuple[float, float]  # of Eq. 4 and of Eq. 6 in the caller's sum
 SHORTEST = 1e-12  # shorter vectors stay short, as in torch.nn.functional.normalize
-LARGEST_EXPONENT = 25  # the sum over a batch of exp(2 * 25) is far inside single precision
 
 
-def serves(s: Tensor, z: Tensor, **options: Any) -> bool:
-    """Whether the fast path computes this: switches at their defaults, inputs in full precision.
+def serves(
+    s: Tensor,
+    z: Tensor,
+    classes: Tensor,
+    labeled: Tensor,
+    *,
+    present: Tensor | None = None,
+    block_size: int | None = None,
+    **options: Any,
+) -> bool:
+    """Whether the fast path computes this call of `soft_pu_loss`.
 
-    A switch that `SERVED` does not list, or another value of one it lists, is left to
-    `soft_pu_loss`, and so are half precision, mixed precision and autocast.
+    It does for one floating-point type, float32 or float64, where shapes and devices fit and every
+    option but the temperature has its default. The rest is left to the plain path: other switches,
+    half precision, autocast, and what is an error.
     """
-    by_default = all(name in SERVED and SERVED[name] == value for name, value in options.items())
-    precise = s.dtype == z.dtype and s.dtype in (torch.float32, torch.float64)
-    return by_default and precise and not torch.is_autocast_enabled(s.device.type)
+    chosen = SoftPUOptions(**options)
+    by_default = chosen == SoftPUOptions(temperature=chosen.temperature)
+    tiled = block_size is None or block_size >= 1
+    fits = _fits(s, z, classes, labeled) and (present is None or present.shape == z.shape[:2])
+    tensors = [s, z, classes, labeled] if present is None else [s, z, classes, labeled, present]
+    together = len({tensor.device for tensor in tensors}) == 1
+    return by_default and tiled and fits and together and _is_precise(s, z)
+
+
+def _is_precise(s: Tensor, z: Tensor) -> bool:
+    """One type, float32 or float64, and no autocast that would change it."""
+    known = s.dtype in (torch.float32, torch.float64)
+    return known and z.dtype == s.dtype and not torch.is_autocast_enabled(s.device.type)
+
+
+def _fits(s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor) -> bool:
+    """Shapes and types as `soft_pu_loss` documents them."""
+    if s.ndim != 2 or z.ndim != 3 or z.shape[1:] != s.shape:
+        return False
+    integers = not classes.is_floating_point() and classes.dtype != torch.bool
+    return integers and classes.shape == labeled.shape == s.shape[:1]
 
 
 def fused_soft_pu_loss(
@@ -71,52 +91,36 @@ def fused_soft_pu_loss(
     *,
     labeled_weight: float = 1.0,
     unlabeled_weight: float = 1.0,
-    temperature: float = 0.2,
     present: Tensor | None = None,
     block_size: int | None = None,
     **options: Any,
 ) -> SoftPULoss:
     """Eq. 4-7 on the fast path where `serves` says so, and by `soft_pu_loss` elsewhere.
 
-    Arguments, shapes, values, edge cases and errors are those of `losses.soft_pu_loss`. New are
+    Arguments, shapes, values, edge cases and errors are those of `soft_pu_loss`, but all are
+    tensors. New are
     labeled_weight, unlabeled_weight: the weights with which the caller is going to sum the terms.
-    They do not multiply the terms. Gradients are exact for every use of the terms, and cost half
-    as much for the use announced.
-    block_size: anchors per tile; None: 256. Any size gives the same numbers.
+        They do not multiply the terms. Gradients are exact for every use of the terms, and cost
+        half as much for the use announced.
+    block_size: anchors per tile; None: 256 on the fast path. Any size gives the same numbers.
 
     The fast path has no second derivative: asking for one raises RuntimeError.
     """
-    if not serves(s, z, **options):
-        options |= {"temperature": temperature, "present": present, "block_size": block_size}
-        return soft_pu_loss(s, z, classes, labeled, **options)
-    block_size = BLOCK_SIZE if block_size is None else block_size
-    _check_shapes(s, z, classes, labeled, present)
-    if not temperature > 0:
-        raise ValueError(f"temperature is {temperature}: it must be positive")
-    if block_size < 1:
-        raise ValueError(f"block_size is {block_size}: it must be at least 1")
+    call: dict[str, Any] = {"present": present, "block_size": block_size} | options
+    if not serves(s, z, classes, labeled, **call):
+        return soft_pu_loss(s, z, classes, labeled, **call)
     forecast: Weights | None = (labeled_weight, unlabeled_weight)
     if not (torch.is_grad_enabled() and (s.requires_grad or z.requires_grad)):
         forecast = None
-    problem = _Problem(classes, labeled.bool(), present, temperature, block_size)
+    problem = _Problem(
+        classes=classes,
+        labeled=labeled.bool(),
+        present=None if present is None else present.bool(),
+        temperature=SoftPUOptions(**options).temperature,
+        block_size=block_size or BLOCK_SIZE,
+    )
     terms = _FusedSoftPU.apply(s, z, problem, forecast)
     return SoftPULoss(*terms)
-
-
-def _check_shapes(
-    s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor, present: Tensor | None
-) -> None:
-    if s.ndim != 2 or z.ndim != 3 or z.shape[1:] != s.shape:
-        shapes = f"s has shape {tuple(s.shape)} and z {tuple(z.shape)}"
-        raise ValueError(f"{shapes}: expected (B, d) and (M, B, d)")
-    for name, value in (("classes", classes), ("labeled", labeled)):
-        if value.shape != s.shape[:1]:
-            raise ValueError(
-                f"{name} has shape {tuple(value.shape)}: expected ({len(s)},), one per sample"
-            )
-    if present is not None and present.shape != z.shape[:2]:
-        expected = f"expected {tuple(z.shape[:2])}, modalities by samples"
-        raise ValueError(f"present has shape {tuple(present.shape)}: {expected}")
 
 
 # --- what autograd sees ---------------------------------------------------------------------------
@@ -198,7 +202,6 @@ def _evaluate(s: Tensor, z: Tensor, problem: _Problem, weights: Weights | None) 
     labeled = s.new_zeros(len(z), len(queries))
     unlabeled = torch.zeros_like(labeled)
     n_terms = max(labeled.numel(), 1)
-    tiles = s.new_empty(2, min(problem.block_size, len(queries)) * len(s))
     ds = torch.zeros_like(queries)
     grad_z = torch.zeros_like(z if weights is not None else z[:0])
     for i, its in enumerate(partners):
@@ -206,10 +209,8 @@ def _evaluate(s: Tensor, z: Tensor, problem: _Problem, weights: Weights | None) 
         dz = torch.zeros_like(columns.unit)
         for block in _blocks(anchors, its, problem.block_size):
             some = queries[block.rows]
-            shape = len(some), len(columns.unit)
-            logits, scratch = (tile[: math.prod(shape)].view(shape) for tile in tiles)
-            torch.mm(some, columns.unit.T, out=logits)
-            terms = _block_terms(logits, scratch, block, problem.temperature, weights)
+            logits = torch.mm(some, columns.unit.T)
+            terms = _block_terms(logits, block, weights)
             labeled[i, block.rows], unlabeled[i, block.rows] = terms
             if weights is not None:
                 ds[block.rows].addmm_(logits, columns.unit)
@@ -362,18 +363,15 @@ def _blocks(anchors: _Anchors, partners: _Partners, size: int) -> Iterator[_Bloc
         yield _Block(rows, window, partners.own[rows], anchors.labeled[rows], labeled, pseudo)
 
 
-def _block_terms(
-    logits: Tensor, scratch: Tensor, block: _Block, temperature: float, weights: Weights | None
-) -> Any:
+def _block_terms(logits: Tensor, block: _Block, weights: Weights | None) -> tuple[Tensor, Tensor]:
     """Eq. 4 and Eq. 6 of the anchors of a block, `(b,)` each, from their logits `(b, K)`.
 
     With `weights` the logits are overwritten by N times the gradient for them, else by phi.
-    `scratch` is memory of the same shape.
     """
     near = logits[:, block.window].clone()
     phi = logits
-    total, log_sum = _exponentiate_(phi, temperature)
-    w = _pair_weights(phi, total, scratch, block)
+    total, log_sum = _exponentiate_(phi)
+    w = _pair_weights(phi, total, block)
     mean_weight = w.sum(-1, keepdim=True)
     labeled = log_sum * block.has_labels - (near * block.labeled).sum(-1, keepdim=True)
     unlabeled = log_sum * mean_weight - near.mul_(w).sum(-1, keepdim=True)
@@ -387,29 +385,23 @@ def _block_terms(
     return labeled[:, 0], unlabeled[:, 0]
 
 
-def _exponentiate_(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Overwrite logits `(b, K)` by phi up to a factor per row.
+def _exponentiate_(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Overwrite logits `(b, K)` by phi divided by the largest phi of the row.
 
     Returns the sums of the rows written and log sum phi, `(b, 1)` each.
-    Logits of unit vectors lie within 1 / temperature of 0. Only small temperatures need the
-    factor, which makes the largest entry of a row 1.
     """
-    if temperature * LARGEST_EXPONENT >= 1:
-        total = logits.exp_().sum(-1, keepdim=True)
-        return total, total.log()
     top = logits.amax(-1, keepdim=True)
     total = logits.sub_(top).exp_().sum(-1, keepdim=True)
     return total, total.log().add_(top)
 
 
-def _pair_weights(phi: Tensor, total: Tensor, scratch: Tensor, block: _Block) -> Tensor:
+def _pair_weights(phi: Tensor, total: Tensor, block: _Block) -> Tensor:
     """Eq. 5 divided by |B_10|, `(b, w)`: an RBF as wide as phi varies in its row (readings 6, 7).
 
     A factor per row of phi changes nothing.
     """
     mean = total / phi.shape[-1]
-    deviation = torch.sub(phi, mean, out=scratch)
-    spread = torch.linalg.vector_norm(deviation, dim=-1, keepdim=True)
+    spread = torch.linalg.vector_norm(phi - mean, dim=-1, keepdim=True)
     variance = spread.square_().div_(phi.shape[-1])
     rounding = (16 * torch.finfo(phi.dtype).eps * mean).square_()
     precision = variance.reciprocal().masked_fill_(variance <= rounding, 0.0)  # all equal: weight 1

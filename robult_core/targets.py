@@ -70,7 +70,7 @@ def _is_mark(labels: np.ndarray, mark: Any) -> np.ndarray:
     if mark is None:
         return np.zeros(len(labels), dtype=bool)
     if labels.dtype.kind in "OUS":
-        return np.array([type(label) is type(mark) and label == mark for label in labels])
+        return np.array([type(label) is type(mark) and label == mark for label in labels.tolist()])
     if isinstance(mark, str) or labels.dtype.kind == "b":
         return np.zeros(len(labels), dtype=bool)
     return labels == mark

@@ -238,7 +238,9 @@ def _check_there(name: str) -> None:
 
     try:
         data_set = entry(name)
-    except DataError:
+    except DataError as error:
+        if "/" in name or "." in name:  # a path, of which the error says more
+            raise ValueError(str(error)) from None
         raise ValueError(
             f"unknown data set '{name}'{did_you_mean(name, CATALOGUE)}: "
             f"known are {', '.join(CATALOGUE)}"

@@ -163,7 +163,7 @@ def tiny_vilt(folder: Path) -> Path:
     unused = [f"[unused{number}]" for number in range(1, 100)]
     words = ["[PAD]", *unused, "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "dog", "shared"]
     (folder / "vocab.txt").write_text("\n".join(words) + "\n")
-    BertTokenizer(folder / "vocab.txt").save_pretrained(folder)
+    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
     config = ViltConfig(
         vocab_size=len(words),
         hidden_size=24,

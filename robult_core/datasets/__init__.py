@@ -3,10 +3,12 @@
 catalogue    the table of all sets; `load`, `available`, `entry`
 data_set     one entry of the table: find, read, check and get its files
 container    `MultimodalData`: named modalities, targets, split, task
+own_files    archives and tables of your own
 pid          the synthetic set whose information content is known
 benchmarks, utd_mhad, mosi                   the real sets that anyone can get
-affect, vision_language                      the paper's own sets
-features     raw images and texts through a frozen encoder
+affect, mm_imdb, food101, hateful_memes      the paper's own sets
+records      what sets of raw images and texts share
+features, vilt_inputs                        such a set as features, or as tokens and pixels
 files, download, pickles                     reading safely, fetching in full
 """
 

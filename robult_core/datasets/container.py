@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -15,11 +15,12 @@ from torch import Tensor
 
 from robult_core.tasks import Task
 
+Numbers = Tensor | np.ndarray | Sequence[Any]
 SPLITS = ("train", "valid", "test")
 BLOCK = 1024  # rows looked at together; a number of memory, not of accuracy
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class MultimodalData:
     """N samples seen by M modalities.
 
@@ -46,46 +47,71 @@ class MultimodalData:
     modalities: Mapping[str, Tensor]
     targets: Tensor
     split: np.ndarray
-    class_names: tuple[str, ...] = ()
-    present: Tensor | None = None
-    display: Mapping[str, Any] = field(default_factory=dict)
-    source: str = ""
-    licence: str = ""
-    notes: tuple[str, ...] = ()
-    unscaled: tuple[str, ...] = ()
-    known: Tensor | None = None
+    class_names: tuple[str, ...]
+    present: Tensor | None
+    known: Tensor | None
+    unscaled: tuple[str, ...]
+    display: Mapping[str, Any]
+    source: str
+    licence: str
+    notes: tuple[str, ...]
 
-    def __post_init__(self) -> None:
-        self._convert()
+    def __init__(
+        self,
+        name: str,
+        task: Task,
+        modalities: Mapping[Any, Numbers],
+        targets: Numbers,
+        split: np.ndarray | Sequence[str],
+        *,
+        class_names: tuple[str, ...] = (),
+        present: Numbers | None = None,
+        known: Numbers | None = None,
+        unscaled: tuple[str, ...] = (),
+        display: Mapping[str, Any] | None = None,
+        source: str = "",
+        licence: str = "",
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        def keep(field: str, value: Any) -> None:
+            object.__setattr__(self, field, value)  # the class is frozen
+
+        keep("name", name)
+        keep("task", task)
+        keep("unscaled", unscaled)
+        keep("modalities", MappingProxyType(self._features(modalities)))
+        keep("targets", typed_targets(as_tensor(targets, f"the targets of '{name}'"), task))
+        keep("split", np.asarray(split))
+        keep("class_names", class_names)
+        keep("present", None if present is None else as_tensor(present, f"present of '{name}'"))
+        keep("known", None if known is None else as_tensor(known, f"known of '{name}'"))
+        keep("display", display or {})
+        keep("source", source)
+        keep("licence", licence)
+        keep("notes", notes)
+        self._check()
+
+    def _features(self, modalities: Mapping[Any, Numbers]) -> dict[str, Tensor]:
+        """The modalities as tensors of the type that is kept."""
+        features = {}
+        for name, x in modalities.items():
+            self._check_name(name)
+            tensor = as_tensor(x, f"modality '{name}' of '{self.name}'")
+            features[name] = tensor if name in self.unscaled else tensor.to(torch.float32)
+        return features
+
+    def _check(self) -> None:
         if not len(self):
             raise ValueError(f"data set '{self.name}' has no sample: give at least one row")
         if not self.modalities:
             raise ValueError(f"data set '{self.name}' has no modality: give at least one")
         for name, x in self.modalities.items():
-            self._check_name(name)
             self._check_shape(name, x)
             self._check_values(name, x)
         self._check_split()
         self._check_mask("present", self.present, (len(self.modalities), len(self)))
         self._check_mask("known", self.known, (len(self),))
         self.task.check_targets(self.targets)
-
-    def _convert(self) -> None:
-        """Make tensors of what was given; a frozen class sets its fields through `object`."""
-        modalities = {}
-        for name, x in self.modalities.items():
-            features = as_tensor(x, f"modality '{name}' of '{self.name}'")
-            modalities[name] = features if name in self.unscaled else features.to(torch.float32)
-        targets = as_tensor(self.targets, f"the targets of '{self.name}'")
-        object.__setattr__(self, "modalities", MappingProxyType(modalities))
-        object.__setattr__(self, "targets", typed_targets(targets, self.task))
-        object.__setattr__(self, "split", np.asarray(self.split))
-        if self.present is not None:
-            present = as_tensor(self.present, f"present of '{self.name}'")
-            object.__setattr__(self, "present", present)
-        if self.known is not None:
-            known = as_tensor(self.known, f"known of '{self.name}'")
-            object.__setattr__(self, "known", known)
 
     def _check_name(self, name: object) -> None:
         """A pattern is written "text+audio", so the name of a modality must hold no plus sign."""
@@ -254,13 +280,13 @@ class MultimodalData:
         return f"{', '.join(texts)} (rounded; mean {targets.mean():.3f}, {spread})"
 
 
-def as_tensor(x: Any, what: str) -> Tensor:
+def as_tensor(x: Numbers, what: str) -> Tensor:
     """Numbers as a tensor on the CPU; nothing is copied that need not be.
 
     Raises ValueError, beginning with `what`, where there is something else than numbers.
     """
     if isinstance(x, Tensor):
-        return x.detach().cpu()
+        return x.detach().cpu() if x.requires_grad or x.device.type != "cpu" else x
     try:
         array = np.asarray(x)
     except ValueError as error:  # lists of unequal length

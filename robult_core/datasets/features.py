@@ -48,7 +48,10 @@ def make_encoders(encoders: Encoders) -> tuple[dict[str, Encoder], str | None]:
 
 def _transformers(folder: Path) -> tuple[dict[str, Encoder], str]:
     """The encoders of a model folder, named by folder, configuration and sizes of its files."""
-    with reading(folder / "config.json", "a model with an image and a text side", REMEDY, first=""):
+    config = folder / "config.json"
+    if not config.is_file():
+        raise DataError(f"file '{config}' is missing: {REMEDY}")
+    with reading(folder, "a model with an image and a text side", REMEDY, first=""):
         from transformers import AutoModel, AutoProcessor  # extra `images`
 
         model = AutoModel.from_pretrained(folder, local_files_only=True).eval()

@@ -33,22 +33,23 @@ def reading(path: Path, kind: str, remedy: str, first: str = "delete it, then ")
 
     `remedy` is said in both cases, `first` before it where the file is there but damaged.
     """
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"file '{path}' is missing: {remedy}")
+    place = f"{'folder' if path.is_dir() else 'file'} '{path}'"
     try:
         yield
     except DataError:
         raise
     except ImportError as error:
         extras = "pip install 'robult[study,images,paper]'"
-        needs = f"file '{path}' needs a package that is not installed ({error})"
+        needs = f"{place} needs a package that is not installed ({error})"
         raise DataError(f"{needs}: {extras}") from error
     except MemoryError as error:
         size = f"{path.stat().st_size / 2**30:.1f} GiB on the disk"
         more = "use a machine with about twice that in memory"
-        raise DataError(f"file '{path}' ({size}) does not fit in memory: {more}") from error
+        raise DataError(f"{place} ({size}) does not fit in memory: {more}") from error
     except Exception as error:  # readers of mat, zip, csv, json and hdf5 raise a dozen kinds
-        wrong = f"file '{path}' cannot be read as {kind} ({error})"
+        wrong = f"{place} cannot be read as {kind} ({error})"
         raise DataError(f"{wrong}: {first}{remedy}") from error
 
 

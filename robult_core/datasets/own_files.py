@@ -13,6 +13,7 @@ are split 70/30 with seed 0, class by class.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -204,8 +205,7 @@ def _read_labels(labels: np.ndarray, kind: str) -> tuple[Task, Targets, tuple[st
         return Multilabel(labels.shape[1]), targets, names
     if kind == "classification":
         is_text = labels.dtype.kind in "OUS"
-        flat = labels.astype(object).ravel() if is_text else labels.ravel()
-        targets = read_classes(flat, n, "" if is_text else UNLABELED)
+        targets = read_classes(labels.ravel(), n, "" if is_text else UNLABELED)
         assert targets.classes is not None
         names = tuple(str(name) for name in targets.classes)
         return Classification(len(names)), targets, names
@@ -272,7 +272,7 @@ def load_own_files(path: Path, target: str = TARGET, task: str = "auto") -> Mult
     known = targets.known[keep]
     present = present[:, keep]
     return MultimodalData(
-        name=path.stem,
+        name=re.sub(r"[^a-z0-9]+", "_", path.stem.lower()),  # it names files of results
         task=its_task,
         modalities={
             name: to_tensor(x[keep], there)

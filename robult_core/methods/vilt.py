@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from robult_core.datasets.files import reading
 from robult_core.methods.vit import attend
 
 # [CLS] and [SEP] of the BERT vocabulary: the empty string.
@@ -64,7 +65,8 @@ def load_vilt(folder: str) -> Any:
         raise ValueError(
             "real ViLT weights need the package 'transformers': install the optional extra"
         ) from error
-    return ViltModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
+    with reading(Path(folder), "a ViLT checkpoint", "get its files again", first=""):
+        return ViltModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
 
 
 def resized(table: Float[Tensor, "*old dim"], size: tuple[int, ...]) -> Float[Tensor, "*new dim"]:

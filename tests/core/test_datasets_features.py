@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -78,10 +79,13 @@ def test_a_damaged_avif_is_absent(tmp_path):
     path = tmp_path / "a.avif"
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
-    content = bytearray(path.read_bytes())
     assert open_image(path) is not None
-    content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"mdat") + 8  # the coded picture
+    content[start : start + 60] = b"\xff" * 60
     path.write_bytes(content)
+    with Image.open(path) as image, pytest.raises(RuntimeError, match="Failed to decode"):
+        image.convert("RGB")
     assert open_image(path) is None
 
 
@@ -92,7 +96,7 @@ def test_wrong_encoders_are_one_sentence(tmp_path):
     with pytest.raises(DataError, match=r"config\.json' is missing: set ROBULT_ENCODER"):
         make_encoders(str(tmp_path))
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(DataError, match=r"cannot be read as a model .*: set ROBULT_ENCODER"):
+    with pytest.raises(DataError, match=r"folder '.*' cannot be read as a model .*: set ROBULT_"):
         make_encoders(str(tmp_path))
     with pytest.raises(DataError, match="give exactly 'image' and 'text'"):
         make_encoders({"image": len})
@@ -153,6 +157,14 @@ def clip(tmp_path_factory) -> Path:
     processor = CLIPImageProcessor(size={"shortest_edge": 16}, crop_size=crop)
     CLIPProcessor(image_processor=processor, tokenizer=tokenizer).save_pretrained(folder)
     return folder
+
+
+def test_damaged_weights_name_their_folder(clip, tmp_path):
+    shutil.copytree(clip, tmp_path / "clip")
+    weights = tmp_path / "clip/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"folder '.*clip' cannot be read as a model .*deserializ"):
+        make_encoders(str(tmp_path / "clip"))
 
 
 # Both warnings are raised inside transformers.

@@ -162,6 +162,14 @@ def test_sequences_and_single_features(tmp_path):
     assert data.shapes == {"text": (3,), "audio": (4,), "video": (5, 2), "age": (1,)}
 
 
+def test_the_name_of_a_file_becomes_a_plain_one(tmp_path):
+    (tmp_path / "My Data.v2").mkdir()
+    path = archive(tmp_path / "My Data.v2")
+    assert datasets.load(path).name == "data"
+    (tmp_path / "My Data.v2/data.npz").rename(tmp_path / "My Data.v2.npz")
+    assert datasets.load(str(tmp_path / "My Data.v2.npz")).name == "my_data_v2"
+
+
 def test_a_name_below_the_data_folder(tmp_path):
     archive(tmp_path)
     assert datasets.load("data.npz", tmp_path).name == "data"

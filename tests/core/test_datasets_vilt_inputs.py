@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from robult_core.datasets.vilt_inputs import vilt_inputs
 from robult_core.evaluation import evaluate
 from robult_core.method import Batch
 from robult_core.methods import make_method
-from robult_core.methods.vilt import normalized
+from robult_core.methods.vilt import load_vilt, normalized
 from robult_core.protocol import label_split, patterns
 from robult_core.training import TrainingConfig, train
 
@@ -78,11 +79,10 @@ def test_pixels_lie_in_a_file_and_are_made_once(tmp_path, vilt, monkeypatch):
 
 def test_pixels_that_were_left_half_written_are_made_again(tmp_path, vilt):
     root = hateful(tmp_path)
-    first = datasets.load("hateful-memes", tmp_path, vilt_folder=vilt)
+    checksum = datasets.load("hateful-memes", tmp_path, vilt_folder=vilt).checksum
     next(root.glob("vilt-*.npz")).unlink()  # it is written last
     next(root.glob("vilt-*.npy")).write_bytes(b"half")
-    second = datasets.load("hateful-memes", tmp_path, vilt_folder=vilt)
-    assert first.checksum == second.checksum
+    assert datasets.load("hateful-memes", tmp_path, vilt_folder=vilt).checksum == checksum
 
 
 def test_a_text_is_cut_to_the_longest_that_is_asked_for(tmp_path, vilt):
@@ -177,6 +177,14 @@ def test_folders_without_a_vilt(tmp_path, content, message):
         (folder / "config.json").write_text(content)
     with pytest.raises(DataError, match=message):
         datasets.load("hateful-memes", tmp_path, vilt_folder=folder)
+
+
+def test_damaged_weights_name_their_folder(tmp_path, vilt):
+    shutil.copytree(vilt, tmp_path / "vilt")
+    weights = tmp_path / "vilt/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"folder '.*vilt' cannot be read as a ViLT .*deserializ"):
+        load_vilt(str(tmp_path / "vilt"))
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, vilt, monkeypatch):

@@ -248,7 +248,6 @@ def test_the_cases_have_gradients_to_compare():
 # --- training -------------------------------------------------------------------------------------
 
 TRAININGS = {
-    "shuffle": ("robult", TrainingConfig(steps=4, batch_size=16, sampling="shuffle")),
     "default batch": ("robult", TrainingConfig(steps=2)),
     "two stages": ("prompt_trans", TrainingConfig(steps=6, batch_size=15)),
 }
