@@ -39,7 +39,7 @@ MOVES_NOTHING = {
     "robult_study.runs.store",  # bytes, no numbers
     "robult_study.runs.fingerprint",
     "robult_core.datasets.catalogue",  # names of data sets; what they hold is in their checksum
-    "robult_core.datasets.files",  # the error that the container raises
+    "robult_core.datasets.files",  # errors of reading files
 }
 
 
