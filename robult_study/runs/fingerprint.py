@@ -18,6 +18,7 @@ MOVING = (
     "robult_core/encoders.py",
     "robult_core/tasks.py",
     "robult_core/protocol.py",
+    "robult_core/checks.py",
     "robult_core/training.py",
     "robult_core/evaluation.py",
     "robult_core/distributed.py",

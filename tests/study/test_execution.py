@@ -8,7 +8,9 @@ import torch
 from small_runs import small
 
 from robult_core import datasets
+from robult_core.methods import make_method
 from robult_core.protocol import label_split
+from robult_core.training import TrainingConfig, train
 from robult_study.runs.configuration import RunConfig
 from robult_study.runs.execution import execute, restore
 from robult_study.runs.fingerprint import numerics
@@ -43,6 +45,20 @@ def test_a_record_holds_what_the_study_promises(finished, digits):
         assert not torch.equal(record.weights(0)["c.weight"], record.weights(10)["c.weight"])
     seeds, variants, metrics = 2, 15 + 1, 2  # the one more is late fusion of all modalities
     assert len(table) == seeds * variants * metrics
+
+
+def test_a_record_holds_what_training_by_hand_gives(finished, digits):
+    """Weights and batches follow from the seed of the configuration, bit for bit."""
+    store, table = finished
+    record = store.get(table.loc[table["seed"] == 1, "key"].iloc[0])
+    data = digits.standardized()
+    torch.manual_seed(1)
+    method = make_method("robult", data.task, data.shapes, width=16)
+    settings = TrainingConfig(steps=20, batch_size=32)
+    history = train(method, data, label_split(data, 0.05, 1), settings, seed=1)
+    for name, value in record.weights().items():
+        assert torch.equal(method.state_dict()[name], value)
+    assert list(record.curves().itertuples(index=False, name=None)) == history.rows
 
 
 def test_each_seed_draws_labels_of_its_own(finished, digits):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import string
+from dataclasses import replace
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -86,7 +87,7 @@ def test_a_run_that_is_not_there_is_one_clear_sentence(notebook):
     with pytest.raises(LookupError, match=r"no record of robult on digits, seed 0.* notebook.run"):
         notebook.record(SHORT)
     notebook.run([SHORT])
-    with_weights = RunConfig.from_dict(SHORT.complete() | {"keep_weights": True})
+    with_weights = replace(SHORT, keep_weights=True)
     with pytest.raises(LookupError, match="with these settings and files"):
         notebook.record(with_weights)
 

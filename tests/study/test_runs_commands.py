@@ -99,7 +99,8 @@ def test_start_computes_a_grid_from_the_command_line(tmp_path, good):
         ('{"data_set": "digits", "method": "robult", "seed": [[0]]}', "seed of RunConfig is [0]"),
         ('{"data_set": "digits", "method": "robult", "seed": 1e400}', "seed of RunConfig is inf"),
         ('{"data_set": null, "method": "robult"}', "data_set of RunConfig is None"),
-        ('{"data_set": "../../etc", "method": "robult"}', "unknown data set '../../etc'"),
+        ('{"data_set": "../../etc", "method": "robult"}', "no data at '../../etc'"),
+        ('{"data_set": "digit", "method": "robult"}', "unknown data set 'digit'"),
         ('{"data_set": "digits", "method": {"a": {}}}', "method of RunConfig is {'a': {}}"),
         (
             '{"data_set": "digits", "method": "robult", "label_fraction": NaN}',
