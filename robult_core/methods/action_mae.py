@@ -10,8 +10,9 @@ encoder and before the decoder; the memory tokens never reach the fusion; with n
 decoder runs as ever.
 
 `variant="released"` reproduces the published code: there are no positions, hence all missing slots
-get the same reconstruction; and with nothing missing the fusion reads the first M tokens of
-[memory | modalities], as they leave the encoder.
+get the same reconstruction. With nothing missing the fusion reads the first M tokens of
+[memory | modalities], as they leave the encoder. At evaluation the k kept tokens fill the first k
+slots, whatever their modality, and the fusion takes them for the first k modalities.
 """
 
 from __future__ import annotations
@@ -221,7 +222,7 @@ class ActionMAE(Baseline):
         return self.task.scores(self._fuse(rebuilt))
 
     def latents(self, inputs: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "batch dim"]]:
-        """`z/<modality>`: tokens of those given; `r/<modality>`: reconstructions of all slots.
+        """`z/<modality>`: tokens of those given; `r/<modality>`: reconstructions in all slots.
 
         With every modality given there is `s` too, the mean of the reconstructions.
         """
@@ -239,4 +240,7 @@ class ActionMAE(Baseline):
         tokens = self._tokens(inputs)
         is_given = torch.tensor([name in given for name in self.names], device=tokens.device)
         keep = is_given.expand(len(tokens), -1)
+        if self.config.variant == "released":
+            kept_first = is_given.argsort(descending=True, stable=True)
+            return tokens, self._autoencode(tokens[:, kept_first], keep[:, kept_first])
         return tokens, self._autoencode(tokens, keep)

@@ -3,6 +3,9 @@
 `linear` is a logistic regression, or a ridge regression for scores, on the modalities present side
 by side: one model per pattern. `self_training` is scikit-learn's SelfTrainingClassifier around it,
 on all modalities only. It is defined for classes, so regression has no such row.
+`linear_distillation` lets the linear model on all modalities, which are there at training time,
+label the other training rows; then one linear model per pattern learns all rows. Labelled rows keep
+their labels.
 
 `LinearHead` is no row of its own: it puts the same linear model on what a trained method sees.
 """
@@ -26,7 +29,7 @@ from robult_core.method import Method
 from robult_core.model import Robult
 from robult_core.tasks import Task
 
-SANITY = ("linear", "self_training")
+SANITY = ("linear", "self_training", "linear_distillation")
 Pattern = tuple[str, ...]
 
 # C of the logistic regression, on standardised features. Our choice; the second serves where there
@@ -49,8 +52,8 @@ def sanity_predictions(
 ) -> dict[Pattern, np.ndarray]:
     """Scores `(n, C)` of `rows` for each pattern that the row `name` is defined for.
 
-    "linear" is defined for all of them, "self_training" for the full set (and never for
-    regression). `data` is standardised. Only the targets of `labeled_rows` are read.
+    "linear" and "linear_distillation" are defined for all of them, "self_training" for the full set
+    (and never for regression). `data` is standardised. Only the targets of `labeled_rows` are read.
 
     Raises ValueError for an unknown name, and where no row is labelled.
     """
@@ -60,9 +63,12 @@ def sanity_predictions(
         raise ValueError(
             f"'{name}' needs labelled rows, '{data.name}' has none here: raise the label fraction"
         )
-    if name == "linear":
-        return _linear(data, labeled_rows, rows, patterns, seed)
-    return _self_training(data, labeled_rows, rows, patterns, seed)
+    predictors = {
+        "linear": _linear,
+        "self_training": _self_training,
+        "linear_distillation": _linear_distillation,
+    }
+    return predictors[name](data, labeled_rows, rows, patterns, seed)
 
 
 def _linear(
@@ -101,6 +107,39 @@ def _self_training(
                 data.task, x[train], targets, known, x[rows], seed
             )
     return scores
+
+
+def _linear_distillation(
+    data: MultimodalData,
+    labeled_rows: np.ndarray,
+    rows: np.ndarray,
+    patterns: Iterable[Pattern],
+    seed: int,
+) -> dict[Pattern, np.ndarray]:
+    train = data.rows("train")
+    targets = distilled_targets(data, labeled_rows, seed)
+    scores = {}
+    for pattern in patterns:
+        x = _side_by_side(data, pattern)
+        scores[tuple(pattern)] = linear_scores(data.task, x[train], targets, x[rows], seed)
+    return scores
+
+
+def distilled_targets(data: MultimodalData, labeled_rows: np.ndarray, seed: int) -> np.ndarray:
+    """Targets of all training rows, in the form of the task.
+
+    They are the given ones of `labeled_rows`. Elsewhere they are what the linear model on all
+    modalities, fitted on the labelled rows, answers: a class, a score, or a set of labels.
+    """
+    train = data.rows("train")
+    known = np.isin(train, labeled_rows)
+    targets = _targets_where(known, data.targets.numpy()[train])
+    if known.all():
+        return targets
+    x = _side_by_side(data, data.names)[train]
+    scores = linear_scores(data.task, x[known], targets[known], x[~known], seed)
+    targets[~known] = data.task.decode(torch.from_numpy(scores)).numpy()
+    return targets
 
 
 def _side_by_side(data: MultimodalData, pattern: Pattern) -> np.ndarray:

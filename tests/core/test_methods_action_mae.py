@@ -190,6 +190,37 @@ def test_which_modalities_the_full_prediction_reads(variant, memory, read):
     assert reached == [bool(number) for number in read]
 
 
+@pytest.mark.parametrize("pattern", [["a"], ["c"], ["a", "b"], ["a", "c"], ["b", "c"]])
+@pytest.mark.parametrize("variant", ["fixed", "released"])
+def test_into_which_slots_evaluation_puts_the_tokens(variant, pattern):
+    """Each token goes into its own slot; as released, k tokens fill the first k slots."""
+    method = make(variant=variant).double()
+    inputs = {name: x.double() for name, x in inputs_of().items() if name in pattern}
+    tokens = method._tokens(inputs)
+    own_slots = [i for i, name in enumerate(SPECS) if name in pattern]
+    slots = own_slots if variant == "fixed" else list(range(len(pattern)))
+    placed = torch.full_like(tokens, torch.nan)
+    placed[:, slots] = tokens[:, own_slots]
+    keep = [i in slots for i in range(3)]
+    wanted = torch.stack([slow_autoencode(method, sample, keep) for sample in placed])
+    torch.testing.assert_close(reconstructions(method, inputs), wanted)
+
+
+def test_released_predictions_agree_with_the_fixed_slots_on_prefixes_only():
+    """As measured on the released code: prefixes agree to 1e-14, other subsets do not."""
+    method = make(variant="released").double()
+    inputs = {name: x.double() for name, x in inputs_of().items()}
+    gaps = {}
+    for pattern in (("a",), ("a", "b"), ("b",), ("b", "c")):
+        chosen = {name: inputs[name] for name in pattern}
+        keep = torch.tensor([name in pattern for name in SPECS]).expand(5, -1)
+        in_own_slots = method._fuse(method._autoencode(method._tokens(chosen), keep))
+        _, rebuilt = method._rebuild(chosen)
+        gaps[pattern] = (method._fuse(rebuilt) - in_own_slots).abs().max()
+    assert max(gaps["a",], gaps["a", "b"]) < 1e-14
+    assert min(gaps["b",], gaps["b", "c"]) > 1e-2
+
+
 def test_nothing_dropped_means_no_reconstruction_loss():
     method = ActionMAE(Classification(3), {"a": (4,)}, ActionMAEConfig(width=8, token_width=8))
     batch = Batch({"a": torch.randn(4, 4)}, torch.zeros(4).long(), torch.ones(4).bool())

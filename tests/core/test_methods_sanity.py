@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression, RidgeCV
 
 from robult_core.datasets.container import MultimodalData
 from robult_core.methods import make_method
@@ -14,6 +15,7 @@ from robult_core.methods.sanity import (
     SANITY,
     LinearHead,
     choose_strength,
+    distilled_targets,
     linear_scores,
     sanity_predictions,
 )
@@ -92,6 +94,63 @@ def test_the_full_set_is_learnt(name, task):
         assert metrics["mae"] < 0.4
     else:
         assert metrics[task.primary] > 0.62  # the most frequent answer reaches .5
+
+
+def slow_models(task, x, targets):
+    """Linear models of the targets, as a function from queries to scores."""
+    if task.kind == "regression":
+        ridge = RidgeCV((1.0, 10.0, 100.0, 1000.0, 10000.0)).fit(x, targets)
+        return lambda queries: ridge.predict(queries)[:, None]
+    columns = targets.T if task.kind == "multilabel" else [targets]
+    models = []
+    for column in columns:
+        strength = choose_strength(x, column, 0)
+        models.append(LogisticRegression(C=strength, max_iter=2000).fit(x, column))
+    if task.kind == "multilabel":
+        return lambda queries: np.stack([m.predict_proba(queries)[:, 1] for m in models], axis=1)
+    return models[0].predict_proba
+
+
+def slow_answers(task, scores):
+    if task.kind == "regression":
+        return scores[:, 0]
+    if task.kind == "multilabel":
+        return scores > 0.5
+    return scores.argmax(1)
+
+
+@every_task
+def test_linear_distillation_equals_a_slow_reference(task):
+    data = toy(task)
+    a, b = (data.modalities[name].numpy() for name in ("a", "b"))
+    together = np.concatenate([a, b], axis=1)
+    targets = data.targets.numpy()[:80].copy()
+    teacher = slow_models(task, together[LABELED], targets[LABELED])
+    for row in np.setdiff1d(np.arange(80), LABELED):
+        targets[row] = slow_answers(task, teacher(together[row : row + 1]))[0]
+    scores = predictions("linear_distillation", data)
+    for pattern, x in {("a",): a, ("b",): b, ("a", "b"): together}.items():
+        student = slow_models(task, x[:80], targets)
+        np.testing.assert_allclose(scores[pattern], student(x[80:]), rtol=1e-4, atol=1e-5)
+
+
+@every_task
+def test_linear_distillation_keeps_the_labels_that_are_given(task):
+    data = toy(task)
+    wrong = data.targets.clone()
+    wrong[LABELED[:5]] = 1 - wrong[LABELED[:5]].clamp(0, 1)
+    targets = distilled_targets(replace(data, targets=wrong), LABELED, 0)
+    assert len(targets) == 80
+    np.testing.assert_array_equal(targets[LABELED], wrong.numpy()[LABELED])
+
+
+@every_task
+def test_linear_distillation_with_every_label_is_the_linear_row(task):
+    data = toy(task)
+    everyone = data.rows("train")
+    distilled = predictions("linear_distillation", data, everyone)
+    for pattern, scores in predictions("linear", data, everyone).items():
+        np.testing.assert_array_equal(distilled[pattern], scores)
 
 
 def test_an_absent_class_gets_probability_zero():
