@@ -23,7 +23,6 @@ from typing import Annotated, Any, TypeVar, dataclass_transform
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
-from pydantic_core import ErrorDetails
 
 SettingsClass = TypeVar("SettingsClass", bound=type)
 
@@ -94,7 +93,7 @@ def sentence(error: ValidationError, owner: type) -> str:
     return f"{field} of {owner.__name__} is {first['input']!r}: {wish}"
 
 
-def _field(problem: ErrorDetails, names: Sequence[str]) -> str:
+def _field(problem: Mapping[str, Any], names: Sequence[str]) -> str:
     """The field that a problem is about, or the item of a tuple, as "sizes[1]"."""
     place, *steps = problem["loc"]
     name = names[place] if isinstance(place, int) else place
@@ -102,7 +101,7 @@ def _field(problem: ErrorDetails, names: Sequence[str]) -> str:
     return name + "".join(items)
 
 
-def _wish(problems: Sequence[ErrorDetails], may_be_none: bool) -> str:
+def _wish(problems: Sequence[Mapping[str, Any]], may_be_none: bool) -> str:
     """What a value should be, from the problems it has with each of the types it may have."""
     opening = "Input should be "
     messages = [problem["msg"].removeprefix("Value error, ") for problem in problems]
