@@ -15,7 +15,7 @@ Such a class is an ordinary dataclass for `fields`, `replace` and `asdict`, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import wraps
 from typing import Annotated, Any, TypeVar, dataclass_transform
