@@ -40,7 +40,6 @@ FORBIDDEN_IN_CORE = [
     "click",
 ]
 MOST_LINES = 12  # of a code cell
-STILL_LONG = {"02_data_and_scenarios", "03_robult_step_by_step"}  # to be shortened
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -142,8 +141,7 @@ def test_a_notebook_has_the_form_that_all_share(path):
     ]
     assert "notebook = start(globals())" in text[1]
     assert "notebook.finish()" in text[-1]
-    if path.stem not in STILL_LONG:
-        assert [source for source in text if source.count("\n") >= MOST_LINES] == []
+    assert [source for source in text if source.count("\n") >= MOST_LINES] == []
     prose = "\n".join(
         "".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "markdown"
     )

@@ -102,6 +102,33 @@ def _first_and_others(settings: Settings, candidates: Sequence[str]) -> list[str
     return [first, *(others if settings.profile == "full" else others[:1])]
 
 
+# Notebook 03 -------------------------------------------------------------------------------------
+
+
+def seen_sets(settings: Settings) -> list[str]:
+    """The data sets whose trained model notebook 03 shows at work."""
+    return [name for name in ("digits", "mosi") if name in settings.data_sets]
+
+
+def control(settings: Settings) -> list[RunConfig]:
+    """Robult, its unimodal control and the linear row; the runs of `seen_run` keep weights."""
+    configs = []
+    for name in settings.data_sets:
+        for method in ("robult", "unimodal", "linear"):
+            training = {} if method in SANITY else {"steps": settings.steps}
+            for seed in settings.seeds:
+                configs.append(RunConfig(name, method, seed, training=training))
+    kept = [seen_run(settings, name) for name in seen_sets(settings)]
+    plain = [replace(config, keep_weights=False) for config in kept]
+    return kept + [config for config in configs if config not in plain]
+
+
+def seen_run(settings: Settings, data_set: str) -> RunConfig:
+    """Robult's run of the first seed on one of `seen_sets`, with its weights."""
+    training = {"steps": settings.steps}
+    return RunConfig(data_set, "robult", settings.seed, training=training, keep_weights=True)
+
+
 # Notebooks 04 and 05 -----------------------------------------------------------------------------
 
 
@@ -368,8 +395,9 @@ def pseudo_pairs(settings: Settings) -> list[RunConfig]:
 
 
 def by_notebook(settings: Settings) -> dict[str, list[RunConfig]]:
-    """The plan of each notebook from 04 on, by its number."""
+    """The plan of each notebook from 03 on, by its number."""
     return {
+        "03": control(settings),
         "04": comparison(settings) + noise(settings),
         "05": comparison(settings),
         "06": ablations(settings) + switches(settings),

@@ -1,0 +1,131 @@
+"""The bound I(S, Z) >= log B + E log v of reading 1, checked where the information is known.
+
+S and Z show one of 8 symbols; Z differs from S with a chance `flip`. A critic phi is `ratio` times
+larger on equal symbols than on others.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from scipy.stats import binom
+from torch import Tensor
+
+from robult_core.losses import soft_pu_loss
+
+SYMBOLS = 8
+SIZES = 2 ** np.arange(1, 8)
+CASES = {"Z equals S in 4 of 5 cases": 0.2, "Z and S independent": 1 - 1 / SYMBOLS}
+EXACT, PRINTED = "I(S; Z), exact", "Eq. 2 as printed"
+ROUNDING = 1e-12
+STEP = 50.0  # length of one large gradient step on s
+
+
+def information(flip: float) -> float:
+    """I(S; Z) in nats."""
+    equal = (1 - flip) * np.log(1 - flip)
+    other = flip * np.log(flip) - flip * np.log(SYMBOLS - 1)
+    return float(np.log(SYMBOLS) + equal + other)
+
+
+def best_ratio(flip: float) -> float:
+    """The ratio of the best critic, p(z | s) / p(z) on equal symbols over that on others."""
+    return (1 - flip) / flip * (SYMBOLS - 1)
+
+
+def expected_log_v(ratio: float, size: int, flip: float) -> float:
+    """E log v of Eq. 2 for a batch of `size`, exactly."""
+    equal = np.arange(size)  # how many of the other candidates show the anchor's symbol
+    others = equal * ratio + (size - 1 - equal)
+    right = (1 - flip) * np.log(ratio / (ratio + others))
+    wrong = flip * np.log(1 / (1 + others))
+    return float(binom.pmf(equal, size - 1, 1 / SYMBOLS) @ (right + wrong))
+
+
+def bound_curves(temperature: float) -> pd.DataFrame:
+    """The bound for two critics, the information, and Eq. 2 as printed, by batch size.
+
+    The columns are panel, batch size B, curve, mean, low and high, the last three alike.
+    """
+    rows = []
+    for title, flip in CASES.items():
+        critics = {
+            "bound, best phi": best_ratio(flip),
+            f"bound, temperature {temperature}": np.exp(1 / temperature),
+        }
+        for size in SIZES:
+            values = {
+                name: np.log(size) + expected_log_v(ratio, size, flip)
+                for name, ratio in critics.items()
+            }
+            values[EXACT] = information(flip)
+            values[PRINTED] = -expected_log_v(best_ratio(flip), size, flip)
+            rows += [(title, size, name, value, value, value) for name, value in values.items()]
+    columns = ["panel", "batch size B", "curve", "mean", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def bound_sentence(curves: pd.DataFrame) -> str:
+    """Whether the bound holds everywhere, and where Eq. 2 as printed does not."""
+    values = {name: rows["mean"].to_numpy() for name, rows in curves.groupby("curve")}
+    exact = values[EXACT]
+    bounds = [value for name, value in values.items() if name.startswith("bound")]
+    below = all((value <= exact + ROUNDING).all() for value in bounds)
+    wrong = int((values[PRINTED] > exact).sum())
+    return (
+        f"log B + E log v stays below I everywhere: {below}; "
+        f"Eq. 2 as printed exceeds I in {wrong} of {len(exact)} cases"
+    )
+
+
+def sampled_losses(
+    temperature: float, flip: float, seed: int, batches: int = 200, size: int = 64
+) -> np.ndarray:
+    """-E log v by the package's loss on drawn batches of one-hot symbols; each pair is labelled."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (batches, size)
+    s = torch.randint(SYMBOLS, shape, generator=generator)
+    is_moved = torch.rand(shape, generator=generator) < flip
+    shift = torch.randint(1, SYMBOLS, shape, generator=generator)
+    z = torch.where(is_moved, (s + shift) % SYMBOLS, s)
+    one_hot, own = torch.eye(SYMBOLS), torch.arange(size)
+    losses = []
+    for symbols, others in zip(one_hot[s], one_hot[z], strict=True):
+        loss = soft_pu_loss(symbols, others[None], own, own >= 0, temperature=temperature)
+        losses.append(loss.labeled.item())
+    return np.array(losses)
+
+
+def sampled_sentence(losses: np.ndarray, temperature: float, flip: float, size: int = 64) -> str:
+    """The drawn mean beside the exact one."""
+    half = 1.96 * losses.std() / len(losses) ** 0.5
+    exact = -expected_log_v(np.exp(1 / temperature), size, flip)
+    return f"-E log v at B = {size}: package {losses.mean():.3f} ± {half:.3f}, exact {exact:.3f}"
+
+
+def step_sentences(
+    s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor, positives: Tensor, temperature: float
+) -> list[str]:
+    """What one step down the loss, and down Eq. 4 as printed, does to labelled positives.
+
+    s `(B, d)`, z `(M, B, d)`, classes and labeled `(B,)`, positives `(B, B)` the mask of B_11.
+    """
+    moving = s.detach().requires_grad_()
+    loss = soft_pu_loss(moving, z.detach(), classes, labeled, temperature=temperature)
+    (slope,) = torch.autograd.grad(loss.labeled, moving)
+    before = _mean_cosine(s, z, positives)
+    sentences = []
+    for sign, name in ((1, "loss -E log v"), (-1, "Eq. 4 as printed")):
+        after = _mean_cosine(s - sign * STEP * slope, z, positives)
+        sentences.append(
+            f"one step down the {name}: mean cosine of labelled positives "
+            f"{before:.4f} -> {after:.4f}"
+        )
+    return sentences
+
+
+def _mean_cosine(s: Tensor, z: Tensor, pairs: Tensor) -> float:
+    cosine = torch.einsum("jd,mkd->mjk", F.normalize(s, dim=-1), F.normalize(z, dim=-1))
+    return cosine[:, pairs].mean().item()

@@ -1,0 +1,57 @@
+"""The bound of reading 1 against values by hand and against draws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from robult_core.losses import positive_masks
+from robult_study.results import bound
+
+
+def test_information_of_equal_and_of_independent_symbols():
+    assert bound.information(1 - 1 / bound.SYMBOLS) == pytest.approx(0, abs=1e-12)
+    assert bound.information(1e-12) == pytest.approx(np.log(bound.SYMBOLS), abs=1e-9)
+
+
+def test_a_batch_of_one_has_no_others():
+    assert bound.expected_log_v(3.0, 1, 0.0) == pytest.approx(0)
+
+
+def test_two_candidates_by_hand():
+    """The other candidate shows the anchor's symbol with a chance of 1 in 8."""
+    ratio = 3.0
+    same, different = np.log(ratio / (2 * ratio)), np.log(ratio / (ratio + 1))
+    expected = same / 8 + different * 7 / 8
+    assert bound.expected_log_v(ratio, 2, 0.0) == pytest.approx(expected)
+
+
+def test_the_bound_holds_and_the_printed_equation_does_not():
+    curves = bound.bound_curves(0.3)
+    assert "stays below I everywhere: True" in bound.bound_sentence(curves)
+    broken = curves.assign(mean=curves["mean"] + 10 * curves["curve"].str.startswith("bound"))
+    assert "stays below I everywhere: False" in bound.bound_sentence(broken)
+    printed = curves[curves["curve"] == bound.PRINTED]
+    assert printed["mean"].max() > bound.information(0.2)
+
+
+def test_draws_agree_with_the_exact_mean():
+    losses = bound.sampled_losses(0.5, 0.2, seed=0)
+    exact = -bound.expected_log_v(np.exp(1 / 0.5), 64, 0.2)
+    error = losses.std() / len(losses) ** 0.5
+    assert abs(losses.mean() - exact) < 4 * error
+    assert f"exact {exact:.3f}" in bound.sampled_sentence(losses, 0.5, 0.2)
+
+
+def test_a_step_down_the_loss_pulls_positives_together():
+    generator = torch.Generator().manual_seed(0)
+    s = torch.randn(12, 5, generator=generator)
+    z = torch.randn(2, 12, 5, generator=generator)
+    classes, labeled = torch.arange(12) % 3, torch.ones(12, dtype=torch.bool)
+    positives, _ = positive_masks(classes, labeled)
+    down, up = bound.step_sentences(s, z, classes, labeled, positives, 0.5)
+    before, after = (float(word) for word in down.split(": ")[1].split()[5::2])
+    assert after > before
+    before, after = (float(word) for word in up.split(": ")[1].split()[5::2])
+    assert after < before
