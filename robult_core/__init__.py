@@ -9,8 +9,8 @@
     protocol         who is labelled, and which modalities are there
     training         one loop for all methods; distributed makes it that of several ranks
     evaluation       predictions and metrics for every availability pattern
-    estimators       scikit-learn's manner of all this; beside it inputs, targets, standardization,
-                     calibration, shapley and saved_models
+    estimators       scikit-learn's manner of all this; multimodal is what the three share, on
+                     inputs, targets, standardization, calibration, shapley and saved_models
     information      partial information decomposition
     checks           what rows, seeds, shares and patterns must be; validation does so for settings
     atomic           files that are written whole

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 SMALLEST_DEVIATION = 1e-8  # below it a feature counts as constant, and becomes 0 instead of noise
+BLOCK = 4096  # rows that are turned into doubles at once
 CLIP = 5.0  # deviations; one wild value must not drown a batch
 
 
@@ -37,9 +38,12 @@ class Standardizer:
 
     def apply(self, x: Tensor, clip: float = CLIP) -> Tensor:
         """Standardised features in float32, clipped at `clip` deviations."""
-        scaled = (x.double() - self.mean) / self.deviation
-        scaled = scaled.clamp(-clip, clip).float()
-        if x.ndim == 3:
-            real = x.abs().sum(-1, keepdim=True) > 0
-            scaled = scaled * real
+        scaled = torch.empty(x.shape)
+        for start in range(0, len(x), BLOCK):  # the doubles of all rows would need twice the memory
+            rows = slice(start, start + BLOCK)
+            deviations = (x[rows].double() - self.mean) / self.deviation
+            scaled[rows] = deviations.clamp(-clip, clip).float()
+            if x.ndim == 3:
+                real = x[rows].abs().sum(-1, keepdim=True) > 0
+                scaled[rows] *= real
         return scaled

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from robult_core.standardization import CLIP, Standardizer
 from robult_core.tasks import Task
 
 Numbers = Tensor | np.ndarray | Sequence[Any]
@@ -218,7 +219,7 @@ class MultimodalData:
             unscaled=tuple(name for name in self.unscaled if name in names),
         )
 
-    def standardized(self, clip: float = 5.0) -> MultimodalData:
+    def standardized(self, clip: float = CLIP) -> MultimodalData:
         """Every feature with mean 0 and deviation 1 over the training rows, alike for all methods.
 
         Values are clipped at `clip` deviations. Sequences share one mean per feature over samples
@@ -233,8 +234,9 @@ class MultimodalData:
             there = torch.ones(len(x), dtype=torch.bool)
             if self.present is not None:
                 there = self.present[index]
-            mean, deviation = _moments(x[train[there[train]]])
-            scaled[name] = _scaled(x, there, mean, deviation, clip)
+            standardizer = Standardizer.fit(x[train[there[train]]])
+            is_there = there.reshape(-1, *[1] * (x.ndim - 1))
+            scaled[name] = standardizer.apply(x, clip) * is_there
         return replace(self, modalities=scaled)
 
     def describe(self) -> dict[str, str]:
@@ -314,27 +316,3 @@ def _blocks_of_bytes(x: Tensor) -> Iterator[memoryview]:
     """The bytes of a tensor, some rows at a time, so that a large one is not copied whole."""
     for block in x.split(BLOCK):
         yield np.ascontiguousarray(block.numpy()).data.cast("B")
-
-
-def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of each feature, `(F,)` float64, over samples and steps with content."""
-    steps = x.reshape(-1, x.shape[-1])
-    if x.ndim == 3:
-        steps = steps[steps.abs().sum(-1) > 0]
-    if not len(steps):
-        steps = torch.zeros(1, x.shape[-1])
-    deviation, mean = torch.std_mean(steps.double(), dim=0, correction=0)
-    deviation[deviation < 1e-8] = 1.0  # a constant feature becomes 0, not noise
-    return mean, deviation
-
-
-def _scaled(x: Tensor, there: Tensor, mean: Tensor, deviation: Tensor, clip: float) -> Tensor:
-    """`x` with the moments taken out; padding and absent samples are 0."""
-    scaled = torch.empty_like(x)
-    for start in range(0, len(x), BLOCK):
-        rows = slice(start, start + BLOCK)
-        z = ((x[rows].double() - mean) / deviation).clamp(-clip, clip).float()
-        if x.ndim == 3:
-            z = z * (x[rows].abs().sum(-1, keepdim=True) > 0)
-        scaled[rows] = z * there[rows].reshape(-1, *[1] * (x.ndim - 1))
-    return scaled

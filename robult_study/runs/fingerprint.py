@@ -16,6 +16,7 @@ MOVING = (
     "robult_core/model.py",
     "robult_core/method.py",
     "robult_core/encoders.py",
+    "robult_core/standardization.py",
     "robult_core/tasks.py",
     "robult_core/protocol.py",
     "robult_core/checks.py",

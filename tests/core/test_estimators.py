@@ -21,9 +21,9 @@ from robult_core.estimators import (
     MultimodalClassifier,
     MultimodalMultilabelClassifier,
     MultimodalRegressor,
-    default_steps,
     load,
 )
+from robult_core.multimodal import default_steps
 
 FAST = {"max_steps": 40, "random_state": 0, "device": "cpu", "verbose": False}
 ROUNDING = "float32 on another number of rows rounds differently in the last bit"
