@@ -1,4 +1,5 @@
-"""What rows, seeds, shares and patterns must be: checks of training, evaluation and the protocol.
+"""What rows, seeds, shares, names and patterns must be: checks of data, training, evaluation
+and the protocol.
 
 Every check raises ValueError with the value and the remedy, before any work starts.
 """
@@ -7,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from robult_core.datasets.container import MultimodalData
+if TYPE_CHECKING:  # the container checks its names here
+    from robult_core.datasets.container import MultimodalData
 
 Rows = np.ndarray | Sequence[int]  # indices of samples
 Pattern = tuple[str, ...]  # the modalities that are there
@@ -31,6 +33,18 @@ def check_seed(seed: Any) -> None:
     if not isinstance(seed, Integral) or not 0 <= int(seed) <= LARGEST_SEED:
         raise ValueError(
             f"seed is {seed!r}: it must be a whole number between 0 and {LARGEST_SEED}"
+        )
+
+
+def check_modality_name(name: Any, place: str) -> None:
+    """A pattern is written `text+audio`, so the name of a modality is a text without "+".
+
+    place: the data set or method for whose modality the name is meant.
+    """
+    if not isinstance(name, str) or not name or "+" in name:
+        raise ValueError(
+            f"{name!r} cannot name a modality of {place}: "
+            "give a text that is not empty and has no '+'"
         )
 
 

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from robult_core.checks import check_modality_name
+
 WHOLE_FRAME = "x"  # the name of the one modality of a plain array
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -85,11 +87,7 @@ def read_modalities(X: Any, columns: Mapping[str, Sequence[Any]] | None = None) 
     if not X:
         raise ValueError("X is an empty dict: give at least one modality, such as {'text': array}")
     for name in X:
-        if not isinstance(name, str) or not name or "+" in name:
-            raise ValueError(
-                f"a modality is named {name!r}: names are non-empty strings without '+', "
-                "which joins the names of a pattern"
-            )
+        check_modality_name(name, "X")
     return Modalities(X)
 
 

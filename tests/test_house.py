@@ -63,6 +63,22 @@ def test_the_core_imports_nothing_of_the_study(path):
     assert not top_levels(path) & {"robult_study", "joblib", "matplotlib", "seaborn", "IPython"}
 
 
+ABOVE = {  # of each package of the study, what stands above it
+    "runs": {"results", "plots", "plans", "report", "notebook"},
+    "results": {"plots", "plans", "report", "notebook"},
+    "plots": {"plans", "report", "notebook"},
+    "report": {"notebook"},
+}
+
+
+@pytest.mark.parametrize("package", ABOVE)
+def test_no_import_of_the_study_points_upwards(package):
+    for path in (ROOT / "robult_study" / package).rglob("*.py"):
+        for module in imports(path):
+            if module.startswith("robult_study."):
+                assert module.split(".")[1] not in ABOVE[package], f"{path.name} imports {module}"
+
+
 def test_no_two_modules_share_a_name_and_none_shadows_the_standard_library():
     stems = [path.stem for path in PACKAGES if not path.stem.startswith("__")]
     assert [name for name, count in Counter(stems).items() if count > 1] == []

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from robult_core.checks import check_modality_name
 from robult_core.standardization import CLIP, Standardizer
 from robult_core.tasks import Task
 
@@ -96,7 +97,7 @@ class MultimodalData:
         """The modalities as tensors of the type that is kept."""
         features = {}
         for name, x in modalities.items():
-            self._check_name(name)
+            check_modality_name(name, f"'{self.name}'")
             tensor = as_tensor(x, f"modality '{name}' of '{self.name}'")
             features[name] = tensor if name in self.unscaled else tensor.to(torch.float32)
         return features
@@ -113,12 +114,6 @@ class MultimodalData:
         self._check_mask("present", self.present, (len(self.modalities), len(self)))
         self._check_mask("known", self.known, (len(self),))
         self.task.check_targets(self.targets)
-
-    def _check_name(self, name: object) -> None:
-        """A pattern is written "text+audio", so the name of a modality must hold no plus sign."""
-        if not isinstance(name, str) or not name or "+" in name:
-            rule = "give a text that is not empty and has no '+'"
-            raise ValueError(f"{name!r} cannot name a modality of '{self.name}': {rule}")
 
     def _check_shape(self, name: str, x: Tensor) -> None:
         modality = f"modality '{name}' of '{self.name}'"

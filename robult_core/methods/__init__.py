@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from robult_core.checks import check_modality_name
 from robult_core.encoders import Spec
 from robult_core.method import Method
 from robult_core.methods.action_mae import ActionMAE, ActionMAEConfig
@@ -56,8 +57,4 @@ def _check_modalities(method: str, specs: Mapping[str, Spec]) -> None:
     if not specs:
         raise ValueError(f"method '{method}' got no modality: give at least one")
     for name in specs:
-        if not name or "+" in name:
-            raise ValueError(
-                f"modality {name!r} cannot be told apart in a pattern like 'text+audio': "
-                "rename it to a non-empty text without '+'"
-            )
+        check_modality_name(name, f"method '{method}'")

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from robult_core.datasets.container import MultimodalData
+from robult_core.protocol import pattern_name
 from robult_study.plots.style import finish
 from robult_study.plots.wording import in_words
 
@@ -127,7 +128,7 @@ def availability_grid(
     for (left, right), (pattern, scores) in zip(axes, predictions.items(), strict=True):
         draw_sample(left, data, row, pattern, texts)
         draw_prediction(right, data, row, scores)
-        name = "all modalities" if len(pattern) == len(data.names) else "+".join(pattern)
+        name = "all modalities" if len(pattern) == len(data.names) else pattern_name(pattern)
         left.set_title(in_words(name))
         if left is not axes[0, 0]:
             right.set_title("")

@@ -81,8 +81,8 @@ def obtainable_sets() -> list[str]:
 
 def _announce_runs(names: Sequence[str], settings: Settings, say: Callable[[str], None]) -> None:
     """Say how many runs the plans of these notebooks hold, each counted once, and their time."""
+    from robult_study.plans import by_notebook
     from robult_study.runs.grid import expected
-    from robult_study.runs.plans import by_notebook
 
     chosen = {name[:2] for name in names}
     plans = {number: plan for number, plan in by_notebook(settings).items() if number in chosen}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,10 +18,6 @@ from robult_core.method import Method
 from robult_study.results.intervals import MIN_VALUES, paired
 from robult_study.results.latents import Latents, collect
 from robult_study.results.probes import Side, component_bits, explained, misdirection, probe_rows
-
-if TYPE_CHECKING:
-    from robult_study.runs.configuration import RunConfig
-    from robult_study.settings import Settings
 
 Rows = tuple[np.ndarray, np.ndarray]  # training rows and test rows
 UNTRAINED = "before training"
@@ -39,25 +34,7 @@ ASKED_BITS = {
 }
 
 
-# Models and rows ---------------------------------------------------------------------------------
-
-
-def states(
-    settings: Settings, data_set: str, seed: int, maps: str = "full"
-) -> dict[str, tuple[RunConfig, int]]:
-    """The three models that are compared, each a run and a step of it.
-
-    Both variants start from the same weights, so there is one model before training.
-    """
-    from robult_study.runs import plans
-
-    runs = {}
-    for state in plans.RECONSTRUCTION:
-        runs[state] = plans.reconstruction_run(settings, data_set, seed, state, maps)
-    models = {UNTRAINED: (runs[WITH], 0)}
-    for state, run in runs.items():
-        models[state] = (run, settings.steps)
-    return models
+# Rows --------------------------------------------------------------------------------------------
 
 
 def both_sides(data: MultimodalData, most: int, seed: int) -> Rows:

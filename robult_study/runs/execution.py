@@ -23,6 +23,7 @@ from robult_core.methods.sanity import LinearHead, sanity_predictions
 from robult_core.protocol import (
     label_split,
     paper_patterns,
+    pattern_modalities,
     pattern_name,
     patterns,
     validation_split,
@@ -197,7 +198,7 @@ def _weights(method: Method) -> bytes:
 def _predictions(scores: dict[str, np.ndarray], scene: Scene) -> pd.DataFrame:
     """Scores as a table: row of the data set, pattern, score_0 … score_{C-1} (float32)."""
     data = scene.data
-    rows = [having(data, scene.scored, tuple(name.split("+"))) for name in scores]
+    rows = [having(data, scene.scored, pattern_modalities(name)) for name in scores]
     nothing = np.empty((0, data.task.n_outputs))
     values = np.concatenate([nothing, *scores.values()])
     table = pd.DataFrame(values.astype(np.float32)).add_prefix("score_")

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from made_up import results
 
+from robult_study import plans
 from robult_study.results import claims, costs, graders, tables
 from robult_study.results.graders import MISSING, NOT, PARTLY, REPRODUCED
 from robult_study.results.variants import ABLATIONS
-from robult_study.runs import plans
 from robult_study.runs.grid import run_grid
 from robult_study.runs.store import Store
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from robult_study import plans
 from robult_study.report.forecast import MINUTES, announce
-from robult_study.runs import plans
 from robult_study.runs.grid import expected
 from robult_study.settings import Settings, read_settings
 

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from robult_study.results import latent_bits
-from robult_study.settings import read_settings
 
 
 def made_latents(n: int, seed: int) -> dict[str, np.ndarray]:
@@ -22,15 +21,6 @@ def test_shares_add_up_where_z_and_u_split_h():
     assert share["z"] == pytest.approx(0.5, abs=0.1)
     assert share["u"] == pytest.approx(0.5, abs=0.1)
     assert share["z and u"] == pytest.approx(1, abs=1e-3)
-
-
-def test_three_models_are_compared_and_the_untrained_one_is_that_of_both():
-    settings = read_settings({"profile": "smoke"})
-    models = latent_bits.states(settings, "pid", 0, "narrow")
-    assert list(models) == ["before training", "with L_rec", "without L_rec"]
-    assert models["before training"] == (models["with L_rec"][0], 0)
-    assert models["without L_rec"][0].hyper == {"reconstruction_weight": 0.0, "bottleneck": 4}
-    assert models["without L_rec"][1] == settings.steps
 
 
 def test_the_ceiling_stands_beside_both_parts():

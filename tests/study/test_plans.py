@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from robult_core.methods import METHODS
+from robult_study import plans
 from robult_study.results import variants
 from robult_study.results.tables import COLUMNS
-from robult_study.runs import plans
 from robult_study.runs.configuration import RunConfig
 
 ALL = ("pid", "digits", "handwritten", "cub10", "utd_mhad", "mosi")
@@ -209,6 +209,14 @@ def test_reconstruction_is_run_with_and_without_through_both_maps():
     full = plans.reconstruction_run(given, "digits", 0, "with L_rec")
     assert full.hyper == {}
     assert full.snapshots == plans.stages(10)
+
+
+def test_three_models_are_compared_and_the_untrained_one_is_that_of_both():
+    models = plans.reconstruction_models(settings(), "pid", 0, "narrow")
+    assert list(models) == ["before training", "with L_rec", "without L_rec"]
+    assert models["before training"] == (models["with L_rec"][0], 0)
+    assert models["without L_rec"][0].hyper == {"reconstruction_weight": 0.0, "bottleneck": 4}
+    assert models["without L_rec"][1] == 10
 
 
 def test_smoke_has_narrow_maps_on_the_synthetic_set_only():

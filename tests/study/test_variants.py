@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from robult_core.model import RobultConfig
+from robult_study import plans
 from robult_study.results import tables, variants
-from robult_study.runs import plans
 from robult_study.runs.configuration import RunConfig
 
 

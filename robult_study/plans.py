@@ -17,6 +17,7 @@ from robult_core.methods import METHODS
 from robult_core.methods.sanity import SANITY
 from robult_core.protocol import label_split
 from robult_study.results import variants
+from robult_study.results.latent_bits import UNTRAINED, WITH, WITHOUT
 from robult_study.results.metrics import is_regression
 from robult_study.results.tables import COLUMNS, PAPER_SHARE
 from robult_study.results.variants import Variant
@@ -33,7 +34,7 @@ SHARES = {  # of the labels, by profile
 NEW_LABELS = 0.1  # a share must add at least this part to the labels of the share before
 SWITCH_SEEDS = 3  # as in the paper; with ten the switches would be most of the full profile
 SMOKE_SWITCHES = 6  # the smoke profile tries every sixth
-RECONSTRUCTION = {"with L_rec": {}, "without L_rec": {"reconstruction_weight": 0.0}}
+RECONSTRUCTION = {WITH: {}, WITHOUT: {"reconstruction_weight": 0.0}}
 MAPS = ("full", "narrow")  # what g_i and g_0 can keep, notebook 08
 STAGES = (0, 0.025, 0.05, 0.1, 0.25, 0.5, 1)  # of training; denser early, where most happens
 PID_SEEDS = 5  # at least; its runs are cheap
@@ -353,6 +354,22 @@ def reconstruction_run(
         tag=f"{state}, {maps} maps",
         snapshots=snapshots,
     )
+
+
+def reconstruction_models(
+    settings: Settings, data_set: str, seed: int, maps: str = "full"
+) -> dict[str, tuple[RunConfig, int]]:
+    """The three models that notebook 08 compares, each a run and a step of it.
+
+    Both variants start from the same weights, so there is one model before training.
+    """
+    runs = {}
+    for state in RECONSTRUCTION:
+        runs[state] = reconstruction_run(settings, data_set, seed, state, maps)
+    models = {UNTRAINED: (runs[WITH], 0)}
+    for state, run in runs.items():
+        models[state] = (run, settings.steps)
+    return models
 
 
 def narrow_map_units(data_set: str) -> int:
