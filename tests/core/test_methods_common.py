@@ -237,7 +237,7 @@ def test_the_registry_holds_class_and_configuration():
         ("gmc", SPECS, {"depth": 3}, "method 'gmc' has no setting 'depth': choose from width"),
         ("gmc", {}, {}, "method 'gmc' got no modality: give at least one"),
         ("gmc", {"a+b": (3,)}, {}, r"'a\+b' cannot name a modality of method 'gmc': give a text"),
-        ("gmc", {"": (3,)}, {}, "modality '' cannot be told apart"),
+        ("gmc", {"": (3,)}, {}, "'' cannot name a modality"),
         ("unimodal", SPECS, {"width": 0}, "width of UnimodalConfig is 0"),
     ],
 )
