@@ -125,11 +125,20 @@ def keep_screenshot(page, name: str) -> None:
         page.screenshot(path=ROOT / folder / f"{name}.png")
 
 
+def close_dialog(page) -> None:
+    """Accept what JupyterLab asks, such as which kernel, when the machine is slow to start one."""
+    dialog = page.locator("dialog.jp-Dialog")
+    if dialog.count():
+        print(dialog.first.inner_text())  # pytest shows it where the test fails
+        dialog.first.locator("button.jp-mod-accept").click()
+
+
 def run_all_cells(page) -> None:
     """Through the menu, as a person does; ends when the last cell has its number or a cell has
     failed."""
     prompts = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell .jp-InputPrompt")
     for _ in range(20):  # a click before the kernel is connected is lost without a word
+        close_dialog(page)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
         page.wait_for_timeout(1500)
