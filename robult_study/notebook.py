@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -178,6 +178,15 @@ class Notebook:
             yield item
             seconds = time.monotonic() - begun
             print(f"{description} {number}/{len(items)}: {seconds:.1f} s", flush=True)
+
+    def stop(self, reason: str) -> NoReturn:
+        """Say why nothing is left to do, and end the notebook here without an error.
+
+        The cells below do not run. Papermill takes an exit with the status 0 for a good end.
+        """
+        print(reason)
+        self.finish()
+        sys.exit(0)
 
     def finish(self) -> None:
         """Print what this run was made with: the watermark at the end of every notebook."""

@@ -7,7 +7,7 @@ every ablation in notebook 06.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from robult_study.results.variants import Variant
 from robult_study.runs.configuration import RunConfig
 from robult_study.settings import Settings
 
+Plan = Callable[[Settings], list[RunConfig]]
 SMALL_SETS = ("digits", "cub10", "pid")  # what quick runs look at, the first two that are there
 SWEPT = (*METHODS, "linear")  # the methods of notebook 07
 SHARES = {  # of the labels, by profile
@@ -64,12 +65,12 @@ def _small_sets(settings: Settings) -> tuple[str, ...]:
     return tuple(small or settings.data_sets)[:count]
 
 
-def noise_case(settings: Settings) -> str:
-    """A data set with a modality that holds next to nothing, where it is there: MOSI's audio."""
+def noise_case(settings: Settings) -> str | None:
+    """A data set with a modality that holds next to nothing, MOSI for its audio, or None."""
     for name in ("mosi", "mosi-tfidf"):
         if name in settings.data_sets:
             return name
-    return settings.data_sets[-1]
+    return None
 
 
 def many_modalities(settings: Settings) -> str:
@@ -87,7 +88,8 @@ def latent_sets(settings: Settings) -> list[str]:
 def pair_sets(settings: Settings) -> list[str]:
     """The data sets of notebook 09: classifications, two of them, in full all.
 
-    `pid` is among them only where there is no other second.
+    `pid` is among them only where there is no other second. The list is empty where no data set is
+    a classification.
     """
     classes = [name for name in settings.data_sets if entry(name).task.kind == "classification"]
     chosen = _first_and_others(settings, classes)
@@ -97,6 +99,8 @@ def pair_sets(settings: Settings) -> list[str]:
 
 
 def _first_and_others(settings: Settings, candidates: Sequence[str]) -> list[str]:
+    if not candidates:
+        return []
     first = "digits" if "digits" in candidates else candidates[0]
     others = [name for name in candidates if name not in (first, "pid")]
     others.sort(key=lambda name: name != "cub10")  # a small one comes first
@@ -158,8 +162,13 @@ def claimed(settings: Settings) -> list[RunConfig]:
 
 
 def noise(settings: Settings) -> list[RunConfig]:
-    """On `noise_case`: the controls, Robult, and Robult without parts of its alignment."""
+    """On `noise_case`: the controls, Robult, and Robult without parts of its alignment.
+
+    Without such a data set there are no runs.
+    """
     case = noise_case(settings)
+    if case is None:
+        return []
     controls = ("linear", "unimodal", "robult")
     configs = compare([case], settings.seeds, settings.steps)
     configs = [config for config in configs if config.method in controls]
@@ -411,14 +420,21 @@ def pseudo_pairs(settings: Settings) -> list[RunConfig]:
 # All of them -------------------------------------------------------------------------------------
 
 
-def by_notebook(settings: Settings) -> dict[str, list[RunConfig]]:
-    """The plan of each notebook from 03 on, by its number."""
-    return {
-        "03": control(settings),
-        "04": comparison(settings) + noise(settings),
-        "05": comparison(settings),
-        "06": ablations(settings) + switches(settings),
-        "07": label_shares(settings) + availability(settings),
-        "08": reconstruction(settings) + reconstruction_weights(settings),
-        "09": pseudo_pairs(settings),
-    }
+BY_NOTEBOOK: dict[str, tuple[Plan, ...]] = {
+    "03": (control,),
+    "04": (comparison, noise),
+    "05": (comparison,),
+    "06": (ablations, switches),
+    "07": (label_shares, availability),
+    "08": (reconstruction, reconstruction_weights),
+    "09": (pseudo_pairs,),
+}
+
+
+def by_notebook(settings: Settings, numbers: Collection[str]) -> dict[str, list[RunConfig]]:
+    """The runs of some notebooks by number, such as "04"; a notebook without a plan is left out."""
+    chosen = {}
+    for number, plans in BY_NOTEBOOK.items():
+        if number in numbers:
+            chosen[number] = [config for plan in plans for config in plan(settings)]
+    return chosen

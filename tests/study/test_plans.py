@@ -61,10 +61,20 @@ def test_one_set_is_looked_into_in_every_profile():
 
 @pytest.mark.parametrize(
     ("data_sets", "case"),
-    [(ALL, "mosi"), (("mosi-tfidf", "pid"), "mosi-tfidf"), (("pid", "digits"), "digits")],
+    [(ALL, "mosi"), (("mosi-tfidf", "pid"), "mosi-tfidf"), (("pid", "digits"), None)],
 )
 def test_the_noise_case_is_mosi_where_it_is_there(data_sets, case):
     assert plans.noise_case(settings(data_sets=data_sets)) == case
+
+
+def test_without_a_modality_of_noise_nothing_is_run_for_it():
+    assert plans.noise(settings(data_sets=("pid", "mmimdb"))) == []
+
+
+def test_without_a_classification_no_pairs_are_looked_at():
+    scores_only = settings("full", ("mosi",))
+    assert plans.pair_sets(scores_only) == []
+    assert plans.pseudo_pairs(scores_only) == []
 
 
 def test_the_set_with_many_modalities():
@@ -246,6 +256,18 @@ def test_pseudo_pairs_come_from_the_runs_of_notebook_08():
     [SMOKE, settings(data_sets=("pid", "digits")), settings("full", ("pid", "digits"), 2)],
 )
 def test_every_notebook_from_03_to_09_has_a_plan(given):
-    plan = plans.by_notebook(given)
-    assert list(plan) == ["03", "04", "05", "06", "07", "08", "09"]
-    assert all(plan.values())
+    chosen = plans.by_notebook(given, plans.BY_NOTEBOOK)
+    assert list(chosen) == ["03", "04", "05", "06", "07", "08", "09"]
+    assert all(chosen.values())
+    both = plans.comparison(given) + plans.noise(given)
+    assert chosen["04"] == both
+
+
+def test_only_the_plans_that_are_asked_for_are_built(monkeypatch):
+    def refuse(given: object) -> list[RunConfig]:
+        raise AssertionError("nobody asked for this plan")
+
+    others = dict.fromkeys(plans.BY_NOTEBOOK, (refuse,))
+    monkeypatch.setattr(plans, "BY_NOTEBOOK", others | {"05": (plans.comparison,)})
+    chosen = plans.by_notebook(SMOKE, {"01", "05"})
+    assert chosen == {"05": plans.comparison(SMOKE)}
