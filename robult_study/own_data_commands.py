@@ -64,9 +64,7 @@ def _estimator(task: str, labels: np.ndarray, options: dict[str, Any]) -> Any:
     if kind == "multilabel":
         return estimators.MultimodalMultilabelClassifier(**shared)
     mark = _mark_of_unlabeled(labels, options["unlabeled"])
-    return estimators.MultimodalClassifier(
-        unlabeled=mark, calibrate=options["calibrate"], **shared
-    )
+    return estimators.MultimodalClassifier(unlabeled=mark, calibrate=options["calibrate"], **shared)
 
 
 def _mark_of_unlabeled(labels: np.ndarray, text: str) -> str | int:

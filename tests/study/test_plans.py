@@ -51,12 +51,12 @@ def keys(configs: list[RunConfig]) -> set[str]:
 )
 def test_quick_looks_at_two_small_sets_and_full_at_all(given, studied, switched):
     assert plans.studied_sets(given) == studied
-    assert plans.switched_sets(given) == (switched or studied[-1:])
+    assert plans.switch_sets(given) == (switched or studied[-1:])
 
 
 def test_one_set_is_looked_into_in_every_profile():
-    assert plans.looked_into(settings()) == plans.looked_into(FULL) == "cub10"
-    assert plans.looked_into(SMOKE) == "digits"
+    assert plans.inspected_set(settings()) == plans.inspected_set(FULL) == "cub10"
+    assert plans.inspected_set(SMOKE) == "digits"
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_the_noise_case_shares_its_controls_with_the_comparison():
 
 def test_claims_are_put_to_the_comparison_and_the_ablations():
     given = settings(data_sets=("digits",))
-    ablated = keys(plans.claimed(given)) - keys(plans.comparison(given))
+    ablated = keys(plans.runs_for_claims(given)) - keys(plans.comparison(given))
     assert len(ablated) == 3 * len(variants.TERMS)
     assert ablated <= keys(plans.ablations(given))
 
@@ -147,7 +147,7 @@ def test_only_the_first_seed_of_the_inspected_set_keeps_weights():
         ("cub10", 0, "robult")
     }
     for variant in (variants.DEFAULT, variants.NO_CONTRAST, *variants.TERMS):
-        assert plans.inspected(given, variant) in kept
+        assert plans.inspected_run(given, variant) in kept
 
 
 def test_switches_have_few_seeds_and_their_base_all():
