@@ -79,7 +79,7 @@ def main() -> None:
     "--only",
     multiple=True,
     metavar="NN",
-    help="Only the notebooks whose names start so; may be repeated.",
+    help="Only notebooks whose names start with NN; may be repeated.",
 )
 @click.option(
     "--data-sets", metavar="A,B", help="Only these data sets [default: all that are found]."

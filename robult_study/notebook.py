@@ -6,8 +6,8 @@ The cell after a notebook's parameters cell is
 
     notebook = start(globals())
 
-It exists because papermill injects any parameter, misspelt or mistyped ones included, without a
-word, and because a notebook runs in whatever folder its caller stands in.
+It exists because papermill passes on misspelt and mistyped parameters without complaint, and
+because a notebook may be started in any folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -58,10 +58,10 @@ def start(namespace: Mapping[str, Any]) -> Notebook:
     bits. Raises ValueError naming the first parameter that is unknown or wrong.
     """
     runs_again = any(isinstance(value, Notebook) for value in namespace.values())
-    if not runs_again:  # the cell would meet the names that later cells defined
+    if not runs_again:  # on a second run the names of later cells are there as well
         _reject_unknown(namespace)
     settings = read_settings({name: namespace.get(name) for name in PARAMETERS})
-    _fix_randomness(settings.seed)
+    _prepare(settings.seed)
     return Notebook(settings)
 
 
@@ -95,6 +95,19 @@ class Notebook:
                 "with these settings and files: call notebook.run with this configuration first"
             )
         return record
+
+    def records(self, table: pd.DataFrame) -> list[Record]:
+        """The record of each run in a table of `run`, in its order.
+
+        Raises LookupError where a record was removed meanwhile.
+        """
+        records = []
+        for key in table["key"].unique():
+            record = self.settings.store.get(key)
+            if record is None:
+                raise LookupError(f"there is no record {key[:12]} any more: run the grid again")
+            records.append(record)
+        return records
 
     def restore(self, config: RunConfig, step: int | None = None) -> Method:
         """The trained method of a run that kept its weights, or as it was after `step` steps."""
@@ -179,6 +192,15 @@ class Notebook:
             seconds = time.monotonic() - begun
             print(f"{description} {number}/{len(items)}: {seconds:.1f} s", flush=True)
 
+    def stop(self, reason: str) -> NoReturn:
+        """Say why nothing is left to do, and end the notebook here without an error.
+
+        The cells below do not run. Papermill takes an exit with the status 0 for a good end.
+        """
+        print(reason)
+        self.finish()
+        sys.exit(0)
+
     def finish(self) -> None:
         """Print what this run was made with: the watermark at the end of every notebook."""
         settings = self.settings
@@ -212,8 +234,8 @@ def _reject_unknown(namespace: Mapping[str, Any]) -> None:
             )
 
 
-def _fix_randomness(seed: int) -> None:
-    """One thread and seeded generators, and the style of all figures."""
+def _prepare(seed: int) -> None:
+    """Compute on one thread, seed the generators, and set the style of all figures."""
     import torch
 
     from robult_study.plots.style import use_style

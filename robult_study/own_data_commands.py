@@ -49,8 +49,10 @@ def _estimator(task: str, labels: np.ndarray, options: dict[str, Any]) -> Any:
     from robult_core.datasets.own_files import kind_of_labels
 
     kind = kind_of_labels(labels) if task == "auto" else task
-    calibrate = options.pop("calibrate")
-    unlabeled = options.pop("unlabeled")
+    if options["calibrate"] and kind != "classification":
+        raise ValueError(
+            f"--calibrate is for a classification, and the task is {kind}: leave --calibrate out"
+        )
     shared = {
         "method": options["method"],
         "random_state": options["seed"],
@@ -61,8 +63,23 @@ def _estimator(task: str, labels: np.ndarray, options: dict[str, Any]) -> Any:
         return estimators.MultimodalRegressor(**shared)
     if kind == "multilabel":
         return estimators.MultimodalMultilabelClassifier(**shared)
-    mark = unlabeled if labels.dtype.kind in "OUS" else int(unlabeled)
-    return estimators.MultimodalClassifier(unlabeled=mark, calibrate=calibrate, **shared)
+    mark = _mark_of_unlabeled(labels, options["unlabeled"])
+    return estimators.MultimodalClassifier(unlabeled=mark, calibrate=options["calibrate"], **shared)
+
+
+def _mark_of_unlabeled(labels: np.ndarray, text: str) -> str | int:
+    """The label of unlabelled samples as it stands among the labels: a name or a number.
+
+    Raises ValueError where the labels are numbers and the text is none.
+    """
+    if labels.dtype.kind in "OUS":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(
+            f"--unlabeled is '{text}', but the labels are numbers: give a whole number, such as -1"
+        ) from None
 
 
 @click.command()
@@ -89,7 +106,7 @@ def predict(model: Path, files: tuple[Path, ...], out: Path, target: str, device
 
 
 def _answers(estimator: Any, modalities: dict[str, np.ndarray]) -> tuple[list[str], list[Any]]:
-    """The columns of the table of predictions, probabilities included where there are any."""
+    """The columns of the table of predictions, and the probabilities of a classification."""
     predicted = estimator.predict(modalities)
     if predicted.ndim == 2:
         return [f"label_{index}" for index in range(predicted.shape[1])], list(predicted.T)
@@ -140,8 +157,7 @@ def _label_lines(labels: np.ndarray, unlabeled: str) -> list[str]:
         sums = targets.values[targets.known].sum(axis=0)
         counts = [f"  label {index}: {count} samples" for index, count in enumerate(sums)]
     else:
-        mark = unlabeled if labels.dtype.kind in "OUS" else int(unlabeled)
-        targets = read_classes(labels, len(labels), mark)
+        targets = read_classes(labels, len(labels), _mark_of_unlabeled(labels, unlabeled))
         assert targets.classes is not None
         numbers = np.bincount(targets.values[targets.known])
         pairs = zip(targets.classes, numbers, strict=True)

@@ -7,7 +7,7 @@ every ablation in notebook 06.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from robult_study.results.variants import Variant
 from robult_study.runs.configuration import RunConfig
 from robult_study.settings import Settings
 
+Plan = Callable[[Settings], list[RunConfig]]
 SMALL_SETS = ("digits", "cub10", "pid")  # what quick runs look at, the first two that are there
 SWEPT = (*METHODS, "linear")  # the methods of notebook 07
 SHARES = {  # of the labels, by profile
@@ -31,7 +32,8 @@ SHARES = {  # of the labels, by profile
     "quick": (0.01, 0.05, 0.25, 1.0),
     "full": (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0),
 }
-NEW_LABELS = 0.1  # a share must add at least this part to the labels of the share before
+# two shares count as different where their numbers of labels differ by more than this part
+NEW_LABELS = 0.1
 SWITCH_SEEDS = 3  # as in the paper; with ten the switches would be most of the full profile
 SMOKE_SWITCHES = 6  # the smoke profile tries every sixth
 RECONSTRUCTION = {WITH: {}, WITHOUT: {"reconstruction_weight": 0.0}}
@@ -48,12 +50,12 @@ def studied_sets(settings: Settings) -> tuple[str, ...]:
     return settings.data_sets if settings.profile == "full" else _small_sets(settings)
 
 
-def switched_sets(settings: Settings) -> tuple[str, ...]:
+def switch_sets(settings: Settings) -> tuple[str, ...]:
     """The data sets on which every switch is tried: all of them in full, else one."""
-    return settings.data_sets if settings.profile == "full" else (looked_into(settings),)
+    return settings.data_sets if settings.profile == "full" else (inspected_set(settings),)
 
 
-def looked_into(settings: Settings) -> str:
+def inspected_set(settings: Settings) -> str:
     """The data set whose models notebook 06 looks into."""
     return _small_sets(settings)[-1]
 
@@ -64,12 +66,12 @@ def _small_sets(settings: Settings) -> tuple[str, ...]:
     return tuple(small or settings.data_sets)[:count]
 
 
-def noise_case(settings: Settings) -> str:
-    """A data set with a modality that holds next to nothing, where it is there: MOSI's audio."""
+def noise_case(settings: Settings) -> str | None:
+    """A data set with a modality that holds next to nothing, MOSI for its audio, or None."""
     for name in ("mosi", "mosi-tfidf"):
         if name in settings.data_sets:
             return name
-    return settings.data_sets[-1]
+    return None
 
 
 def many_modalities(settings: Settings) -> str:
@@ -87,7 +89,8 @@ def latent_sets(settings: Settings) -> list[str]:
 def pair_sets(settings: Settings) -> list[str]:
     """The data sets of notebook 09: classifications, two of them, in full all.
 
-    `pid` is among them only where there is no other second.
+    `pid` is among them only where there is no other second. The list is empty where no data set is
+    a classification.
     """
     classes = [name for name in settings.data_sets if entry(name).task.kind == "classification"]
     chosen = _first_and_others(settings, classes)
@@ -97,6 +100,8 @@ def pair_sets(settings: Settings) -> list[str]:
 
 
 def _first_and_others(settings: Settings, candidates: Sequence[str]) -> list[str]:
+    if not candidates:
+        return []
     first = "digits" if "digits" in candidates else candidates[0]
     others = [name for name in candidates if name not in (first, "pid")]
     others.sort(key=lambda name: name != "cub10")  # a small one comes first
@@ -106,26 +111,26 @@ def _first_and_others(settings: Settings, candidates: Sequence[str]) -> list[str
 # Notebook 03 -------------------------------------------------------------------------------------
 
 
-def seen_sets(settings: Settings) -> list[str]:
+def shown_sets(settings: Settings) -> list[str]:
     """The data sets whose trained model notebook 03 shows at work."""
     return [name for name in ("digits", "mosi") if name in settings.data_sets]
 
 
 def control(settings: Settings) -> list[RunConfig]:
-    """Robult, its unimodal control and the linear row; the runs of `seen_run` keep weights."""
+    """Robult, its unimodal control and the linear row; the runs of `shown_run` keep weights."""
     configs = []
     for name in settings.data_sets:
         for method in ("robult", "unimodal", "linear"):
             training = {} if method in SANITY else {"steps": settings.steps}
             for seed in settings.seeds:
                 configs.append(RunConfig(name, method, seed, training=training))
-    kept = [seen_run(settings, name) for name in seen_sets(settings)]
-    plain = [replace(config, keep_weights=False) for config in kept]
-    return kept + [config for config in configs if config not in plain]
+    with_weights = [shown_run(settings, name) for name in shown_sets(settings)]
+    without_weights = [replace(config, keep_weights=False) for config in with_weights]
+    return with_weights + [config for config in configs if config not in without_weights]
 
 
-def seen_run(settings: Settings, data_set: str) -> RunConfig:
-    """Robult's run of the first seed on one of `seen_sets`, with its weights."""
+def shown_run(settings: Settings, data_set: str) -> RunConfig:
+    """Robult's run of the first seed on one of `shown_sets`, with its weights."""
     training = {"steps": settings.steps}
     return RunConfig(data_set, "robult", settings.seed, training=training, keep_weights=True)
 
@@ -151,15 +156,20 @@ def compare(data_sets: Sequence[str], seeds: Sequence[int], steps: int) -> list[
     return configs
 
 
-def claimed(settings: Settings) -> list[RunConfig]:
+def runs_for_claims(settings: Settings) -> list[RunConfig]:
     """The runs to which the paper's claims are put: all methods, and the ablations of Table 3."""
     ablated = vary(variants.TERMS, settings.data_sets, settings.seeds, settings.steps)
     return comparison(settings) + ablated
 
 
 def noise(settings: Settings) -> list[RunConfig]:
-    """On `noise_case`: the controls, Robult, and Robult without parts of its alignment."""
+    """On `noise_case`: the controls, Robult, and Robult without parts of its alignment.
+
+    Without such a data set there are no runs.
+    """
     case = noise_case(settings)
+    if case is None:
+        return []
     controls = ("linear", "unimodal", "robult")
     configs = compare([case], settings.seeds, settings.steps)
     configs = [config for config in configs if config.method in controls]
@@ -195,7 +205,7 @@ def vary(
 def ablations(settings: Settings) -> list[RunConfig]:
     """GMC, Robult and its ablations, and what the looked-into set needs beyond them.
 
-    The runs of `inspected` keep their weights.
+    The runs of `inspected_run` keep their weights.
     """
     sets, budget = studied_sets(settings), (settings.seeds, settings.steps)
     configs = []
@@ -204,18 +214,18 @@ def ablations(settings: Settings) -> list[RunConfig]:
             training = {"steps": settings.steps}
             configs.append(RunConfig(name, "gmc", seed, training=training, tag="gmc"))
     configs += vary([variants.DEFAULT, *variants.TERMS], sets, *budget)
-    configs += vary([variants.NO_CONTRAST], switched_sets(settings), *budget)
-    configs += vary(narrow_maps(settings), [looked_into(settings)], *budget)
-    kept = (looked_into(settings), "robult", settings.seed)
+    configs += vary([variants.NO_CONTRAST], switch_sets(settings), *budget)
+    configs += vary(narrow_maps(settings), [inspected_set(settings)], *budget)
+    kept = (inspected_set(settings), "robult", settings.seed)
     return [
         replace(config, keep_weights=(config.data_set, config.method, config.seed) == kept)
         for config in configs
     ]
 
 
-def inspected(settings: Settings, variant: Variant) -> RunConfig:
+def inspected_run(settings: Settings, variant: Variant) -> RunConfig:
     """The run of a variant into whose trained model notebook 06 looks."""
-    (config,) = vary([variant], [looked_into(settings)], [settings.seed], settings.steps)
+    (config,) = vary([variant], [inspected_set(settings)], [settings.seed], settings.steps)
     return replace(config, keep_weights=True)
 
 
@@ -239,7 +249,7 @@ def chosen_switches(settings: Settings) -> list[Variant]:
 
 def switches(settings: Settings) -> list[RunConfig]:
     """Robult, Robult without contrastive terms, and every switch with a few seeds."""
-    sets, seeds, steps = switched_sets(settings), settings.seeds, settings.steps
+    sets, seeds, steps = switch_sets(settings), settings.seeds, settings.steps
     base = vary([variants.DEFAULT, variants.NO_CONTRAST], sets, seeds, steps)
     return base + vary(chosen_switches(settings), sets, seeds[:SWITCH_SEEDS], steps)
 
@@ -411,14 +421,21 @@ def pseudo_pairs(settings: Settings) -> list[RunConfig]:
 # All of them -------------------------------------------------------------------------------------
 
 
-def by_notebook(settings: Settings) -> dict[str, list[RunConfig]]:
-    """The plan of each notebook from 03 on, by its number."""
-    return {
-        "03": control(settings),
-        "04": comparison(settings) + noise(settings),
-        "05": comparison(settings),
-        "06": ablations(settings) + switches(settings),
-        "07": label_shares(settings) + availability(settings),
-        "08": reconstruction(settings) + reconstruction_weights(settings),
-        "09": pseudo_pairs(settings),
-    }
+BY_NOTEBOOK: dict[str, tuple[Plan, ...]] = {
+    "03": (control,),
+    "04": (comparison, noise),
+    "05": (comparison,),
+    "06": (ablations, switches),
+    "07": (label_shares, availability),
+    "08": (reconstruction, reconstruction_weights),
+    "09": (pseudo_pairs,),
+}
+
+
+def by_notebook(settings: Settings, numbers: Collection[str]) -> dict[str, list[RunConfig]]:
+    """The runs of some notebooks by number, such as "04"; a notebook without a plan is left out."""
+    chosen = {}
+    for number, plans in BY_NOTEBOOK.items():
+        if number in numbers:
+            chosen[number] = [config for plan in plans for config in plan(settings)]
+    return chosen

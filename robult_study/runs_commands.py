@@ -23,7 +23,7 @@ STORE = click.option(
     "--store",
     "folder",
     type=PATH,
-    help="Folder of the records [default: ROBULT_OUT or out/<profile>, there store].",
+    help="Folder of the records [default: the folder store in ROBULT_OUT, else in out/<profile>].",
 )
 SCHEDULER = click.option(
     "--scheduler", metavar="ADDRESS", help="Run on this dask scheduler instead."
@@ -133,26 +133,27 @@ def search(
     that the store has are not computed again, so a search that was interrupted goes on.
     """
     from robult_core.atomic import write_whole
-    from robult_study.runs import search as module
+    from robult_study.runs import search as hyper_search
     from robult_study.runs.store import Store
     from robult_study.settings import read_settings
 
-    given = bool(data_sets or n_seeds)
-    settings = read_settings({"data_sets": data_sets or ",".join(module.DATA_SETS)})
+    is_partial = bool(data_sets or n_seeds)
+    settings = read_settings({"data_sets": data_sets or ",".join(hyper_search.DATA_SETS)})
     store, output = folders["folder"], folders["output"]
-    if output is None and (given or settings.smoke):
+    if output is None and (is_partial or settings.smoke):
         raise ValueError(
             "a part of the search does not replace the committed scores: "
             "name a folder for these with --output"
         )
     records = settings.store if store is None else Store(store)
-    for path, configs in module.plan(settings.data_sets, n_seeds, settings.steps).items():
+    plan = hyper_search.plan(settings.data_sets, n_seeds, settings.steps)
+    for path, configs in plan.items():
         table = _computed(configs, records, jobs or settings.jobs, scheduler)
         if table.attrs["failed"]:
             raise ValueError(f"{path.name} was not written, because runs failed: start again")
         target = path if output is None else output / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, module.scored(table).to_csv(index=False).encode())
+        write_whole(target, hyper_search.scored(table).to_csv(index=False).encode())
         click.echo(f"{table.attrs['runs']} runs scored in {target}")
 
 
@@ -258,10 +259,12 @@ def prune(folder: Path, yes: bool) -> None:
         for key in damaged:
             store.set_aside(key)
         store.remove_leftovers()
-    verb = "removed" if yes else "would remove (repeat with --yes)"
+    would = "" if yes else "would "
+    removed = "removed" if yes else "remove"
+    hint = "" if yes else " (repeat with --yes)"
     click.echo(
-        f"{verb}: {len(stale)} records and {len(failures)} failures of other code, "
-        f"{len(leftovers)} leftovers; set aside: {len(damaged)} damaged records"
+        f"{would}{removed} {len(stale)} records and {len(failures)} failures of other code and "
+        f"{len(leftovers)} leftovers; {would}set aside {len(damaged)} damaged records{hint}"
     )
 
 

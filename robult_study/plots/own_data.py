@@ -8,9 +8,9 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from robult_study.plots.style import METHOD_COLORS
+from robult_study.plots.style import METHOD_COLORS, MUTED
 
-MODELS = ("#0072B2", "#E69F00")  # plain, calibrated
+MODELS = (MUTED["indigo"], MUTED["sand"])  # plain, calibrated
 
 
 def failure_curves(rows: pd.DataFrame, title: str = "") -> Figure:

@@ -206,7 +206,7 @@ def dots(
     for key, ax in grid.axes_dict.items():
         row_name, name = key if row else (None, key)
         _name_panel(ax, row_name, name, "")
-        ax.set_yticks(range(len(names)), [in_words(one) for one in names])
+        ax.set_yticks(range(len(names)), [in_words(name) for name in names])
         ax.set_xlabel(label if ax.get_subplotspec().is_last_row() else "")
         ax.grid(axis="x", color="#e5e5e5", linewidth=0.6)
         cell = frame[frame[panel] == name]

@@ -17,12 +17,12 @@ from matplotlib.patches import Rectangle
 
 from robult_core.datasets.container import MultimodalData
 from robult_core.protocol import pattern_name
-from robult_study.plots.style import finish
+from robult_study.plots.style import MUTED, finish
 from robult_study.plots.wording import in_words
 
 MISSING = {"facecolor": "#dddddd", "edgecolor": "#888888", "hatch": "//"}
-PREDICTED = "#BBBBBB"
-TRUTH = "#332288"
+PREDICTED = MUTED["pale"]
+TRUTH = MUTED["indigo"]
 
 
 def draw_sample(

@@ -23,6 +23,7 @@ from matplotlib.lines import Line2D
 
 from robult_core.tasks import higher_is_better
 from robult_study.plots.wording import in_words
+from robult_study.results.intervals import MIN_VALUES
 
 MUTED = {
     "indigo": "#332288",
@@ -60,7 +61,6 @@ PID_COLORS = {
 }
 PID_HATCHES = {"redundancy": "", "unique1": "//", "unique2": "\\\\", "synergy": ".."}
 
-FEWEST_VALUES = 3  # an interval of two values says nothing that a reader can use
 METRIC_RANGES = {"mae": (0.0, None), "mae, negated": (None, 0.0), "corr": (-1.0, 1.0)}
 SHARE = (0.0, 1.0)  # the range of every metric that is not named above
 
@@ -203,7 +203,7 @@ def trusted_intervals(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame without the intervals (`low` and `high`) of fewer than three values (`n`)."""
     if "n" not in frame:
         return frame
-    enough = frame["n"] >= FEWEST_VALUES
+    enough = frame["n"] >= MIN_VALUES
     return frame.assign(low=frame["low"].where(enough), high=frame["high"].where(enough))
 
 

@@ -186,7 +186,7 @@ def weights_explorer(
 ) -> VBox:
     """Temperature of phi and width of the kernel against the weights of one batch.
 
-    view: `latents.contrastive_view` of the batch. truth: `(B,)` hidden classes. The width counts
+    view: `pairs.contrastive_view` of the batch. truth: `(B,)` hidden classes. The width counts
     in standard deviations of the anchor's row. The static twin is `plots.weight_matrices`.
     """
     from ipywidgets import Dropdown, FloatLogSlider

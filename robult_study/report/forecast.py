@@ -19,6 +19,7 @@ MINUTES = {  # of each notebook in the quick profile, measured with six data set
     "07": 3.3,
     "08": 2.2,
     "09": 0.3,
+    "10": 2.0,
 }
 UNKNOWN_MINUTES = 1.0  # of a notebook that has not been measured
 SMOKE_MINUTES = 0.3  # of any notebook in the smoke profile
@@ -85,7 +86,7 @@ def _announce_runs(names: Sequence[str], settings: Settings, say: Callable[[str]
     from robult_study.runs.grid import expected
 
     chosen = {name[:2] for name in names}
-    plans = {number: plan for number, plan in by_notebook(settings).items() if number in chosen}
+    plans = by_notebook(settings, chosen)
     if plans:
         configs = [config for plan in plans.values() for config in plan]
         numbers = ", ".join(plans)

@@ -178,7 +178,7 @@ def matters(changed: pd.DataFrame) -> pd.DataFrame:
 def kinds(changed: pd.DataFrame, bound: float = SMALL_CHANGE) -> dict[str, list[str]]:
     """The variants by what their intervals say about them, each in one kind.
 
-    One "cannot matter much" where no interval leaves out 0 and all lie within `bound` of it.
+    A variant "cannot matter much" where every interval contains 0 and lies within `bound` of it.
     """
     known = changed.dropna(subset="difference").groupby("tag", sort=False)
     worse = known["verdict"].agg(lambda verdicts: (verdicts == "worse").any())

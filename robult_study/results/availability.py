@@ -9,7 +9,7 @@ import pandas as pd
 from robult_core.protocol import pattern_modalities, pattern_name, patterns
 from robult_study.results.intervals import summarize
 from robult_study.results.layout import laid_out
-from robult_study.results.metrics import primary
+from robult_study.results.metrics import axis_labels, primary
 
 
 def modalities_present(rows: pd.DataFrame) -> pd.Series:
@@ -42,9 +42,13 @@ def by_size(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def pattern_means(rows: pd.DataFrame, data_set: str) -> pd.DataFrame:
-    """Mean and interval of each method for every subset of the modalities of one data set."""
+    """Mean and interval of each method for every subset of the modalities of one data set.
+
+    rows: `subsets`. The column `metric` says where the values are negated errors.
+    """
     chosen = rows[rows["data_set"] == data_set]
-    return summarize(chosen, ["pattern", "method"])
+    means = summarize(chosen, ["pattern", "method"])
+    return means.assign(metric=axis_labels(chosen)[data_set])
 
 
 def best_per_subset(means: pd.DataFrame) -> pd.Series:

@@ -47,7 +47,8 @@ def expected_log_v(ratio: float, size: int, flip: float) -> float:
 def bound_curves(temperature: float) -> pd.DataFrame:
     """The bound for two critics, the information, and Eq. 2 as printed, by batch size.
 
-    The columns are panel, batch size B, curve, mean, low and high, the last three alike.
+    The columns are panel, batch size B, curve, mean, low and high. The last three are equal,
+    because nothing is drawn.
     """
     rows = []
     for title, flip in CASES.items():

@@ -22,7 +22,6 @@ RIVALS = {  # measure -> what the RBF weight is compared with
     "AUROC": (UNWEIGHTED, "confidence", "cosine", LABELED_REFERENCE),
     "precision": (UNWEIGHTED, SAME_SHARE),
 }
-FEWEST = 3  # seeds from which a verdict is given
 
 
 def pairs_of(
@@ -142,8 +141,7 @@ def against_rivals(means: pd.DataFrame) -> pd.DataFrame:
             tables.append(table.assign(measure=measure, rival=rival))
     compared = pd.concat(tables, ignore_index=True)
     words = {"better": "RBF better", "worse": "RBF worse", "undecided": "no difference seen"}
-    enough = compared["n"] >= FEWEST
-    verdict = compared["verdict"].map(words).where(enough, words["undecided"])
+    verdict = compared["verdict"].map(words)
     columns = ["data_set", "measure", "rival", "difference", "low", "high", "n", "verdict"]
     return compared.assign(verdict=verdict)[columns]
 

@@ -41,8 +41,8 @@ from robult_study.results.variants import ABLATIONS
 
 LARGEST_GAIN = 0.1975  # what rounds to the 19.8 % that the paper prints
 COMPARABLE = 0.01  # our reading of "comparable" where the paper prints no spread
-LEAST_CORRELATION = 0.1  # a ratio to less says nothing
-EQUAL = 2  # our reading of "equal": neither costs more than twice what the other does
+LEAST_CORRELATION = 0.1  # below this Corr of the second best a relative gain says nothing
+EQUAL = 2  # "equal" is read as: neither costs more than twice as much as the other
 
 Grader = Callable[[Table], Finding]
 

@@ -120,7 +120,7 @@ def all_above(bounds: pd.DataFrame | None) -> bool:
 def interval_words(bounds: pd.DataFrame | None) -> str:
     """Where the intervals lie."""
     if bounds is None:
-        return "the table prints no spread over its 3 seeds, so no interval can be formed"
+        return "no intervals: the printed table gives no spread over its 3 seeds"
     above = (bounds["low"] > 0).sum()
     below = (bounds["high"] < 0).sum()
     return (

@@ -1,8 +1,7 @@
 """Statistics over seeds: intervals, differences paired by seed, verdicts, and both as text.
 
 Every interval is the 95 % t interval of a mean over seeds. Fewer than `MIN_VALUES` values give
-none: that of two values is nearly 13 times as wide as the two lie apart, which tells nobody
-anything.
+none: with two values the interval is nearly 13 times as wide as their distance and says nothing.
 """
 
 from __future__ import annotations
@@ -110,7 +109,10 @@ def with_star(differences: pd.DataFrame) -> pd.Series:
 def count_verdicts(
     differences: pd.DataFrame, by: Sequence[str], verdict: str = "verdict"
 ) -> pd.DataFrame:
-    """How many rows of each group are better, undecided and worse; verdict: or "holm"."""
+    """How many rows of each group are better, undecided and worse.
+
+    verdict: the column to count, "verdict" or "holm".
+    """
     groups = differences.groupby([*by, verdict], sort=False)
     return groups.size().unstack(fill_value=0).reindex(columns=VERDICTS, fill_value=0)
 

@@ -15,7 +15,8 @@ import pandas as pd
 from robult_core.datasets import MultimodalData
 from robult_core.information import decompose_samples, permutation_baseline
 from robult_core.method import Method
-from robult_study.results.intervals import MIN_VALUES, paired
+from robult_study.results.availability import modalities_present
+from robult_study.results.intervals import paired
 from robult_study.results.latents import Latents, collect
 from robult_study.results.probes import Side, component_bits, explained, misdirection, probe_rows
 
@@ -142,7 +143,10 @@ def narrow_quantities(
 
 
 def training_quantities(curves: pd.DataFrame, weight: float, accuracy: float) -> pd.DataFrame:
-    """L_rec over its last five entries, where it was trained, and the accuracy, alike."""
+    """The accuracy, and the mean of the last five values of L_rec without its weight.
+
+    L_rec is there where it was trained. The columns are quantity and value.
+    """
     found = [("accuracy from one modality", accuracy)]
     if weight:
         weighted = curves.loc[curves["term"] == "reconstruction", "value"]
@@ -152,7 +156,7 @@ def training_quantities(curves: pd.DataFrame, weight: float, accuracy: float) ->
 
 def single_accuracy(table: pd.DataFrame, by: Sequence[str]) -> pd.Series:
     """The accuracy from one modality, mean over modalities, for each group of runs."""
-    single = ~table["pattern"].str.contains("+", regex=False)
+    single = modalities_present(table) == 1
     rows = table[single & (table["metric"] == "accuracy") & (table["variant"] == "")]
     return rows.groupby(list(by))["value"].mean()
 
@@ -207,12 +211,13 @@ def questions(
 def compare(asked: pd.DataFrame) -> pd.DataFrame:
     """With minus without L_rec for each quantity, paired by seed, and the verdict in words."""
     compared = paired(asked, WITH, WITHOUT, ["quantity"], "state")
-    enough = compared["n"] >= MIN_VALUES
-    more = enough & (compared["low"] > 0)
-    less = enough & (compared["high"] < 0)
+    more = compared["low"] > 0
+    less = compared["high"] < 0
     verdict = np.select([more, less], ["more with L_rec", "less with L_rec"], "no difference seen")
     small = (more | less) & (compared["difference"].abs() < NOTICED)
-    compared["verdict"] = pd.Series(verdict, compared.index) + np.where(small, ", below 0.005", "")
+    compared["verdict"] = pd.Series(verdict, compared.index) + np.where(
+        small, f", below {NOTICED}", ""
+    )
     return compared
 
 

@@ -7,7 +7,7 @@ the name of a variant becomes the tag of its runs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from robult_core.model import RobultConfig
@@ -89,8 +89,9 @@ def term(name: str) -> Variant:
 DEFAULT = Variant("", "robult")
 TERMS = tuple(term(name) for name in ABLATIONS)
 NO_CONTRAST = without("loss terms", "no L_lb, no L_ulb", "labeled_weight", "unlabeled_weight")
-NO_PSEUDO_LABELS = without("noise", "no L_ulb", "unlabeled_weight")
-NO_ALIGNMENT = without("noise", "no L_PU", "unlabeled_weight", "labeled_weight")
+# the same runs under the names that notebook 04 uses
+NO_PSEUDO_LABELS = replace(term("no_unlabeled"), group="noise", name="no L_ulb")
+NO_ALIGNMENT = replace(NO_CONTRAST, group="noise", name="no L_PU")
 
 
 def narrow(units: int) -> tuple[Variant, Variant]:

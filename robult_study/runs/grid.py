@@ -82,7 +82,7 @@ def run_grid(
     if todo and progress:
         print(_forecast(keyed, todo, checksums, store, processes), flush=True)
         if processes < jobs and scheduler is None:
-            print(f"{processes} of {jobs} jobs: more than cores or runs are of no use", flush=True)
+            print(f"{processes} of {jobs} jobs: there are no more cores or runs", flush=True)
     failed: dict[str, str] = {}
     if todo:
         with engine(processes, scheduler), Progress(len(todo), progress) as shown:
@@ -248,8 +248,8 @@ def everything(store: Store, stale: bool = True) -> pd.DataFrame:
 def repeat(key: str, store: Store) -> Record:
     """Compute a failed or a damaged run once more in this process, errors and all.
 
-    A sound record is returned as it is. Raises DamagedRecord where the record does not even tell
-    its configuration.
+    It keeps all files that it was asked for. A sound record that holds them is returned as it is.
+    Raises DamagedRecord where the record does not even tell its configuration.
     """
     try:
         values, files = store.request(key)
@@ -258,8 +258,12 @@ def repeat(key: str, store: Store) -> Record:
     config = RunConfig(**values).keeping(files)
     data = datasets.load(config.data_set)
     key = config.key(data.checksum)
-    store.sound(key)  # sets a damaged one aside
+    earlier = store.sound(key)  # sets a damaged one aside
+    if earlier is not None:
+        config = config.keeping(earlier.files)
     with store.lock(key):
-        if store.get(key) is None:
+        record = store.get(key, config.files)
+        if record is None:
             store.put(key, *compute(config, data))
-    return store.get(key)
+            record = store.get(key)
+    return record

@@ -8,7 +8,7 @@ and no second process loses one.
         record.json           configuration, metrics, timings, versions, label rows, and the
                               SHA-256 of every file and of itself
         curves.parquet, predictions.parquet, weights[_<step>].safetensors
-    failed/<key>.json     configuration and error of a run that failed, until it succeeds
+    failed/<key>.json     configuration, files and error of a run that failed, until it succeeds
     locks/                who computes what
     tmp/                  folders in the making
     damaged/              records that failed their check, set aside
@@ -284,12 +284,15 @@ class Store:
         """
         note = _read_note(self._failed / f"{key}.json")
         if note is not None:
-            return note["config"], set()
+            return note["config"], set(note.get("files", ()))
         content = _read_content(self._records / key, key)
         return content["config"], set(content["files"])
 
     def failed(self) -> dict[str, dict[str, Any]]:
-        """Notes of failed runs by key: config, error, traceback. Unreadable ones are left out."""
+        """Notes of failed runs by key: config, files, error, traceback.
+
+        Unreadable ones are left out.
+        """
         notes = {path.stem: _read_note(path) for path in self._notes()}
         return {key: note for key, note in notes.items() if note is not None}
 

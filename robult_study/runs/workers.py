@@ -28,8 +28,11 @@ from robult_study.runs.execution import execute
 from robult_study.runs.fingerprint import numerics
 from robult_study.runs.store import Store, StoreError
 
-ATTEMPTS = 3  # times that a worker process may die before its runs count as failed
-DIED = "its worker process died each time: it may need more memory, try jobs=1"
+ATTEMPTS = 3  # after so many deaths of a worker process, no run that is left is started again
+DIED = (
+    f"not finished: worker processes died {ATTEMPTS} times, perhaps for lack of memory; "
+    "start again with jobs=1"
+)
 BUSY = "computed by another process"
 CONNECT_SECONDS = 10
 
@@ -38,7 +41,7 @@ _GENERATOR = threading.Lock()
 
 
 def useful_jobs(jobs: int, runs: int) -> int:
-    """So many of the `jobs` processes asked for as can work: not more than cores or runs.
+    """How many of the `jobs` processes can be used: not more than there are cores or runs.
 
     Raises ValueError where `jobs` is no count.
     """
@@ -163,6 +166,7 @@ def _remember_failure(
 ) -> None:
     note = {
         "config": config.complete(),
+        "files": sorted(config.files),
         "numerics": numerics(),
         "error": error,
         "traceback": trace,

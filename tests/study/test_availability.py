@@ -56,6 +56,16 @@ def test_the_best_method_is_counted_per_subset(runs):
     assert gap.to_dict() == pytest.approx({"robult": -0.05, "gmc": 0.0})
 
 
+def test_means_of_negated_errors_say_so(runs):
+    scores = runs.assign(data_set="mosi", metric="mae")
+    means = availability.pattern_means(availability.subsets(scores), "mosi")
+    assert set(means["metric"]) == {"mae, negated"}
+    gmc = means[means["method"] == "gmc"]
+    assert gmc["mean"].tolist() == pytest.approx([-0.32] * len(PATTERNS))
+    accuracies = availability.pattern_means(availability.subsets(runs), "digits")
+    assert set(accuracies["metric"]) == {"accuracy"}
+
+
 def test_gains_are_what_each_modality_adds(runs):
     table = availability.gains(availability.subsets(runs), "digits", NAMES)
     gains = table.set_index(["added", "method"])["mean"]

@@ -9,6 +9,7 @@ import pytest
 
 from robult_core.estimators import MultimodalClassifier
 from robult_study.plots import own_data
+from robult_study.plots.style import METHOD_COLORS
 from robult_study.results import failing_sensors
 
 
@@ -74,5 +75,7 @@ def test_figures_draw(fitted):
     assert figures[0].axes[0].get_ylim() == (0, 1)
     assert len(figures[1].axes) == 2
     assert figures[2].axes[0].get_title() == "title"
+    models = [line.get_color() for line in figures[1].axes[0].lines]
+    assert not set(models) & set(METHOD_COLORS.values())  # a colour of a method means that method
     for figure in figures:
         plt.close(figure)

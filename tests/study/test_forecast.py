@@ -57,4 +57,4 @@ def test_the_time_is_that_of_the_last_run_or_the_measured_one(tmp_path, earlier,
 
 def test_every_measured_notebook_is_there():
     numbers = {path.name[:2] for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")}
-    assert set(MINUTES) <= numbers
+    assert set(MINUTES) == numbers

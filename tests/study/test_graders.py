@@ -105,7 +105,7 @@ def test_best_significantly_needs_intervals_above_zero(difference, expected):
 def test_print_has_no_intervals():
     found = graders.grade("best_significantly", many(robult=[0.6], gmc=[0.5]))
     assert found.grade == PARTLY
-    assert "prints no spread" in found.evidence
+    assert "no intervals: the printed table gives no spread" in found.evidence
 
 
 def test_one_interval_that_contains_zero_is_enough():

@@ -187,6 +187,39 @@ def test_one_failed_run_leaves_the_others_alone(store, capsys):
         repeat(store.find(failure["key"][:8]), store)
 
 
+@pytest.fixture
+def one_memory_error(monkeypatch):
+    """Call it, and the next run fails for lack of memory, those after it do not."""
+
+    def arm() -> None:
+        execute = workers.execute
+
+        def fail_once(config, data):
+            monkeypatch.setattr(workers, "execute", execute)
+            raise MemoryError("no room")
+
+        monkeypatch.setattr(workers, "execute", fail_once)
+
+    return arm
+
+
+@pytest.mark.parametrize("has_record", [False, True])
+def test_repeat_of_a_failed_run_keeps_the_files_it_was_asked_for(
+    store, one_memory_error, has_record, capsys
+):
+    if has_record:
+        run_grid(small(seed=0, snapshots=(5,)), store, progress=False)
+    one_memory_error()
+    configs = [*small(seed=0, keep_weights=True, snapshots=(10,)), *small(seed=1)]
+    (failure,) = run_grid(configs, store, progress=False).attrs["failed"]
+    record = repeat(failure["key"], store)
+    wanted = {"weights.safetensors", "weights_10.safetensors"}
+    if has_record:
+        wanted.add("weights_5.safetensors")
+    assert {name for name in record.files if name.startswith("weights")} == wanted
+    assert store.failed() == {}
+
+
 def test_a_grid_of_which_every_run_fails_is_one_sentence(store):
     with pytest.raises(AllRunsFailed, match="every run failed, the first with: FloatingPointError"):
         run_grid(diverging(), store, progress=False)
@@ -255,7 +288,7 @@ def test_the_expected_time_follows_from_records_of_the_same_data_and_method(fini
 def test_more_jobs_than_cores_are_capped_and_that_is_said(store, monkeypatch, capsys):
     monkeypatch.setattr(workers, "cores", lambda: 1)
     run_grid(small(), store, jobs=1_000_000)
-    assert "1 of 1000000 jobs: more than cores or runs are of no use" in capsys.readouterr().out
+    assert "1 of 1000000 jobs: there are no more cores or runs" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("jobs", [0, -1, 1.5, "2", True, None])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from small_repository import write_notebook
+from small_repository import START, write_notebook
 
 from robult_study.report import headless
 from robult_study.report.headless import run_notebook
@@ -36,6 +36,19 @@ def test_a_hanging_cell_is_stopped_and_its_output_kept(tmp_path):
     text = (tmp_path / "03_hang.ipynb").read_text()
     assert "waiting\\n" in text
     assert "stopped here: CellTimeoutError" in text
+
+
+def test_a_notebook_that_finds_nothing_to_do_stops_without_an_error(tmp_path):
+    path = tmp_path / "04_stop.ipynb"
+    write_notebook(path, START, "notebook.stop('nothing to look at')", "print('nev' + 'er')")
+    parameters = {"data_sets": "pid", "output": str(tmp_path / "out")}
+    outcome = run_notebook(path, tmp_path, parameters, cell_seconds=60.0)
+    assert outcome.status == "ok"
+    assert outcome.error == ""
+    text = (tmp_path / "04_stop.ipynb").read_text()
+    assert "nothing to look at\\n" in text
+    assert "data pid" in text  # the watermark
+    assert "never" not in text
 
 
 def test_a_kernel_that_fails_to_start_is_tried_once_more(tmp_path, monkeypatch):

@@ -83,6 +83,15 @@ def test_a_run_is_looked_up_by_its_configuration(notebook):
     assert torch.equal(trained.state_dict()["c.weight"], record.weights(0)["c.weight"])
 
 
+def test_the_records_of_a_table_come_in_its_order(notebook):
+    table = notebook.run([replace(SHORT, seed=1), SHORT])
+    records = notebook.records(table)
+    assert [record.key for record in records] == list(table["key"].unique())
+    notebook.settings.store.remove(records[0].key)
+    with pytest.raises(LookupError, match="any more: run the grid again"):
+        notebook.records(table)
+
+
 def test_a_run_that_is_not_there_is_one_clear_sentence(notebook):
     with pytest.raises(LookupError, match=r"no record of robult on digits, seed 0.* notebook.run"):
         notebook.record(SHORT)

@@ -97,6 +97,35 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, change, message):
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize("task", ["regression", "multilabel"])
+def test_only_a_classification_is_calibrated(tmp_path, task):
+    X, _, y = arrays()
+    target = y + 0.5 if task == "regression" else np.stack([y, 1 - y], axis=1)
+    np.savez(tmp_path / "data.npz", **X, y=target)
+    done = run(fit, tmp_path / "data.npz", "--out", tmp_path / "model", "--calibrate")
+    assert str(done.exception) == (
+        f"--calibrate is for a classification, and the task is {task}: leave --calibrate out"
+    )
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_mark_of_unlabelled_samples_is_a_number_among_numbers(tmp_path):
+    X, labels, _ = arrays()
+    np.savez(tmp_path / "data.npz", **X, y=labels)
+    message = "--unlabeled is 'none', but the labels are numbers: give a whole number, such as -1"
+    for command, place in ((fit, ["--out", tmp_path / "model"]), (describe, [])):
+        done = run(command, tmp_path / "data.npz", "--unlabeled", "none", *place)
+        assert str(done.exception) == message
+
+
+def test_the_mark_of_unlabelled_samples_is_a_name_among_names(tmp_path):
+    X, labels, _ = arrays()
+    names = np.array(["none", "cat", "dog"])[labels + 1]
+    np.savez(tmp_path / "data.npz", **X, y=names)
+    done = run(describe, tmp_path / "data.npz", "--unlabeled", "none")
+    assert f"{(labels >= 0).sum()} of 60 samples are labelled" in done.output
+
+
 def test_files_that_cannot_be_read_are_named(tmp_path):
     assert "gone.npz' is missing" in str(run(describe, tmp_path / "gone.npz").exception)
     (tmp_path / "bad.npz").write_bytes(b"not an archive")

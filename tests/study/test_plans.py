@@ -51,20 +51,30 @@ def keys(configs: list[RunConfig]) -> set[str]:
 )
 def test_quick_looks_at_two_small_sets_and_full_at_all(given, studied, switched):
     assert plans.studied_sets(given) == studied
-    assert plans.switched_sets(given) == (switched or studied[-1:])
+    assert plans.switch_sets(given) == (switched or studied[-1:])
 
 
 def test_one_set_is_looked_into_in_every_profile():
-    assert plans.looked_into(settings()) == plans.looked_into(FULL) == "cub10"
-    assert plans.looked_into(SMOKE) == "digits"
+    assert plans.inspected_set(settings()) == plans.inspected_set(FULL) == "cub10"
+    assert plans.inspected_set(SMOKE) == "digits"
 
 
 @pytest.mark.parametrize(
     ("data_sets", "case"),
-    [(ALL, "mosi"), (("mosi-tfidf", "pid"), "mosi-tfidf"), (("pid", "digits"), "digits")],
+    [(ALL, "mosi"), (("mosi-tfidf", "pid"), "mosi-tfidf"), (("pid", "digits"), None)],
 )
 def test_the_noise_case_is_mosi_where_it_is_there(data_sets, case):
     assert plans.noise_case(settings(data_sets=data_sets)) == case
+
+
+def test_without_a_modality_of_noise_nothing_is_run_for_it():
+    assert plans.noise(settings(data_sets=("pid", "mmimdb"))) == []
+
+
+def test_without_a_classification_no_pairs_are_looked_at():
+    scores_only = settings("full", ("mosi",))
+    assert plans.pair_sets(scores_only) == []
+    assert plans.pseudo_pairs(scores_only) == []
 
 
 def test_the_set_with_many_modalities():
@@ -110,7 +120,7 @@ def test_the_noise_case_shares_its_controls_with_the_comparison():
 
 def test_claims_are_put_to_the_comparison_and_the_ablations():
     given = settings(data_sets=("digits",))
-    ablated = keys(plans.claimed(given)) - keys(plans.comparison(given))
+    ablated = keys(plans.runs_for_claims(given)) - keys(plans.comparison(given))
     assert len(ablated) == 3 * len(variants.TERMS)
     assert ablated <= keys(plans.ablations(given))
 
@@ -137,7 +147,7 @@ def test_only_the_first_seed_of_the_inspected_set_keeps_weights():
         ("cub10", 0, "robult")
     }
     for variant in (variants.DEFAULT, variants.NO_CONTRAST, *variants.TERMS):
-        assert plans.inspected(given, variant) in kept
+        assert plans.inspected_run(given, variant) in kept
 
 
 def test_switches_have_few_seeds_and_their_base_all():
@@ -246,6 +256,18 @@ def test_pseudo_pairs_come_from_the_runs_of_notebook_08():
     [SMOKE, settings(data_sets=("pid", "digits")), settings("full", ("pid", "digits"), 2)],
 )
 def test_every_notebook_from_03_to_09_has_a_plan(given):
-    plan = plans.by_notebook(given)
-    assert list(plan) == ["03", "04", "05", "06", "07", "08", "09"]
-    assert all(plan.values())
+    chosen = plans.by_notebook(given, plans.BY_NOTEBOOK)
+    assert list(chosen) == ["03", "04", "05", "06", "07", "08", "09"]
+    assert all(chosen.values())
+    both = plans.comparison(given) + plans.noise(given)
+    assert chosen["04"] == both
+
+
+def test_only_the_plans_that_are_asked_for_are_built(monkeypatch):
+    def refuse(given: object) -> list[RunConfig]:
+        raise AssertionError("nobody asked for this plan")
+
+    others = dict.fromkeys(plans.BY_NOTEBOOK, (refuse,))
+    monkeypatch.setattr(plans, "BY_NOTEBOOK", others | {"05": (plans.comparison,)})
+    chosen = plans.by_notebook(SMOKE, {"01", "05"})
+    assert chosen == {"05": plans.comparison(SMOKE)}

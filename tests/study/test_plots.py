@@ -615,6 +615,14 @@ def test_patterns_stand_by_size_with_the_range_of_the_others():
     assert legend_of(figure)[0] == "Robult"
 
 
+def test_negated_errors_of_patterns_are_named_and_their_axis_stays_upright():
+    rows = [("x", "robult", -1.2, "mae, negated"), ("x", "gmc", -1.4, "mae, negated")]
+    frame = pd.DataFrame(rows, columns=["pattern", "method", "mean", "metric"])
+    top = plots.pattern_ranges(frame, ("x",)).axes[0]
+    assert top.get_ylabel() == "minus mean\nabsolute error"
+    assert not top.yaxis_inverted()
+
+
 # Maps of latents and weights of pairs
 
 

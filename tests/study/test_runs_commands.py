@@ -163,7 +163,7 @@ def test_jobs_that_are_no_count_are_one_sentence(tmp_path, jobs):
 def test_a_hundred_thousand_jobs_are_capped(tmp_path):
     result = start(tmp_path, json.dumps(GRID | {"seed": 0}), "--jobs", "100000")
     assert result.exit_code == 0
-    assert "1 of 100000 jobs: more than cores or runs are of no use" in result.output
+    assert "1 of 100000 jobs: there are no more cores or runs" in result.output
 
 
 @pytest.mark.parametrize("folder", ["/", "/etc"])
@@ -244,12 +244,15 @@ def test_prune_asks_first_and_keeps_what_is_current(store, good, bad):
     damaged = sha256(b"damaged")
     store.put(damaged, {"numerics": numerics()}, {})
     (store.folder / "records" / damaged / "record.json").write_text("{")
-    counts = "1 records and 2 failures of other code, 1 leftovers; set aside: 1 damaged records"
+    stale = "1 records and 2 failures of other code and 1 leftovers"
     asked = call(store.folder, "prune").output
-    assert asked == f"would remove (repeat with --yes): {counts}\n"
+    assert asked == (
+        f"would remove {stale}; would set aside 1 damaged records (repeat with --yes)\n"
+    )
     assert set(store.keys()) == {good, STALE, damaged}
     assert set(store.failed()) == {bad, gone, good}
-    assert call(store.folder, "prune", "--yes").output == f"removed: {counts}\n"
+    done = call(store.folder, "prune", "--yes").output
+    assert done == f"removed {stale}; set aside 1 damaged records\n"
     assert store.keys() == [good]
     assert set(store.failed()) == {bad}
     assert store.leftovers() == []

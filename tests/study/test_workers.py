@@ -209,12 +209,13 @@ def test_runs_whose_workers_always_die_can_be_repeated_alone(tmp_path, monkeypat
         raise workers.BrokenProcessPool
 
     monkeypatch.setattr(workers.joblib, "Parallel", die)
-    with pytest.raises(AllRunsFailed, match="its worker process died each time"):
+    with pytest.raises(AllRunsFailed, match="not finished: worker processes died 3 times"):
         run_grid(small(), tmp_path, progress=False)
     assert capsys.readouterr().err.count("a worker process died") == workers.ATTEMPTS
     store = Store(tmp_path)
     failed = list(store.failed())
     assert len(failed) == 2
+    assert all("start again with jobs=1" in note["error"] for note in store.failed().values())
     assert repeat(store.find(failed[0][:12]), store).config["data_set"] == "digits"
 
 
