@@ -159,7 +159,7 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
         strangers = np.setdiff1d(np.asarray(y), self.classes_)
         if len(strangers):
             raise ValueError(
-                f"y holds the class {strangers[0]!r}, which fit never saw: "
+                f"y holds the class {strangers.tolist()[0]!r}, which fit never saw: "
                 f"it knows {few(self.classes_)}"
             )
         return super().score(X, y, sample_weight)
