@@ -63,7 +63,7 @@ def serves(
     chosen = SoftPUOptions(**options)
     by_default = chosen == SoftPUOptions(temperature=chosen.temperature)
     tiled = block_size is None or block_size >= 1
-    fits = _fits(s, z, classes, labeled) and (present is None or present.shape == z.shape[:2])
+    fits = _fits(s, z, classes, labeled) and _is_mask(present, z.shape[:2])
     tensors = [s, z, classes, labeled] if present is None else [s, z, classes, labeled, present]
     together = len({tensor.device for tensor in tensors}) == 1
     return by_default and tiled and fits and together and _is_precise(s, z)
@@ -80,7 +80,12 @@ def _fits(s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor) -> bool:
     if s.ndim != 2 or z.ndim != 3 or z.shape[1:] != s.shape:
         return False
     integers = not classes.is_floating_point() and classes.dtype != torch.bool
-    return integers and classes.shape == labeled.shape == s.shape[:1]
+    return integers and classes.shape == s.shape[:1] and _is_mask(labeled, s.shape[:1])
+
+
+def _is_mask(mask: Tensor | None, shape: torch.Size) -> bool:
+    """Whether a mask is booleans of this shape, or is not given."""
+    return mask is None or (mask.dtype == torch.bool and mask.shape == shape)
 
 
 def fused_soft_pu_loss(
@@ -114,8 +119,8 @@ def fused_soft_pu_loss(
         forecast = None
     problem = _Problem(
         classes=classes,
-        labeled=labeled.bool(),
-        present=None if present is None else present.bool(),
+        labeled=labeled,
+        present=present,
         temperature=SoftPUOptions(**options).temperature,
         block_size=block_size or BLOCK_SIZE,
     )

@@ -409,16 +409,16 @@ def _unit_batch(
     if present is None:
         present = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device)
     present = _tensor(present).to(z.device)
+    _check_truth("present", present, "True where a sample has the modality")
     if present.shape != z.shape[:2]:
         raise ValueError(
             f"present has shape {tuple(present.shape)}: expected {tuple(z.shape[:2])}, "
             f"modalities by samples"
         )
-    present = present.bool()
     anchors = present.all(0)
     unit_s = F.normalize(torch.where(anchors[:, None], s, 0.0), dim=-1)
     unit_z = F.normalize(torch.where(present[..., None], z, 0.0), dim=-1)
-    return _UnitBatch(unit_s, unit_z, classes, labeled.bool(), present, anchors)
+    return _UnitBatch(unit_s, unit_z, classes, labeled, present, anchors)
 
 
 def _tensor(values: Array) -> Tensor:
@@ -447,8 +447,15 @@ def _check_shapes(s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor) -> Non
             raise ValueError(
                 f"{name} has shape {tuple(value.shape)}: expected ({len(s)},), one per sample"
             )
-    if classes.is_floating_point():
+    _check_truth("labeled", labeled, "were classes and labeled exchanged?")
+    if classes.is_floating_point() or classes.dtype == torch.bool:
         raise ValueError(
             f"classes have the type {classes.dtype}: expected integers, for example those of "
             f"Task.contrastive_classes"
         )
+
+
+def _check_truth(name: str, mask: Tensor, hint: str) -> None:
+    """Raise ValueError where a mask holds numbers: -1 for "unlabelled" would count as True."""
+    if mask.dtype != torch.bool:
+        raise ValueError(f"{name} has the type {mask.dtype}: expected booleans ({hint})")

@@ -388,6 +388,8 @@ def test_autocast_takes_the_plain_path():
         {"classes": torch.zeros(23)},
         {"classes": torch.zeros(24)},
         {"labeled": torch.zeros(24, 1)},
+        {"labeled": torch.zeros(24)},
+        {"present": torch.ones(2, 24)},
         {"present": torch.ones(3, 24, dtype=torch.bool)},
         {"temperature": 0.0},
         {"temperature": math.nan},
