@@ -187,6 +187,14 @@ class Classification(Task):
     kind: ClassVar[str] = "classification"
     metric_names: ClassVar[tuple[str, ...]] = ("accuracy", "f1_macro", "auroc")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.primary == "auroc" and self.n_outputs != 2:
+            raise ValueError(
+                f"primary of Classification is 'auroc' for {self.n_outputs} classes: it is defined "
+                "for two classes, so choose accuracy or f1_macro"
+            )
+
     def per_sample_loss(
         self, logits: Float[Tensor, "rows outputs"], targets: Shaped[Tensor, " rows"]
     ) -> Float[Tensor, " rows"]:

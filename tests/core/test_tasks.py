@@ -185,6 +185,10 @@ def test_targets_outside_the_task_are_named(task, targets, message):
         (lambda: Classification(0), "greater than or equal to 1"),
         (lambda: Classification(2.5), "valid integer"),
         (lambda: Classification(3, primary="mae"), "primary of Classification is 'mae': choose"),
+        (
+            lambda: Classification(10, primary="auroc"),
+            "'auroc' for 10 classes: it is defined for two classes, so choose accuracy",
+        ),
         (lambda: Regression(3), "should be 1"),
         (lambda: Regression(bound=0.0), "bound of Regression is 0.0"),
         (lambda: Multilabel(1), "use classification with two classes"),
