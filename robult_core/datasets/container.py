@@ -114,6 +114,7 @@ class MultimodalData:
         self._check_mask("present", self.present, (len(self.modalities), len(self)))
         self._check_mask("known", self.known, (len(self),))
         self.task.check_targets(self.targets)
+        self._check_class_names()
 
     def _check_shape(self, name: str, x: Tensor) -> None:
         modality = f"modality '{name}' of '{self.name}'"
@@ -152,6 +153,15 @@ class MultimodalData:
         if mask.dtype != torch.bool:
             given = f"the type {mask.dtype}"
             raise ValueError(f"{field} of '{self.name}' has {given}: give True and False")
+
+    def _check_class_names(self) -> None:
+        """Every class, or label of several, has a name, or none has; numbers need none."""
+        expected = self.task.n_outputs
+        count = len(self.class_names)
+        if count and self.task.kind != "regression" and count != expected:
+            raise ValueError(
+                f"'{self.name}' has {count} class_names for {expected} classes: name all or none"
+            )
 
     def __len__(self) -> int:
         return len(self.targets)
