@@ -341,20 +341,30 @@ def load(name: str, folder: str | Path | None = None, **options: Any) -> Multimo
     """The data set of that name, or of files of your own at that path; not standardised.
 
     `options` go to its loader: `case=` for `pid`, `encoders=` or `vilt_folder=` for sets of images
-    and texts, `target=` and `task=` for files of your own.
+    and texts, `target=` and `task=` for files of your own. `entry` says what a name stands for.
     """
-    own_files = None if name in CATALOGUE else find_own_files(name, folder)
-    if own_files is not None:
-        return load_own_files(own_files, **options)
-    return entry(name).load(folder, **options)
+    known = _known_entry(name)
+    if known is not None:
+        return known.load(folder, **options)
+    return load_own_files(_own_files(name, folder), **options)
 
 
-def entry(name: str) -> DataSet:
+def entry(name: str, folder: str | Path | None = None) -> DataSet:
     """The data set of that name, or of files of your own at that path.
 
     `pid-synergy` is the case "synergy" of `pid`, and `food101-vilt` holds the token ids and pixels
-    of `food101`, for Prompt-Trans on the ViLT in the folder that `ROBULT_VILT` names.
+    of `food101`, for Prompt-Trans on the ViLT in the folder that `ROBULT_VILT` names. Such a name
+    comes before files of the same name, which are looked for at the path itself and below the data
+    folder.
     """
+    known = _known_entry(name)
+    if known is not None:
+        return known
+    return own_data_set(_own_files(name, folder))
+
+
+def _known_entry(name: str) -> DataSet | None:
+    """The entry of a name of the catalogue, of a case of `pid` or of a set for ViLT."""
     if name in CATALOGUE:
         return CATALOGUE[name]
     case = name.removeprefix("pid-")
@@ -364,9 +374,14 @@ def entry(name: str) -> DataSet:
     of_features = CATALOGUE.get(name.removesuffix(VILT))
     if name.endswith(VILT) and of_features is not None and of_features.encoder:
         return replace(of_features, name=name, loader=partial(_load_for_vilt, of_features.loader))
-    own_files = find_own_files(name)
+    return None
+
+
+def _own_files(name: str, folder: str | Path | None) -> Path:
+    """The files of one's own that a name stands for; DataError where there are none."""
+    own_files = find_own_files(name, folder)
     if own_files is not None:
-        return own_data_set(own_files)
+        return own_files
     if "/" in name or Path(name).suffix in KINDS:
         kinds = ", ".join(KINDS)
         raise DataError(f"no data at '{name}': give a {kinds} file, or a folder of such files")
