@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -40,6 +41,7 @@ class Method(nn.Module):
     step and 1 after the last, for methods that train in stages, and `saw_labels`.
     """
 
+    takes_joint: ClassVar[bool] = False  # whether it is also made with `joint=`, a network for f_0
     task: Task
     names: tuple[str, ...]
     progress: float = 0.0

@@ -79,9 +79,11 @@ class Robult(Method):
     specs: modality name -> sample shape `(F,)` or `(T, F)`, a feature width, or an `nn.Module` that
         yields `(B, width)`.
     joint: an `nn.Module` from the mapping of inputs to `(B, width)`, in place of the built-in f_0;
-        it is needed where a spec is a module.
+        it is needed where a spec is a module. With `fusion="latents"` f_0 works on the h_i, and a
+        joint network raises ValueError.
     """
 
+    takes_joint = True
     config: RobultConfig
 
     def __init__(
@@ -108,6 +110,11 @@ class Robult(Method):
         """f_0 on the raw inputs, or on the h_i side by side (reading 13)."""
         width, dropout = self.config.width, self.config.dropout
         if self.config.fusion == "latents":
+            if joint is not None:
+                raise ValueError(
+                    "Robult got a joint network and fusion 'latents', which needs none: "
+                    "leave joint out, or choose fusion='inputs'"
+                )
             return ResidualMLP(len(self.names) * width, width, dropout)
         if joint is not None:
             return joint

@@ -115,7 +115,6 @@ class ActionMAE(Baseline):
         task: Task,
         specs: Mapping[str, Spec],
         config: ActionMAEConfig | None = None,
-        joint: nn.Module | None = None,
     ) -> None:
         super().__init__(task, specs)
         self.config = config or ActionMAEConfig()

@@ -94,6 +94,8 @@ class GMC(Baseline):
     GMC itself knows no unlabelled rows; to leave them out of the supervised loss is our reading.
     """
 
+    takes_joint = True
+
     def __init__(
         self,
         task: Task,

@@ -262,7 +262,6 @@ class PromptTrans(Baseline):
         task: Task,
         specs: Mapping[str, Spec],
         config: PromptTransConfig | None = None,
-        joint: nn.Module | None = None,
     ) -> None:
         super().__init__(task, specs)
         self.config = config or PromptTransConfig()

@@ -48,6 +48,8 @@ class Unimodal(Baseline):
     They share no parameter, so their losses simply add.
     """
 
+    takes_joint = True
+
     def __init__(
         self,
         task: Task,
