@@ -26,7 +26,7 @@ from robult_core.calibration import fit_temperature, scaled
 from robult_core.datasets.container import MultimodalData
 from robult_core.evaluation import having, predict
 from robult_core.inputs import Modalities
-from robult_core.multimodal import MultimodalEstimator, few, logger
+from robult_core.multimodal import MultimodalEstimator, first_names, logger
 from robult_core.protocol import pattern_name, patterns
 from robult_core.saved_models import read_model
 from robult_core.targets import Targets, read_classes, read_indicators, read_numbers
@@ -159,7 +159,7 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
         if len(strangers):
             raise ValueError(
                 f"y holds the class {strangers.tolist()[0]!r}, which fit never saw: "
-                f"it knows {few(self.classes_)}"
+                f"it knows {first_names(self.classes_)}"
             )
         return super().score(X, y, sample_weight)
 
@@ -167,8 +167,9 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
 class MultimodalRegressor(RegressorMixin, MultimodalEstimator):
     """A regressor for several modalities, few targets, and modalities that may be missing.
 
-    The target of an unlabelled sample is NaN. Everything else is as in `MultimodalClassifier`.
-    Targets are standardised inside, so that the loss does not depend on their unit.
+    The target of an unlabelled sample is NaN, and targets are standardised inside, so that the loss
+    does not depend on their unit. The parameters are those of `MultimodalClassifier`, except
+    `unlabeled` and `calibrate`, which a regressor does not have.
     """
 
     def _read_targets(self, y: Any, n: int) -> Targets:
@@ -198,9 +199,8 @@ class MultimodalRegressor(RegressorMixin, MultimodalEstimator):
 class MultimodalMultilabelClassifier(ClassifierMixin, MultimodalEstimator):
     """A classifier for samples with several labels each.
 
-    y is `(N, C)` of 0 and 1; a row of -1 is an unlabelled sample.
-
-    Everything else is as in `MultimodalClassifier`.
+    y is `(N, C)` of 0 and 1; a row of -1 or NaN is an unlabelled sample. The parameters are those
+    of `MultimodalClassifier`, except `unlabeled` and `calibrate`, which it does not have.
     """
 
     def _read_targets(self, y: Any, n: int) -> Targets:
@@ -234,7 +234,7 @@ def load(folder: str | Path, device: str = "auto") -> MultimodalEstimator:
     name = description["estimator"]
     if name not in ESTIMATORS:
         raise ValueError(
-            f"unknown estimator {name!r} in '{folder}': known are {few([*ESTIMATORS])}"
+            f"unknown estimator {name!r} in '{folder}': known are {first_names([*ESTIMATORS])}"
         )
     model = ESTIMATORS[name](**description["parameters"])
     return model._restore(description, tensors, device)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from robult_core.checks import check_modality_name
 
-WHOLE_FRAME = "x"  # the name of the one modality of a plain array
+PLAIN_ARRAY_NAME = "x"  # the name of the one modality of a plain array
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -23,7 +23,8 @@ class Modalities(Mapping[str, Any]):
     """A dict of modalities whose samples can be taken like the rows of an array.
 
     scikit-learn's `cross_val_score` and `GridSearchCV` need that: `Modalities(X)[rows]` is the same
-    dict for some samples, and `Modalities(X)["text"]` is one modality.
+    dict for some samples, and `Modalities(X)["text"]` is one modality. `len(Modalities(X))` is the
+    number of samples, not of modalities.
     """
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
@@ -90,9 +91,9 @@ def read_modalities(X: Any, columns: Mapping[str, Collection[Any]] | None = None
         return Modalities({name: _columns(X, wanted, name) for name, wanted in columns.items()})
     if isinstance(X, Modalities):
         return X
-    _refuse_sparse(X, WHOLE_FRAME)  # one of scipy's formats is a dict
+    _refuse_sparse(X, PLAIN_ARRAY_NAME)  # one of scipy's formats is a dict
     if not isinstance(X, Mapping):
-        return Modalities({WHOLE_FRAME: X if hasattr(X, "shape") else np.asarray(X)})
+        return Modalities({PLAIN_ARRAY_NAME: X if hasattr(X, "shape") else np.asarray(X)})
     for name in X:
         check_modality_name(name, "X")
     return Modalities(X)

@@ -301,7 +301,8 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         if fitted is not None and columns is not None and list(fitted) != list(columns):
             raise ValueError(
                 "The feature names should match those that were passed during fit: modality "
-                f"'{name}' has the columns {few(columns)}, at fit it had {few(fitted)}"
+                f"'{name}' has the columns {first_names(columns)}, "
+                f"at fit it had {first_names(fitted)}"
             )
         shape = tuple(np.shape(x))[1:]  # of a tensor or a frame without converting it
         if shape and shape != self.sample_shapes_[name]:
@@ -482,7 +483,7 @@ def _groups(
         yield rows, tuple(name for name, has in zip(names, there, strict=True) if has)
 
 
-def few(names: Any) -> str:
+def first_names(names: Any) -> str:
     """The first names of a list, for a message."""
     shown = ", ".join(map(str, names[:5]))
     return shown if len(names) <= 5 else f"{shown}, … ({len(names)} in all)"

@@ -129,10 +129,9 @@ def read_classes(y: Any, n: int, unlabeled: Any) -> Targets:
         given = given.astype(np.int64)
     classes, codes = np.unique(given, return_inverse=True)
     if len(classes) < 2:
+        only = classes.tolist()[0]
         hint = _one_class_hint(classes, unlabeled)
-        raise ValueError(
-            f"y holds one class only, {classes.tolist()[0]!r}: a classifier needs at least two{hint}"
-        )
+        raise ValueError(f"y holds one class only, {only!r}: a classifier needs at least two{hint}")
     values = np.zeros(n, dtype=np.int64)
     values[known] = codes
     return Targets(values, known, classes)

@@ -110,7 +110,7 @@ def _load_for_vilt(
 
 
 def _affect(
-    corpus: str, publisher: str, aligned: bool, *files: str, sha256: str | None = None
+    corpus: str, publisher: str, *files: str, aligned: bool, sha256: str | None = None
 ) -> DataSet:
     """One of the paper's sentiment sets; each of `files` is enough. MMSA states the SHA-256."""
     name = f"{corpus}-{publisher.lower()}"
@@ -222,40 +222,48 @@ _ENTRIES = (
         builder=mosi.get_mosi,
         instead_of="mosi",
     ),
-    _affect("mosi", "MulT", True, "mosi_data.pkl", "mosi_raw.pkl"),
-    _affect("mosi", "MulT", False, "mosi_data_noalign.pkl"),
+    _affect("mosi", "MulT", "mosi_data.pkl", "mosi_raw.pkl", aligned=True),
+    _affect("mosi", "MulT", "mosi_data_noalign.pkl", aligned=False),
     _affect(
         "mosi",
         "MMSA",
-        True,
         "aligned_50.pkl",
         "Processed/aligned_50.pkl",
+        aligned=True,
         sha256="d3994fd25681f9c7ad6e9c6596a6fe9b4beb85ff7d478ba978b124139002e5f9",
     ),
     _affect(
         "mosi",
         "MMSA",
-        False,
         "unaligned_50.pkl",
         "Processed/unaligned_50.pkl",
+        aligned=False,
         sha256="78e0f8b5ef8ff71558e7307848fc1fa929ecb078203f565ab22b9daab2e02524",
     ),
-    _affect("mosei", "MulT", True, "mosei_senti_data.pkl", "mosei_data.pkl", "mosei_raw.pkl"),
-    _affect("mosei", "MulT", False, "mosei_senti_data_noalign.pkl", "mosei_data_noalign.pkl"),
+    _affect(
+        "mosei", "MulT", "mosei_senti_data.pkl", "mosei_data.pkl", "mosei_raw.pkl", aligned=True
+    ),
+    _affect(
+        "mosei",
+        "MulT",
+        "mosei_senti_data_noalign.pkl",
+        "mosei_data_noalign.pkl",
+        aligned=False,
+    ),
     _affect(
         "mosei",
         "MMSA",
-        True,
         "aligned_50.pkl",
         "Processed/aligned_50.pkl",
+        aligned=True,
         sha256="45eccfb748a87c80ecab9bfac29582e7b1466bf6605ff29d3b338a75120bf791",
     ),
     _affect(
         "mosei",
         "MMSA",
-        False,
         "unaligned_50.pkl",
         "Processed/unaligned_50.pkl",
+        aligned=False,
         sha256="ad8b23d50557045e7d47959ce6c5b955d8d983f2979c7d9b7b9226f6dd6fec1f",
     ),
     DataSet(

@@ -269,7 +269,7 @@ def load_own_files(path: Path, target: str = TARGET, task: str = "auto") -> Mult
     arrays = {name: to_array(x, name) for name, x in modalities.items()}
     present = np.stack([presence(x, name) for name, x in arrays.items()])  # (M, N)
     kind = kind_of_labels(labels) if task == "auto" else task
-    its_task, targets, class_names = _read_labels(labels, kind)
+    label_task, targets, class_names = _read_labels(labels, kind)
     split = _drawn_split(targets, kind) if given is None else _read_split(given, len(labels))
     evaluated = np.isin(split, ("valid", "test"))
     empty = ~present.any(axis=0)
@@ -281,12 +281,12 @@ def load_own_files(path: Path, target: str = TARGET, task: str = "auto") -> Mult
         if not (targets.known & keep & (split == part)).any():
             remedy = "label some samples, or leave the split out"
             raise DataError(f"the {part} part of '{path}' has no labelled sample: {remedy}")
-    values, scale = _scaled(targets, split, kind)
+    values, scaling_notes = _scaled(targets, split, kind)
     known = targets.known[keep]
     present = present[:, keep]
     return MultimodalData(
         name=re.sub(r"[^a-z0-9]+", "_", path.stem.lower()),  # it names files of results
-        task=its_task,
+        task=label_task,
         modalities={
             name: to_tensor(x[keep], there)
             for (name, x), there in zip(arrays.items(), present, strict=True)
@@ -298,7 +298,7 @@ def load_own_files(path: Path, target: str = TARGET, task: str = "auto") -> Mult
         known=None if known.all() else torch.from_numpy(known),
         source=f"files of your own, {path.name}",
         licence="yours",
-        notes=(*notes, *scale),
+        notes=(*notes, *scaling_notes),
     )
 
 

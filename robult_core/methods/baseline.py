@@ -30,7 +30,3 @@ class Baseline(Method):
         """h_i = f_i(x_i) of one modality."""
         encoder = self.encoders[self.names.index(name)]
         return encoder(inputs[name])
-
-    def _are_all(self, inputs: Mapping[str, Tensor]) -> bool:
-        """Whether every modality is given; ValueError where none or an unknown one is."""
-        return len(self.check_inputs(inputs)) == len(self.names)

@@ -103,6 +103,7 @@ def test_numbers_of_any_type_become_those_of_the_container():
         (Classification(2), [0, 1] * 5, torch.int64),
         (Classification(2), np.array([0, 1] * 5, dtype=np.uint8), torch.int64),
         (Classification(2), [False, True] * 5, torch.int64),
+        (Classification(2), [0.0, 1.0] * 5, torch.int64),
         (Regression(), [1, 2] * 5, torch.float32),
         (Regression(), np.array([0.5, 2.0] * 5), torch.float32),
         (Multilabel(2), [[0, 1]] * 10, torch.int64),
