@@ -1,6 +1,7 @@
 """Robult: the method, its losses and its rivals, from raw arrays to predictions.
 
-    losses           Eq. 2 to 7 and 10 as pure functions; fused_loss gives the same numbers faster
+    losses           Eq. 2 to 7 and 10 as pure functions; fused_loss gives the same numbers faster,
+                     but no run uses it yet
     model            Robult: f, g, r, c of Fig. 3
     method           the interface of all methods; methods holds the baselines and the controls
     encoders         the networks that all methods share
@@ -15,7 +16,8 @@
     checks           what rows, seeds, shares and patterns must be; validation does so for settings
     atomic           files that are written whole
 
-The study over it (runs, tables, figures, notebooks) is the package `robult_study`.
+Reading n is row n of the table "Where the paper is ambiguous" in notebook 03. The study over the
+core (runs, tables, figures, notebooks) is the package `robult_study`.
 """
 
 from robult_core.datasets import MultimodalData, available, load

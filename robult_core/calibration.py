@@ -13,38 +13,29 @@ SMALLEST = 1e-12  # a probability of 0 has no logarithm
 RANGE = (np.log(0.05), np.log(20.0))  # of log temperatures that are searched
 
 
-def scaled(probabilities: np.ndarray, temperature: float, multilabel: bool = False) -> np.ndarray:
-    """Probabilities `(N, C)` at a temperature; above 1 they are less sure than before.
+def scaled(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Class probabilities `(N, C)` at a temperature; above 1 they are less sure than before.
 
-    For classes they are p^(1/T), normalised over the classes. For labels each is p^(1/T),
-    normalised against (1 - p)^(1/T).
+    They are p^(1/T), normalised over the classes.
     """
-    yes = np.clip(probabilities, SMALLEST, 1) ** (1 / temperature)
-    if multilabel:
-        no = np.clip(1 - probabilities, SMALLEST, 1) ** (1 / temperature)
-        return yes / (yes + no)
-    return yes / yes.sum(axis=1, keepdims=True)
+    powers = np.clip(probabilities, SMALLEST, 1) ** (1 / temperature)
+    return powers / powers.sum(axis=1, keepdims=True)
 
 
-def log_loss(probabilities: np.ndarray, truth: np.ndarray, multilabel: bool = False) -> float:
-    """The mean negative logarithm of the probability of what is true."""
-    if multilabel:
-        of_truth = np.where(truth == 1, probabilities, 1 - probabilities)
-    else:
-        of_truth = probabilities[np.arange(len(truth)), truth]
+def log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """The mean negative logarithm of the probability of the true class."""
+    of_truth = probabilities[np.arange(len(truth)), truth]
     return float(-np.log(np.clip(of_truth, SMALLEST, 1)).mean())
 
 
-def fit_temperature(
-    probabilities: np.ndarray, truth: np.ndarray, multilabel: bool = False
-) -> float:
+def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
     """The temperature with the smallest log loss on held-out rows; 1 where there are none."""
     if not len(truth):
         return 1.0
 
     def loss(log_temperature: float) -> float:
-        at_temperature = scaled(probabilities, float(np.exp(log_temperature)), multilabel)
-        return log_loss(at_temperature, truth, multilabel)
+        at_temperature = scaled(probabilities, float(np.exp(log_temperature)))
+        return log_loss(at_temperature, truth)
 
     found = minimize_scalar(loss, bounds=RANGE, method="bounded")
     return float(np.exp(found.x))

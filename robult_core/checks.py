@@ -6,6 +6,7 @@ Every check raises ValueError with the value and the remedy, before any work sta
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,22 @@ def check_labeled_rows(labeled_rows: Rows, data: MultimodalData) -> Int[np.ndarr
             f"row {repeated[0]} is named twice among the labelled rows: name each once"
         )
     return rows
+
+
+def stratification(
+    classes: Int[np.ndarray, " rows"], test_share: float
+) -> Int[np.ndarray, " rows"] | None:
+    """The classes to stratify a cut by, or None where no cut can be stratified.
+
+    Every class needs a row on both sides: so each has two rows at least, and neither side has fewer
+    rows than there are classes. `test_share` of the rows, rounded up, go to the test side.
+    """
+    n_test = math.ceil(test_share * len(classes))
+    n_train = len(classes) - n_test
+    _, counts = np.unique(classes, return_counts=True)
+    if counts.min() < 2 or len(counts) > min(n_train, n_test):
+        return None
+    return classes
 
 
 def check_presence(

@@ -12,7 +12,7 @@ and `load`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from robult_core.calibration import fit_temperature, scaled
 from robult_core.datasets.container import MultimodalData
 from robult_core.evaluation import having, predict
 from robult_core.inputs import Modalities
-from robult_core.multimodal import MultimodalEstimator, few, logger
+from robult_core.multimodal import MultimodalEstimator, first_names, logger
 from robult_core.protocol import pattern_name, patterns
 from robult_core.saved_models import read_model
 from robult_core.targets import Targets, read_classes, read_indicators, read_numbers
@@ -51,7 +51,9 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
     settings: fields of the method's configuration that differ from its defaults.
     modalities: where X is one frame, the columns of each modality by its name.
     encoders: modality name -> an `nn.Module` from a batch to `(B, width)`; a copy of it is trained.
-        Its modality is not standardised and may have any shape.
+        Its modality is not standardised and may have any shape. The methods robult, action_mae and
+        prompt_trans take encoders; unimodal and gmc need a joint network as well, which only
+        `make_method(..., joint=...)` takes.
     unlabeled: the label that marks an unlabelled sample; None and NaN always do. Where -1 is a
         class of yours, name another mark or None.
     max_steps: gradient steps; None: ten times through the data, at least 400, at most 2,000.
@@ -67,14 +69,12 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
     `modality_names_`, `model_` (the trained `Method`), `temperatures_`, `n_steps_`.
     """
 
-    _kind = "classification"
-
     def __init__(
         self,
         method: str = "robult",
         *,
         settings: Mapping[str, Any] | None = None,
-        modalities: Mapping[str, Sequence[Any]] | None = None,
+        modalities: Mapping[str, Collection[Any]] | None = None,
         encoders: Mapping[str, nn.Module] | None = None,
         unlabeled: Any = -1,
         max_steps: int | None = None,
@@ -103,12 +103,11 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
     def _read_targets(self, y: Any, n: int) -> Targets:
         return read_classes(y, n, self.unlabeled)
 
-    def _task(self, targets: Targets) -> Task:
+    def _remember_targets(self, targets: Targets) -> None:
         assert targets.classes is not None
         self.classes_ = targets.classes
         counts = np.bincount(targets.values[targets.known], minlength=len(targets.classes))
         self.base_scores_ = counts / counts.sum()
-        return self._task_of(len(targets.classes))
 
     def _task_of(self, n_outputs: int) -> Task:
         return Classification(n_outputs)
@@ -159,8 +158,8 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
         strangers = np.setdiff1d(np.asarray(y), self.classes_)
         if len(strangers):
             raise ValueError(
-                f"y holds the class {strangers[0]!r}, which fit never saw: "
-                f"it knows {few(self.classes_)}"
+                f"y holds the class {strangers.tolist()[0]!r}, which fit never saw: "
+                f"it knows {first_names(self.classes_)}"
             )
         return super().score(X, y, sample_weight)
 
@@ -168,21 +167,19 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
 class MultimodalRegressor(RegressorMixin, MultimodalEstimator):
     """A regressor for several modalities, few targets, and modalities that may be missing.
 
-    The target of an unlabelled sample is NaN. Everything else is as in `MultimodalClassifier`.
-    Targets are standardised inside, so that the loss does not depend on their unit.
+    The target of an unlabelled sample is NaN, and targets are standardised inside, so that the loss
+    does not depend on their unit. The parameters are those of `MultimodalClassifier`, except
+    `unlabeled` and `calibrate`, which a regressor does not have.
     """
-
-    _kind = "regression"
 
     def _read_targets(self, y: Any, n: int) -> Targets:
         return read_numbers(y, n)
 
-    def _task(self, targets: Targets) -> Task:
+    def _remember_targets(self, targets: Targets) -> None:
         known = targets.values[targets.known]
         self.target_mean_ = float(known.mean())
         self.target_deviation_ = float(known.std()) or 1.0
         self.base_scores_ = np.array([self.target_mean_])
-        return self._task_of(1)
 
     def _task_of(self, n_outputs: int) -> Task:
         return Regression()
@@ -202,20 +199,16 @@ class MultimodalRegressor(RegressorMixin, MultimodalEstimator):
 class MultimodalMultilabelClassifier(ClassifierMixin, MultimodalEstimator):
     """A classifier for samples with several labels each.
 
-    y is `(N, C)` of 0 and 1; a row of -1 is an unlabelled sample.
-
-    Everything else is as in `MultimodalClassifier`.
+    y is `(N, C)` of 0 and 1; a row of -1 or NaN is an unlabelled sample. The parameters are those
+    of `MultimodalClassifier`, except `unlabeled` and `calibrate`, which it does not have.
     """
-
-    _kind = "multilabel"
 
     def _read_targets(self, y: Any, n: int) -> Targets:
         return read_indicators(y, n)
 
-    def _task(self, targets: Targets) -> Task:
+    def _remember_targets(self, targets: Targets) -> None:
         self.base_scores_ = targets.values[targets.known].mean(axis=0)
         self.n_labels_ = targets.values.shape[1]
-        return self._task_of(self.n_labels_)
 
     def _task_of(self, n_outputs: int) -> Task:
         return Multilabel(n_outputs)
@@ -241,7 +234,7 @@ def load(folder: str | Path, device: str = "auto") -> MultimodalEstimator:
     name = description["estimator"]
     if name not in ESTIMATORS:
         raise ValueError(
-            f"unknown estimator {name!r} in '{folder}': known are {few([*ESTIMATORS])}"
+            f"unknown estimator {name!r} in '{folder}': known are {first_names([*ESTIMATORS])}"
         )
     model = ESTIMATORS[name](**description["parameters"])
     return model._restore(description, tensors, device)

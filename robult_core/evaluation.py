@@ -15,7 +15,7 @@ from robult_core.datasets.container import MultimodalData
 from robult_core.method import Method
 from robult_core.protocol import pattern_name
 
-CHUNK = 1024  # rows per forward pass; a number of memory, not of accuracy
+CHUNK = 1024  # rows per pass; it bounds the memory and changes no result
 
 
 @torch.no_grad()
@@ -23,6 +23,8 @@ def predict(
     method: Method, data: MultimodalData, rows: Rows, pattern: Pattern
 ) -> Float[np.ndarray, "rows outputs"]:
     """Scores of the samples `rows` when only the modalities of `pattern` are there.
+
+    The data must be standardised as it was for the training; nothing is scaled here.
 
     Raises ValueError for rows or patterns that the data does not have, and for a method that was
     trained without labels.

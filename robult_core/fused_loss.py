@@ -1,6 +1,7 @@
 """The soft-PU loss (Eq. 4-7) with its gradient in closed form: the fast twin of `soft_pu_loss`.
 
-`losses.py` is the path to read, this file the path to train with; both give the same numbers.
+`losses.py` is the path to read and this file the faster one; both give the same numbers. No run
+uses this file yet: training calls `losses.soft_pu_loss`. `python -m benchmarks` measures the two.
 Letters as in the paper: `s (B, d)` fused and `z (M, B, d)` unimodal representations. On unit
 vectors `phi(s_j, z_k) = exp(l_jk)` with `l_jk = <s_j, z_k> / temperature`, and `v_jk` is phi
 divided by its sum over the K candidates of row j, the samples that have the modality (Eq. 2).
@@ -39,12 +40,12 @@ from torch.autograd import Function
 
 from robult_core.losses import SoftPULoss, SoftPUOptions, soft_pu_loss
 
-BLOCK_SIZE = 256  # benchmarks/README.md: within a tenth of the best one at every size measured
+BLOCK_SIZE = 256  # within a tenth of the best one at every size measured by `python -m benchmarks`
 Weights = tuple[float, float]  # of Eq. 4 and of Eq. 6 in the caller's sum
 SHORTEST = 1e-12  # shorter vectors stay short, as in torch.nn.functional.normalize
 
 
-def serves(
+def fast_path_applies(
     s: Tensor,
     z: Tensor,
     classes: Tensor,
@@ -63,7 +64,7 @@ def serves(
     chosen = SoftPUOptions(**options)
     by_default = chosen == SoftPUOptions(temperature=chosen.temperature)
     tiled = block_size is None or block_size >= 1
-    fits = _fits(s, z, classes, labeled) and (present is None or present.shape == z.shape[:2])
+    fits = _fits(s, z, classes, labeled) and _is_mask(present, z.shape[:2])
     tensors = [s, z, classes, labeled] if present is None else [s, z, classes, labeled, present]
     together = len({tensor.device for tensor in tensors}) == 1
     return by_default and tiled and fits and together and _is_precise(s, z)
@@ -80,7 +81,12 @@ def _fits(s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor) -> bool:
     if s.ndim != 2 or z.ndim != 3 or z.shape[1:] != s.shape:
         return False
     integers = not classes.is_floating_point() and classes.dtype != torch.bool
-    return integers and classes.shape == labeled.shape == s.shape[:1]
+    return integers and classes.shape == s.shape[:1] and _is_mask(labeled, s.shape[:1])
+
+
+def _is_mask(mask: Tensor | None, shape: torch.Size) -> bool:
+    """Whether a mask is booleans of this shape, or is not given."""
+    return mask is None or (mask.dtype == torch.bool and mask.shape == shape)
 
 
 def fused_soft_pu_loss(
@@ -95,7 +101,7 @@ def fused_soft_pu_loss(
     block_size: int | None = None,
     **options: Any,
 ) -> SoftPULoss:
-    """Eq. 4-7 on the fast path where `serves` says so, and by `soft_pu_loss` elsewhere.
+    """Eq. 4-7 on the fast path where `fast_path_applies` says so, and by `soft_pu_loss` elsewhere.
 
     Arguments, shapes, values, edge cases and errors are those of `soft_pu_loss`, but all are
     tensors. New are
@@ -107,15 +113,15 @@ def fused_soft_pu_loss(
     The fast path has no second derivative: asking for one raises RuntimeError.
     """
     call: dict[str, Any] = {"present": present, "block_size": block_size} | options
-    if not serves(s, z, classes, labeled, **call):
+    if not fast_path_applies(s, z, classes, labeled, **call):
         return soft_pu_loss(s, z, classes, labeled, **call)
     forecast: Weights | None = (labeled_weight, unlabeled_weight)
     if not (torch.is_grad_enabled() and (s.requires_grad or z.requires_grad)):
         forecast = None
     problem = _Problem(
         classes=classes,
-        labeled=labeled.bool(),
-        present=None if present is None else present.bool(),
+        labeled=labeled,
+        present=present,
         temperature=SoftPUOptions(**options).temperature,
         block_size=block_size or BLOCK_SIZE,
     )
@@ -204,19 +210,19 @@ def _evaluate(s: Tensor, z: Tensor, problem: _Problem, weights: Weights | None) 
     n_terms = max(labeled.numel(), 1)
     ds = torch.zeros_like(queries)
     grad_z = torch.zeros_like(z if weights is not None else z[:0])
-    for i, its in enumerate(partners):
-        columns = _unit_rows(z[i], its.sample)
+    for i, partner in enumerate(partners):
+        columns = _unit_rows(z[i], partner.sample)
         dz = torch.zeros_like(columns.unit)
-        for block in _blocks(anchors, its, problem.block_size):
-            some = queries[block.rows]
-            logits = torch.mm(some, columns.unit.T)
+        for block in _blocks(anchors, partner, problem.block_size):
+            block_queries = queries[block.rows]
+            logits = torch.mm(block_queries, columns.unit.T)
             terms = _block_terms(logits, block, weights)
             labeled[i, block.rows], unlabeled[i, block.rows] = terms
             if weights is not None:
                 ds[block.rows].addmm_(logits, columns.unit)
-                dz.addmm_(logits.T, some)
+                dz.addmm_(logits.T, block_queries)
         if weights is not None:
-            grad_z[i].index_copy_(0, its.sample, columns.pull_back_(dz, 1 / n_terms))
+            grad_z[i].index_copy_(0, partner.sample, columns.pull_back_(dz, 1 / n_terms))
     means = labeled.sum() / n_terms, unlabeled.sum() / n_terms
     if weights is None:
         return *means, ()

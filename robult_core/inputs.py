@@ -6,7 +6,7 @@ where the modality is not in the dict at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from robult_core.checks import check_modality_name
 
-WHOLE_FRAME = "x"  # the name of the one modality of a plain array
+PLAIN_ARRAY_NAME = "x"  # the name of the one modality of a plain array
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -23,10 +23,15 @@ class Modalities(Mapping[str, Any]):
     """A dict of modalities whose samples can be taken like the rows of an array.
 
     scikit-learn's `cross_val_score` and `GridSearchCV` need that: `Modalities(X)[rows]` is the same
-    dict for some samples, and `Modalities(X)["text"]` is one modality.
+    dict for some samples, and `Modalities(X)["text"]` is one modality. `len(Modalities(X))` is the
+    number of samples, not of modalities.
     """
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
+        if not arrays:
+            raise ValueError(
+                "X is an empty dict: give at least one modality, such as {'text': array}"
+            )
         self.arrays = dict(arrays)
         for name, x in self.arrays.items():
             _refuse_sparse(x, name)
@@ -71,27 +76,30 @@ def _rows(x: Any, key: Any) -> Any:
     return x[key]
 
 
-def read_modalities(X: Any, columns: Mapping[str, Sequence[Any]] | None = None) -> Modalities:
+def read_modalities(X: Any, columns: Mapping[str, Collection[Any]] | None = None) -> Modalities:
     """The modalities behind whatever the user gave, not yet checked for their values.
 
     X: a mapping from names to arrays; or one frame, cut by `columns` (name -> its columns); or one
     plain array, which is one modality of the name "x".
     """
     if columns is not None:
+        if not columns:
+            raise ValueError(
+                "modalities is an empty dict: name the columns of at least one modality, such as "
+                "{'text': ['t0', 't1']}"
+            )
         return Modalities({name: _columns(X, wanted, name) for name, wanted in columns.items()})
     if isinstance(X, Modalities):
         return X
-    _refuse_sparse(X, WHOLE_FRAME)  # one of scipy's formats is a dict
+    _refuse_sparse(X, PLAIN_ARRAY_NAME)  # one of scipy's formats is a dict
     if not isinstance(X, Mapping):
-        return Modalities({WHOLE_FRAME: X if hasattr(X, "shape") else np.asarray(X)})
-    if not X:
-        raise ValueError("X is an empty dict: give at least one modality, such as {'text': array}")
+        return Modalities({PLAIN_ARRAY_NAME: X if hasattr(X, "shape") else np.asarray(X)})
     for name in X:
         check_modality_name(name, "X")
     return Modalities(X)
 
 
-def _columns(frame: Any, wanted: Sequence[Any], name: str) -> Any:
+def _columns(frame: Any, wanted: Collection[Any], name: str) -> Any:
     """The columns of one modality in a frame of pandas or polars."""
     if not hasattr(frame, "columns"):
         raise ValueError(

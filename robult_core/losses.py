@@ -3,7 +3,8 @@
     Eq. 2         log_proximity, log_normalizer   log phi and the log of its sum over partners
     Eq. 3         positive_masks                  which pairs are positive, and which labelled
     Eq. 4         labeled_terms
-    Eq. 5         reference_proximity, rbf
+    Eq. 5         rbf_weights                     the whole; its parts are reference_proximity,
+                                                  _adaptive_width and rbf
     Eq. 6         unlabeled_terms
     Eq. 7         SoftPULoss.total
     Eq. 8 to 10   latent_reconstruction_loss
@@ -11,7 +12,10 @@
 Letters are the paper's: `s (B, d)` are the fused representations, `z (M, B, d)` those of each
 modality, `phi(s_j, z_k)` is the proximity of a pair and `v` its share of the sum over all partners.
 Anchors j are rows and partners k are columns. The sign is that of a loss, -E log v (reading 1).
-Terms stay apart per modality and anchor until the last line.
+Every function of Eq. 2 to 6 returns one value per modality and anchor, or pair; only `soft_pu_loss`
+takes the mean.
+
+Reading n is row n of the table "Where the paper is ambiguous" in notebook 03.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ Array = Tensor | np.ndarray | Sequence[Any]  # what the public functions take
 class SoftPUOptions:
     """What the paper leaves open in Eq. 2 to 6."""
 
-    # tau of Eq. 2, which the paper does not state; searched in notebook 04
+    # tau of Eq. 2, which the paper does not state; chosen by `robult search` (see notebook 04)
     temperature: Positive = 0.3
     # width of the RBF of Eq. 5 in units of phi; None is the deviation of the row (reading 7)
     bandwidth: Positive | None = None
@@ -326,7 +330,7 @@ def _pair_weights(
     if options.weighting == "none":
         return pairs.unlabeled.to(pairs.log_v.dtype)
     with torch.set_grad_enabled(options.weight_gradient and torch.is_grad_enabled()):
-        proximity, unit = _proximity_and_unit(pairs, options)
+        proximity, scale = _proximity_and_scale(pairs, options)
         own_proximity = proximity.diagonal(offset=pairs.first_anchor, dim1=1, dim2=2)  # (M, b)
         positives = pairs.labeled if options.reference == "own" else pairs.labeled_class
         reference = reference_proximity(proximity, positives, own_proximity)  # (M, b)
@@ -335,7 +339,7 @@ def _pair_weights(
             width, equal = _adaptive_width(proximity, pairs.partners)  # (M, b, 1) each
             distance = torch.where(equal, 0.0, distance)
         else:
-            width = options.bandwidth * unit
+            width = options.bandwidth * scale
         distance_in_widths = _divide(distance, width)
         if options.weighting == "hard":
             weights = (distance_in_widths <= 1).to(proximity.dtype)
@@ -344,9 +348,10 @@ def _pair_weights(
         return weights * pairs.unlabeled
 
 
-def _proximity_and_unit(pairs: _Pairs, options: SoftPUOptions) -> tuple[Tensor, Tensor]:
-    """The proximity of each pair `(M, b, B)`, and what 1 of phi (or of the cosine) is in its unit.
+def _proximity_and_scale(pairs: _Pairs, options: SoftPUOptions) -> tuple[Tensor, Tensor]:
+    """The proximity of each pair `(M, b, B)`, and the factor `(M, b, 1)` of a given bandwidth.
 
+    The factor turns a bandwidth in units of phi (or of the cosine) into the proximity's own scale.
     phi is divided by the sum of its row, because phi itself leaves float32 at small temperatures.
     The factor is a constant of the row and cancels in the adaptive kernel.
     """
@@ -409,16 +414,16 @@ def _unit_batch(
     if present is None:
         present = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device)
     present = _tensor(present).to(z.device)
+    _check_truth("present", present, "True where a sample has the modality")
     if present.shape != z.shape[:2]:
         raise ValueError(
             f"present has shape {tuple(present.shape)}: expected {tuple(z.shape[:2])}, "
             f"modalities by samples"
         )
-    present = present.bool()
     anchors = present.all(0)
     unit_s = F.normalize(torch.where(anchors[:, None], s, 0.0), dim=-1)
     unit_z = F.normalize(torch.where(present[..., None], z, 0.0), dim=-1)
-    return _UnitBatch(unit_s, unit_z, classes, labeled.bool(), present, anchors)
+    return _UnitBatch(unit_s, unit_z, classes, labeled, present, anchors)
 
 
 def _tensor(values: Array) -> Tensor:
@@ -447,8 +452,15 @@ def _check_shapes(s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor) -> Non
             raise ValueError(
                 f"{name} has shape {tuple(value.shape)}: expected ({len(s)},), one per sample"
             )
-    if classes.is_floating_point():
+    _check_truth("labeled", labeled, "were classes and labeled exchanged?")
+    if classes.is_floating_point() or classes.dtype == torch.bool:
         raise ValueError(
             f"classes have the type {classes.dtype}: expected integers, for example those of "
             f"Task.contrastive_classes"
         )
+
+
+def _check_truth(name: str, mask: Tensor, hint: str) -> None:
+    """Raise ValueError where a mask holds numbers: -1 for "unlabelled" would count as True."""
+    if mask.dtype != torch.bool:
+        raise ValueError(f"{name} has the type {mask.dtype}: expected booleans ({hint})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -40,6 +41,7 @@ class Method(nn.Module):
     step and 1 after the last, for methods that train in stages, and `saw_labels`.
     """
 
+    takes_joint: ClassVar[bool] = False  # whether it is also made with `joint=`, a network for f_0
     task: Task
     names: tuple[str, ...]
     progress: float = 0.0
@@ -48,11 +50,11 @@ class Method(nn.Module):
 
     def loss_terms(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """Weighted loss terms by name; their sum is minimised."""
-        raise NotImplementedError(f"{type(self).__name__} has no loss_terms: it is not trained")
+        raise NotImplementedError(f"{type(self).__name__} must implement loss_terms to be trained")
 
     def predict(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "batch outputs"]:
         """Scores (`task.scores`, not logits) from any non-empty subset of the modalities."""
-        raise NotImplementedError(f"{type(self).__name__} has no predict: it is no predictor")
+        raise NotImplementedError(f"{type(self).__name__} must implement predict to be evaluated")
 
     def predict_variants(
         self, inputs: Mapping[str, Tensor]
@@ -79,6 +81,10 @@ class Method(nn.Module):
                 f"{list(self.names)}"
             )
         return tuple(name for name in self.names if name in inputs)
+
+    def _are_all(self, inputs: Mapping[str, Tensor]) -> bool:
+        """Whether every modality is given; ValueError where none or an unknown one is."""
+        return len(self.check_inputs(inputs)) == len(self.names)
 
 
 def complete_rows(batch: Batch) -> Bool[Tensor, " batch"]:

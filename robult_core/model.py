@@ -6,6 +6,8 @@ z its shared part, s the shared part of the fused latent.
 
     h_i = f_i(x_i)    u_i = g_i(h_i)    z_i = g_0(h_i)    h_0 = f_0(x_1..x_M)    s = g_0(h_0)
     one modality: c(u_i + z_i)    several: the mean of their scores    all of them: c(h_0)
+
+Reading n is row n of the table "Where the paper is ambiguous" in notebook 03.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ class RobultConfig(SoftPUOptions):
     # of the encoders (reading 23)
     dropout: Rate = 0.3
     # weights of L_sup, L_lb, L_ulb and L_rec, unstated in the paper (reading 16); the third was
-    # searched in notebook 04
+    # chosen by `robult search` (see notebook 04)
     supervised_weight: Weight = 1.0
     labeled_weight: Weight = 1.0
     unlabeled_weight: Weight = 2.0
@@ -79,9 +81,11 @@ class Robult(Method):
     specs: modality name -> sample shape `(F,)` or `(T, F)`, a feature width, or an `nn.Module` that
         yields `(B, width)`.
     joint: an `nn.Module` from the mapping of inputs to `(B, width)`, in place of the built-in f_0;
-        it is needed where a spec is a module.
+        it is needed where a spec is a module. With `fusion="latents"` f_0 works on the h_i, and a
+        joint network raises ValueError.
     """
 
+    takes_joint = True
     config: RobultConfig
 
     def __init__(
@@ -108,6 +112,11 @@ class Robult(Method):
         """f_0 on the raw inputs, or on the h_i side by side (reading 13)."""
         width, dropout = self.config.width, self.config.dropout
         if self.config.fusion == "latents":
+            if joint is not None:
+                raise ValueError(
+                    "Robult got a joint network and fusion 'latents', which needs none: "
+                    "leave joint out, or choose fusion='inputs'"
+                )
             return ResidualMLP(len(self.names) * width, width, dropout)
         if joint is not None:
             return joint
@@ -292,9 +301,6 @@ class Robult(Method):
             latents["h0"] = self.fuse(inputs, h)
             latents["s"] = self.g0(latents["h0"])
         return latents
-
-    def _are_all(self, inputs: Mapping[str, Tensor]) -> bool:
-        return len(self.check_inputs(inputs)) == len(self.names)
 
     def _unimodal_vector(self, name: str, inputs: Mapping[str, Tensor]) -> Tensor:
         """What c sees of one modality, `(B, d)`."""

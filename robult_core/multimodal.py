@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from robult_core.inputs import (
     to_tensor,
 )
 from robult_core.method import Method
-from robult_core.methods import make_method
+from robult_core.methods import METHODS, make_method
 from robult_core.saved_models import write_model
 from robult_core.shapley import shapley_values
 from robult_core.standardization import Standardizer
@@ -60,14 +60,12 @@ def default_steps(n_samples: int, batch_size: int) -> int:
 class MultimodalEstimator(TransformerMixin, BaseEstimator):
     """What the three estimators share; see `MultimodalClassifier` for the parameters."""
 
-    _kind: ClassVar[str]
-
     def __init__(
         self,
         method: str = "robult",
         *,
         settings: Mapping[str, Any] | None = None,
-        modalities: Mapping[str, Sequence[Any]] | None = None,
+        modalities: Mapping[str, Collection[Any]] | None = None,
         encoders: Mapping[str, nn.Module] | None = None,
         max_steps: int | None = None,
         batch_size: int = 64,
@@ -96,13 +94,17 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         arrays, frames of pandas or polars, or torch tensors; or one frame, cut by the parameter
         `modalities`; or one array. A row of NaN says that this sample lacks the modality.
         y: one label per sample, with the mark of an unlabelled sample where it is unknown.
-        Raises ValueError in one sentence before any training starts.
+        Raises ValueError in one sentence before any training starts. An estimator that was fitted
+        before and fails is no longer fitted.
         """
+        self.__dict__.pop("model_", None)  # it must not answer with the labels of another fit
+        _checked_device(self.device)
         given = read_modalities(X, self.modalities)
         arrays = {name: to_array(x, name) for name, x in given.items()}
         present = _presence(arrays)
         targets = self._read_targets(y, len(given))
         self._remember_inputs(X, given, arrays)
+        self._remember_targets(targets)
         self.standardizers_ = self._standardizers(arrays, present)
         tensors = {
             name: self._standardized(name, to_tensor(array, present[row]))
@@ -110,7 +112,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         }
         data = MultimodalData(
             name="your data",
-            task=self._task(targets),
+            task=self._task_of(len(self.base_scores_)),
             modalities=tensors,
             targets=torch.from_numpy(self._trained_values(targets)),
             split=np.full(len(given), "train"),
@@ -149,17 +151,37 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
     def _make_method(self, task: Task, shapes: Mapping[str, tuple[int, ...]]) -> Method:
         """A fresh method for these modalities; own encoders are copied, never trained in place."""
         own = dict(self.encoders or {})
-        unknown = [name for name in own if name not in shapes]
-        if unknown:
-            raise ValueError(
-                f"encoders names the modality '{unknown[0]}', which X lacks: "
-                f"it has {', '.join(shapes)}"
-            )
+        self._check_encoders(shapes)
         specs = {name: deepcopy(own[name]) if name in own else shapes[name] for name in shapes}
         settings = dict(self.settings or {})
         if own and self.method == "robult":
             settings.setdefault("fusion", "latents")  # f_0 on the h_i needs no network of its own
         return make_method(self.method, task, specs, **settings)
+
+    def _check_encoders(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Own encoders are of modalities that X has, and the method needs no f_0 of raw inputs."""
+        if not self.encoders:
+            return
+        unknown = [name for name in self.encoders if name not in shapes]
+        if unknown:
+            raise ValueError(
+                f"encoders names the modality '{unknown[0]}', which X lacks: "
+                f"it has {', '.join(shapes)}"
+            )
+        if self.method not in METHODS or self._fuses_latents():
+            return
+        method_class, _ = METHODS[self.method]
+        if method_class.takes_joint:
+            raise ValueError(
+                f"method '{self.method}' needs a joint network beside encoders of your own, which "
+                "an estimator cannot take: choose robult, action_mae or prompt_trans, or build the "
+                "method by make_method(..., joint=...)"
+            )
+
+    def _fuses_latents(self) -> bool:
+        """Whether the method is Robult with f_0 on the h_i, its default beside own encoders."""
+        fusion = dict(self.settings or {}).get("fusion", "latents")
+        return self.method == "robult" and fusion == "latents"
 
     def _training_config(self, n_samples: int) -> TrainingConfig:
         steps = self.max_steps
@@ -186,10 +208,16 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         self.column_names_ = {name: names for name, names in columns.items() if names is not None}
         plain = self.modalities is None and not isinstance(X, Mapping)
         self.n_features_in_: Any = next(iter(widths.values())) if plain else widths
+        self._remember_feature_names()
+
+    def _remember_feature_names(self) -> None:
+        """`feature_names_in_`: of a plain array one array, else one by modality; or none at all."""
         self.__dict__.pop("feature_names_in_", None)
-        if self.column_names_:
-            only = next(iter(self.column_names_.values()))
-            self.feature_names_in_: Any = only if plain else self.column_names_
+        if not self.column_names_:
+            return
+        self.feature_names_in_: Any = self.column_names_
+        if not isinstance(self.n_features_in_, Mapping):
+            self.feature_names_in_ = next(iter(self.column_names_.values()))
 
     def _standardizers(
         self, arrays: Mapping[str, np.ndarray], present: np.ndarray
@@ -273,9 +301,10 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         if fitted is not None and columns is not None and list(fitted) != list(columns):
             raise ValueError(
                 "The feature names should match those that were passed during fit: modality "
-                f"'{name}' has the columns {few(columns)}, at fit it had {few(fitted)}"
+                f"'{name}' has the columns {first_names(columns)}, "
+                f"at fit it had {first_names(fitted)}"
             )
-        shape = tuple(getattr(x, "shape", np.asarray(x).shape))[1:]
+        shape = tuple(np.shape(x))[1:]  # of a tensor or a frame without converting it
         if shape and shape != self.sample_shapes_[name]:
             expected = self.sample_shapes_[name]
             raise ValueError(
@@ -382,7 +411,6 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
             "sample_shapes": self.sample_shapes_,
             "columns": self.column_names_,
             "base_scores": self.base_scores_,
-            "n_outputs": self.model_.task.n_outputs,
         }
         if hasattr(self, "classes_"):
             classes = self.classes_
@@ -402,6 +430,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         self.column_names_ = {
             name: np.asarray(names, dtype=object) for name, names in columns.items()
         }
+        self._remember_feature_names()
         self.base_scores_ = np.asarray(description["base_scores"])
         if "classes" in description:
             classes = description["classes"]
@@ -410,9 +439,10 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
             name: Standardizer(tensors[f"mean.{name}"], tensors[f"deviation.{name}"])
             for name in self.modality_names_
         }
-        method = self._make_method(self._task_of(description["n_outputs"]), self.sample_shapes_)
+        task = self._task_of(len(self.base_scores_))
+        method = self._make_method(task, self.sample_shapes_)
         method.load_state_dict(_of_method(tensors))
-        self.model_ = method.to(_torch_device(device)).eval()
+        self.model_ = method.to(_checked_device(device)).eval()
         return self
 
     # --- what differs between the kinds ---------------------------------------------------------
@@ -420,8 +450,9 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
     def _read_targets(self, y: Any, n: int) -> Targets:
         raise TypeError(f"{type(self).__name__} does not read targets")
 
-    def _task(self, targets: Targets) -> Task:
-        raise TypeError(f"{type(self).__name__} has no task")
+    def _remember_targets(self, targets: Targets) -> None:
+        """Keep what the labels say, `base_scores_ (C,)` at least: the answers without any input."""
+        raise TypeError(f"{type(self).__name__} does not read targets")
 
     def _task_of(self, n_outputs: int) -> Task:
         raise TypeError(f"{type(self).__name__} has no task")
@@ -452,7 +483,7 @@ def _groups(
         yield rows, tuple(name for name, has in zip(names, there, strict=True) if has)
 
 
-def few(names: Any) -> str:
+def first_names(names: Any) -> str:
     """The first names of a list, for a message."""
     shown = ", ".join(map(str, names[:5]))
     return shown if len(names) <= 5 else f"{shown}, … ({len(names)} in all)"
@@ -462,9 +493,26 @@ def _fabric(device: str) -> Any:
     """Where the training runs."""
     from lightning_fabric import Fabric
 
-    if device not in ("auto", "cpu", "cuda", "mps"):
+    return Fabric(accelerator=_checked_device(device), devices=1)
+
+
+def _checked_device(device: str) -> str:
+    """The device to train or predict on; "auto" takes CUDA, else MPS, else the CPU.
+
+    Raises ValueError for a device that is unknown or that this machine lacks.
+    """
+    is_there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if device == "auto":
+        return next(name for name, available in is_there.items() if available)
+    if device not in is_there:
         raise ValueError(f"device is {device!r}: choose auto, cpu, cuda or mps")
-    return Fabric(accelerator=device, devices=1)
+    if not is_there[device]:
+        raise ValueError(f"device is {device!r}, which this machine lacks: choose auto or cpu")
+    return device
 
 
 def _progress_bar(steps: int, verbose: bool | None) -> Callable[[int, Method], None] | None:
@@ -491,9 +539,3 @@ def _of_method(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
-
-
-def _torch_device(device: str) -> torch.device:
-    if device != "auto":
-        return torch.device(device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -12,10 +12,17 @@ from jaxtyping import Bool, Int
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from robult_core.checks import Pattern, check_pattern, check_seed, check_share, training_rows
+from robult_core.checks import (
+    Pattern,
+    check_pattern,
+    check_seed,
+    check_share,
+    stratification,
+    training_rows,
+)
 from robult_core.datasets.container import MultimodalData
 
-MIN_PER_CLASS = 2  # labels of each class, where it has so many. Our choice
+MIN_PER_CLASS = 2  # labels per class at least, as far as the class has them. Our choice
 
 
 # --- labels -------------------------------------------------------------------------------------
@@ -26,7 +33,8 @@ def label_split(data: MultimodalData, fraction: float, seed: int) -> Int[np.ndar
 
     There are at least two per class, or one where only one exists. Regression is stratified by its
     rounded scores, multilabel iteratively. `fraction` 1 keeps every training label, 0 none. Rows
-    whose label the data set itself does not know are never among them.
+    whose label the data set itself does not know are never among them; where it knows none, the
+    result is empty.
 
     Raises ValueError for a fraction outside [0, 1] and for data without training rows.
     """
@@ -34,7 +42,7 @@ def label_split(data: MultimodalData, fraction: float, seed: int) -> Int[np.ndar
     check_seed(seed)
     training_rows(data)
     labeled = data.labeled_rows("train")
-    if fraction == 0:
+    if fraction == 0 or not len(labeled):
         return labeled[:0]
     if fraction == 1:
         return labeled
@@ -51,13 +59,24 @@ def validation_split(data: MultimodalData, seed: int, share: float = 0.3) -> Mul
 
     So the same code scores them. It serves the hyper-parameter search: the real test rows and a
     validation split that the set ships are not in the result.
+
+    Raises ValueError for a share that is not strictly between 0 and 1, and for data with fewer than
+    two labelled training rows.
     """
     check_share("validation share", share)
+    if share in (0, 1):
+        raise ValueError(f"validation share is {share!r}: it must lie strictly between 0 and 1")
     check_seed(seed)
     train = training_rows(data)
     labeled = data.labeled_rows("train")  # only these can be scored
+    if len(labeled) < 2:
+        raise ValueError(
+            f"'{data.name}' has {len(labeled)} labelled training rows: "
+            "a validation split needs at least two"
+        )
     places = np.searchsorted(train, labeled)
-    strata = _strata(data, labeled)
+    classes = data.task.label_classes(data.targets[torch.from_numpy(labeled)]).numpy()
+    strata = stratification(classes, share)
     _, held_out = train_test_split(places, test_size=share, random_state=seed, stratify=strata)
     split = np.full(len(train), "train", dtype="<U5")
     split[held_out] = "test"
@@ -123,13 +142,6 @@ def _multilabel_share(
             others = [row for row in members if row not in chosen]
             chosen.update(rng.permutation(others)[:missing].tolist())
     return np.array(sorted(chosen))
-
-
-def _strata(data: MultimodalData, rows: np.ndarray) -> np.ndarray | None:
-    """The classes to stratify by; None when some class has a single row, which none can share."""
-    classes = data.task.label_classes(data.targets[rows]).numpy()
-    _, counts = np.unique(classes, return_counts=True)
-    return classes if counts.min() > 1 else None
 
 
 # --- availability -------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from robult_core.atomic import write_whole
+from robult_core.targets import stands_for_nothing
 
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
@@ -31,14 +32,20 @@ def write_model(
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON can hold; a generator of random numbers becomes None."""
+    """A value that JSON can hold.
+
+    NaN becomes None, which marks a missing label as well, and so does a generator of random
+    numbers. Arrays and the column names of frames become lists.
+    """
     if isinstance(value, np.random.RandomState):
         return None
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if stands_for_nothing(value):
+        return None
+    if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,10 +56,10 @@ def _is_missing(labels: np.ndarray) -> np.ndarray:
         return np.isnan(labels)
     if labels.dtype.kind != "O":
         return np.zeros(len(labels), dtype=bool)
-    return np.array([_stands_for_nothing(label) for label in labels])
+    return np.array([stands_for_nothing(label) for label in labels], dtype=bool)
 
 
-def _stands_for_nothing(label: Any) -> bool:
+def stands_for_nothing(label: Any) -> bool:
     """Whether a label is None, NaN or pandas' NA, which answers no comparison."""
     if label is None or type(label).__name__ == "NAType":
         return True
@@ -66,14 +67,30 @@ def _stands_for_nothing(label: Any) -> bool:
 
 
 def _is_mark(labels: np.ndarray, mark: Any) -> np.ndarray:
-    """Where a label is the mark of an unlabelled sample; a number never equals a string."""
-    if mark is None:
-        return np.zeros(len(labels), dtype=bool)
-    if labels.dtype.kind in "OUS":
-        return np.array([type(label) is type(mark) and label == mark for label in labels.tolist()])
-    if isinstance(mark, str) or labels.dtype.kind == "b":
-        return np.zeros(len(labels), dtype=bool)
-    return labels == mark
+    """Where a label is the mark of an unlabelled sample."""
+    if labels.dtype.kind in "iuf" and _is_number(mark):
+        return labels == mark
+    return np.array([_equals(label, mark) for label in labels.tolist()], dtype=bool)
+
+
+def _equals(label: Any, mark: Any) -> bool:
+    """Numbers are compared by value, whatever their type, and everything else by type and value.
+
+    So -1 equals -1.0 and numpy's -1, but 1 equals neither "1" nor True.
+    """
+    label, mark = _plain(label), _plain(mark)
+    if _is_number(label) and _is_number(mark):
+        return label == mark
+    return type(label) is type(mark) and label == mark
+
+
+def _plain(label: Any) -> Any:
+    """The Python value inside a numpy scalar."""
+    return label.item() if isinstance(label, np.generic) else label
+
+
+def _is_number(label: Any) -> bool:
+    return isinstance(label, Real) and not isinstance(label, bool)
 
 
 def read_classes(y: Any, n: int, unlabeled: Any) -> Targets:
@@ -96,7 +113,7 @@ def read_classes(y: Any, n: int, unlabeled: Any) -> Targets:
             f"no sample has a label: all {n} are marked as unlabelled ({unlabeled!r}, None or NaN)"
         )
     if given.dtype.kind == "O":
-        kinds = {type(label) for label in given}
+        kinds = {type(_plain(label)) for label in given}
         if len(kinds) > 1 and not all(issubclass(kind, (int, float, bool)) for kind in kinds):
             names = " and ".join(sorted(kind.__name__ for kind in kinds))
             raise ValueError(f"y mixes {names}: give all labels the same type")
@@ -112,10 +129,9 @@ def read_classes(y: Any, n: int, unlabeled: Any) -> Targets:
         given = given.astype(np.int64)
     classes, codes = np.unique(given, return_inverse=True)
     if len(classes) < 2:
+        only = classes.tolist()[0]
         hint = _one_class_hint(classes, unlabeled)
-        raise ValueError(
-            f"y holds one class only, {classes[0]!r}: a classifier needs at least two{hint}"
-        )
+        raise ValueError(f"y holds one class only, {only!r}: a classifier needs at least two{hint}")
     values = np.zeros(n, dtype=np.int64)
     values[known] = codes
     return Targets(values, known, classes)

@@ -3,6 +3,8 @@
 A task is the only place that knows what an output means (readings 9 and 17 to 20). Methods hand it
 raw outputs, the logits `(N, C)`. Evaluation hands it scores: probabilities for classification and
 multilabel, the predicted value for regression. Late fusion averages scores.
+
+Reading n is row n of the table "Where the paper is ambiguous" in notebook 03.
 """
 
 from __future__ import annotations
@@ -32,6 +34,12 @@ SMALLEST_PROBABILITY = 1e-12  # below it the logarithm of a probability is cut o
 def higher_is_better(metric: str) -> bool:
     """The direction of a metric."""
     return metric not in LOWER_IS_BETTER
+
+
+def check_late_fusion(rule: str) -> None:
+    """Raise ValueError for a rule of late fusion that there is not."""
+    if rule not in LATE_FUSION:
+        raise ValueError(f"late fusion is {rule!r}: choose one of {', '.join(LATE_FUSION)}")
 
 
 def round_half_away(values: Num[Tensor, "*shape"]) -> Num[Tensor, "*shape"]:
@@ -126,26 +134,25 @@ class Task(ABC):
         rule: the mean of "probabilities", the mean of "logits", or a mean of probabilities weighted
             by "confidence".
         """
+        check_late_fusion(rule)
         if rule == "probabilities":
             return scores.mean(0)
         if rule == "logits":
             return self._mean_of_logits(scores)
-        if rule == "confidence":
-            weight = self._confidence(scores).amax(-1, keepdim=True)  # (M, N, 1)
-            return (scores * weight).sum(0) / weight.sum(0).clamp(min=SMALLEST_PROBABILITY)
-        raise ValueError(f"late fusion is {rule!r}: choose one of {', '.join(LATE_FUSION)}")
+        weight = self._confidence(scores).amax(-1, keepdim=True)  # (M, N, 1)
+        return (scores * weight).sum(0) / weight.sum(0).clamp(min=SMALLEST_PROBABILITY)
 
-    @abstractmethod
     def _mean_of_logits(self, scores: Tensor) -> Tensor:
         """The scores of the mean logits, which are a normalised geometric mean of probabilities.
 
         They are exact while no probability is below 1e-12 or, in multilabel and float32, within
         1e-7 of 1.
         """
+        raise NotImplementedError(f"{type(self).__name__} must implement _mean_of_logits")
 
-    @abstractmethod
     def _confidence(self, scores: Tensor) -> Tensor:
         """How sure a score is, `(M, N, C)`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _confidence")
 
     # --- evaluation -------------------------------------------------------------------------
 
@@ -187,6 +194,14 @@ class Classification(Task):
     kind: ClassVar[str] = "classification"
     metric_names: ClassVar[tuple[str, ...]] = ("accuracy", "f1_macro", "auroc")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.primary == "auroc" and self.n_outputs != 2:
+            raise ValueError(
+                f"primary of Classification is 'auroc' for {self.n_outputs} classes: it is defined "
+                "for two classes, so choose accuracy or f1_macro"
+            )
+
     def per_sample_loss(
         self, logits: Float[Tensor, "rows outputs"], targets: Shaped[Tensor, " rows"]
     ) -> Float[Tensor, " rows"]:
@@ -219,7 +234,7 @@ class Classification(Task):
         return mean / mean.sum(-1, keepdim=True)
 
     def _confidence(self, scores: Tensor) -> Tensor:
-        return scores.abs()
+        return scores
 
     def _metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         predicted = scores.argmax(axis=1)
@@ -290,13 +305,8 @@ class Regression(Task):
         self, scores: Float[Tensor, "modalities rows 1"], rule: LateFusion = "probabilities"
     ) -> Float[Tensor, "rows 1"]:
         """The plain mean under every rule: a value is its own logit and has no confidence."""
-        return super().late_fusion(scores, "probabilities")
-
-    def _mean_of_logits(self, scores: Tensor) -> Tensor:
+        check_late_fusion(rule)
         return scores.mean(0)
-
-    def _confidence(self, scores: Tensor) -> Tensor:
-        return torch.ones_like(scores)
 
     def _metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         predicted = scores.astype(np.float64).reshape(len(targets))

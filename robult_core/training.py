@@ -43,7 +43,7 @@ class TrainingConfig:
     batch_size: Count = 64
     # max(4, B/8) labelled rows beyond the shuffle, or the plain shuffle (reading 22)
     sampling: Literal["extra_labeled", "shuffle"] = "extra_labeled"
-    # of AdamW; None is the method's own, searched in notebook 04 (reading 16)
+    # of AdamW; None is the method's own, chosen by `robult search` (see notebook 04) (reading 16)
     learning_rate: Positive | None = None
     # of AdamW (reading 23)
     weight_decay: Weight = 0.05
@@ -76,7 +76,10 @@ def train(
     fabric: Fabric | None = None,
     log_every: int | None = None,
 ) -> History:
-    """Train `method` in place on the training rows of `data`, which is standardised.
+    """Train `method` in place on the training rows of `data`.
+
+    The data must be standardised already (`MultimodalData.standardized`); nothing is scaled here.
+    The global generator of torch is seeded with `seed`, and stays where the training leaves it.
 
     labeled_rows: the training rows that carry labels. Without any, representations are trained, and
         a prediction says so.
@@ -84,13 +87,15 @@ def train(
         step.
     fabric: a launched `lightning_fabric.Fabric` for another device, precision or several ranks;
         None trains on the CPU.
-    log_every: steps between two records of the history; None makes about 100 records.
+    log_every: steps between two records of the history, at least 1; None makes about 100 records.
 
     Raises ValueError for data, rows or seeds that do not fit, and FloatingPointError when the loss
     or the last weights are not finite.
     """
     config = config or TrainingConfig()
     check_seed(seed)
+    if log_every is not None and log_every < 1:
+        raise ValueError(f"log_every is {log_every}: it must be at least 1, or None to choose it")
     rows = training_rows(data)
     labeled = check_labeled_rows(labeled_rows, data)
     if data.present is not None:

@@ -68,12 +68,12 @@ def _with_one_sentence(make: Callable[..., None], owner: type) -> Callable[..., 
         try:
             make(self, *values, **named)
         except ValidationError as error:
-            raise ValueError(sentence(error, owner)) from None
+            raise ValueError(first_problem_in_words(error, owner)) from None
 
     return __init__
 
 
-def sentence(error: ValidationError, owner: type) -> str:
+def first_problem_in_words(error: ValidationError, owner: type) -> str:
     """The first problem of a validation of `owner` as one sentence: field, value, remedy."""
     problems = error.errors()
     first = problems[0]
@@ -89,8 +89,9 @@ def sentence(error: ValidationError, owner: type) -> str:
     if first["type"] == "missing":
         return f"{field} of {owner.__name__} is missing: give it a value"
     same_field = [problem for problem in problems if _field(problem, names) == field]
-    wish = _wish(same_field, may_be_none=getattr(owner, field, field) is None)
-    return f"{field} of {owner.__name__} is {first['input']!r}: {wish}"
+    default = getattr(owner, field, ...)  # a field without a default is no attribute of the class
+    requirement = _requirement(same_field, may_be_none=default is None)
+    return f"{field} of {owner.__name__} is {first['input']!r}: {requirement}"
 
 
 def _field(problem: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -101,13 +102,13 @@ def _field(problem: Mapping[str, Any], names: Sequence[str]) -> str:
     return name + "".join(items)
 
 
-def _wish(problems: Sequence[Mapping[str, Any]], may_be_none: bool) -> str:
+def _requirement(problems: Sequence[Mapping[str, Any]], may_be_none: bool) -> str:
     """What a value should be, from the problems it has with each of the types it may have."""
     opening = "Input should be "
     messages = [problem["msg"].removeprefix("Value error, ") for problem in problems]
     if not messages[0].startswith(opening):
         return messages[0]
-    wishes = [message.removeprefix(opening) for message in messages]
+    choices = [message.removeprefix(opening) for message in messages]
     if may_be_none:
-        wishes.append("None")
-    return f"it should be {' or '.join(wishes)}"
+        choices.append("None")
+    return f"it should be {' or '.join(choices)}"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from robult_core import fused_loss
-from robult_core.fused_loss import fused_soft_pu_loss, serves
+from robult_core.fused_loss import fast_path_applies, fused_soft_pu_loss
 from robult_core.losses import SoftPUOptions, soft_pu_loss
 
 TEMPERATURES = (0.01, 0.05, 0.2, 1.0, 10.0)
@@ -330,7 +330,7 @@ def test_order_of_samples_does_not_matter():
     )
 
 
-# --- what it serves -------------------------------------------------------------------------------
+# --- where the fast path applies ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -347,14 +347,14 @@ def test_order_of_samples_does_not_matter():
 )
 def test_other_switches_take_the_plain_path(option):
     case = make_case(missing="some")
-    assert not serves(*case[:4], present=case.present, **option)
+    assert not fast_path_applies(*case[:4], present=case.present, **option)
     assert_same(run(fused_soft_pu_loss, case, **option), run(soft_pu_loss, case, **option), 0.0)
 
 
 def test_defaults_take_the_fast_path():
     case = make_case()
     defaults = asdict(SoftPUOptions())
-    assert serves(*case[:4], **defaults)
+    assert fast_path_applies(*case[:4], **defaults)
     terms = fused_soft_pu_loss(case.s.requires_grad_(), *case[1:4], **defaults)
     assert terms.labeled.grad_fn.name() == "_FusedSoftPUBackward"
 
@@ -363,21 +363,21 @@ def test_defaults_take_the_fast_path():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_temperature_takes_the_fast_path(temperature, dtype):
     case = make_case(missing="some").to(dtype)
-    assert serves(*case[:4], present=case.present, temperature=temperature, block_size=7)
+    assert fast_path_applies(*case[:4], present=case.present, temperature=temperature, block_size=7)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_takes_the_plain_path(dtype):
     case = make_case().to(dtype)
-    assert not serves(*case[:4])
+    assert not fast_path_applies(*case[:4])
     assert fused_soft_pu_loss(*case[:4]).total.dtype == dtype
 
 
 def test_autocast_takes_the_plain_path():
     case = make_case().to(torch.float32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert not serves(*case[:4])
-    assert serves(*case[:4])
+        assert not fast_path_applies(*case[:4])
+    assert fast_path_applies(*case[:4])
 
 
 @pytest.mark.parametrize(
@@ -388,6 +388,8 @@ def test_autocast_takes_the_plain_path():
         {"classes": torch.zeros(23)},
         {"classes": torch.zeros(24)},
         {"labeled": torch.zeros(24, 1)},
+        {"labeled": torch.zeros(24)},
+        {"present": torch.ones(2, 24)},
         {"present": torch.ones(3, 24, dtype=torch.bool)},
         {"temperature": 0.0},
         {"temperature": math.nan},

@@ -110,7 +110,7 @@ def _load_for_vilt(
 
 
 def _affect(
-    corpus: str, publisher: str, aligned: bool, *files: str, sha256: str | None = None
+    corpus: str, publisher: str, *files: str, aligned: bool, sha256: str | None = None
 ) -> DataSet:
     """One of the paper's sentiment sets; each of `files` is enough. MMSA states the SHA-256."""
     name = f"{corpus}-{publisher.lower()}"
@@ -222,40 +222,48 @@ _ENTRIES = (
         builder=mosi.get_mosi,
         instead_of="mosi",
     ),
-    _affect("mosi", "MulT", True, "mosi_data.pkl", "mosi_raw.pkl"),
-    _affect("mosi", "MulT", False, "mosi_data_noalign.pkl"),
+    _affect("mosi", "MulT", "mosi_data.pkl", "mosi_raw.pkl", aligned=True),
+    _affect("mosi", "MulT", "mosi_data_noalign.pkl", aligned=False),
     _affect(
         "mosi",
         "MMSA",
-        True,
         "aligned_50.pkl",
         "Processed/aligned_50.pkl",
+        aligned=True,
         sha256="d3994fd25681f9c7ad6e9c6596a6fe9b4beb85ff7d478ba978b124139002e5f9",
     ),
     _affect(
         "mosi",
         "MMSA",
-        False,
         "unaligned_50.pkl",
         "Processed/unaligned_50.pkl",
+        aligned=False,
         sha256="78e0f8b5ef8ff71558e7307848fc1fa929ecb078203f565ab22b9daab2e02524",
     ),
-    _affect("mosei", "MulT", True, "mosei_senti_data.pkl", "mosei_data.pkl", "mosei_raw.pkl"),
-    _affect("mosei", "MulT", False, "mosei_senti_data_noalign.pkl", "mosei_data_noalign.pkl"),
+    _affect(
+        "mosei", "MulT", "mosei_senti_data.pkl", "mosei_data.pkl", "mosei_raw.pkl", aligned=True
+    ),
+    _affect(
+        "mosei",
+        "MulT",
+        "mosei_senti_data_noalign.pkl",
+        "mosei_data_noalign.pkl",
+        aligned=False,
+    ),
     _affect(
         "mosei",
         "MMSA",
-        True,
         "aligned_50.pkl",
         "Processed/aligned_50.pkl",
+        aligned=True,
         sha256="45eccfb748a87c80ecab9bfac29582e7b1466bf6605ff29d3b338a75120bf791",
     ),
     _affect(
         "mosei",
         "MMSA",
-        False,
         "unaligned_50.pkl",
         "Processed/unaligned_50.pkl",
+        aligned=False,
         sha256="ad8b23d50557045e7d47959ce6c5b955d8d983f2979c7d9b7b9226f6dd6fec1f",
     ),
     DataSet(
@@ -341,20 +349,30 @@ def load(name: str, folder: str | Path | None = None, **options: Any) -> Multimo
     """The data set of that name, or of files of your own at that path; not standardised.
 
     `options` go to its loader: `case=` for `pid`, `encoders=` or `vilt_folder=` for sets of images
-    and texts, `target=` and `task=` for files of your own.
+    and texts, `target=` and `task=` for files of your own. `entry` says what a name stands for.
     """
-    own_files = None if name in CATALOGUE else find_own_files(name, folder)
-    if own_files is not None:
-        return load_own_files(own_files, **options)
-    return entry(name).load(folder, **options)
+    known = _known_entry(name)
+    if known is not None:
+        return known.load(folder, **options)
+    return load_own_files(_own_files(name, folder), **options)
 
 
-def entry(name: str) -> DataSet:
+def entry(name: str, folder: str | Path | None = None) -> DataSet:
     """The data set of that name, or of files of your own at that path.
 
     `pid-synergy` is the case "synergy" of `pid`, and `food101-vilt` holds the token ids and pixels
-    of `food101`, for Prompt-Trans on the ViLT in the folder that `ROBULT_VILT` names.
+    of `food101`, for Prompt-Trans on the ViLT in the folder that `ROBULT_VILT` names. Such a name
+    comes before files of the same name, which are looked for at the path itself and below the data
+    folder.
     """
+    known = _known_entry(name)
+    if known is not None:
+        return known
+    return own_data_set(_own_files(name, folder))
+
+
+def _known_entry(name: str) -> DataSet | None:
+    """The entry of a name of the catalogue, of a case of `pid` or of a set for ViLT."""
     if name in CATALOGUE:
         return CATALOGUE[name]
     case = name.removeprefix("pid-")
@@ -364,9 +382,14 @@ def entry(name: str) -> DataSet:
     of_features = CATALOGUE.get(name.removesuffix(VILT))
     if name.endswith(VILT) and of_features is not None and of_features.encoder:
         return replace(of_features, name=name, loader=partial(_load_for_vilt, of_features.loader))
-    own_files = find_own_files(name)
+    return None
+
+
+def _own_files(name: str, folder: str | Path | None) -> Path:
+    """The files of one's own that a name stands for; DataError where there are none."""
+    own_files = find_own_files(name, folder)
     if own_files is not None:
-        return own_data_set(own_files)
+        return own_files
     if "/" in name or Path(name).suffix in KINDS:
         kinds = ", ".join(KINDS)
         raise DataError(f"no data at '{name}': give a {kinds} file, or a folder of such files")

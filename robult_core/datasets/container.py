@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from robult_core.checks import check_modality_name
-from robult_core.standardization import CLIP, Standardizer
+from robult_core.standardization import Standardizer
 from robult_core.tasks import Task
 
 Numbers = Tensor | np.ndarray | Sequence[Any]
 SPLITS = ("train", "valid", "test")
-BLOCK = 1024  # rows looked at together; a number of memory, not of accuracy
+BLOCK = 1024  # rows per pass; it bounds the memory and changes no result
 
 
 @dataclass(frozen=True, init=False)
@@ -114,6 +114,7 @@ class MultimodalData:
         self._check_mask("present", self.present, (len(self.modalities), len(self)))
         self._check_mask("known", self.known, (len(self),))
         self.task.check_targets(self.targets)
+        self._check_class_names()
 
     def _check_shape(self, name: str, x: Tensor) -> None:
         modality = f"modality '{name}' of '{self.name}'"
@@ -152,6 +153,15 @@ class MultimodalData:
         if mask.dtype != torch.bool:
             given = f"the type {mask.dtype}"
             raise ValueError(f"{field} of '{self.name}' has {given}: give True and False")
+
+    def _check_class_names(self) -> None:
+        """Every class, or label of several, has a name, or none has; numbers need none."""
+        expected = self.task.n_outputs
+        count = len(self.class_names)
+        if count and self.task.kind != "regression" and count != expected:
+            raise ValueError(
+                f"'{self.name}' has {count} class_names for {expected} classes: name all or none"
+            )
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -214,10 +224,10 @@ class MultimodalData:
             unscaled=tuple(name for name in self.unscaled if name in names),
         )
 
-    def standardized(self, clip: float = CLIP) -> MultimodalData:
+    def standardized(self) -> MultimodalData:
         """Every feature with mean 0 and deviation 1 over the training rows, alike for all methods.
 
-        Values are clipped at `clip` deviations. Sequences share one mean per feature over samples
+        Values are clipped at 5 deviations. Sequences share one mean per feature over samples
         and steps; steps that are all zero are padding and stay zero, as absent samples do.
         """
         train = torch.from_numpy(self.rows("train"))
@@ -231,7 +241,7 @@ class MultimodalData:
                 there = self.present[index]
             standardizer = Standardizer.fit(x[train[there[train]]])
             is_there = there.reshape(-1, *[1] * (x.ndim - 1))
-            scaled[name] = standardizer.apply(x, clip) * is_there
+            scaled[name] = standardizer.apply(x) * is_there
         return replace(self, modalities=scaled)
 
     def describe(self) -> dict[str, str]:
@@ -297,14 +307,12 @@ def as_tensor(x: Numbers, what: str) -> Tensor:
 def typed_targets(targets: Tensor, task: Task) -> Tensor:
     """Targets in the type of the task: float32 for regression, else whole numbers as int64.
 
-    Numbers with a fraction are left as they are, for the task to refuse.
+    Numbers with a fraction, and those that are not finite, are left for the task to refuse.
     """
     if task.kind == "regression":
         return targets.to(torch.float32)
-    if task.kind == "multilabel" or not targets.is_floating_point():
-        whole = targets.to(torch.int64)
-        return whole if torch.equal(whole.to(targets.dtype), targets) else targets
-    return targets
+    whole = targets.to(torch.int64)
+    return whole if torch.equal(whole.to(targets.dtype), targets) else targets
 
 
 def _blocks_of_bytes(x: Tensor) -> Iterator[memoryview]:

@@ -4,10 +4,12 @@
     load("folder")            text.csv, audio.csv, ... where the labels are y.csv or a column "y"
 
 Whole numbers and text are classes, numbers with a fraction are a regression, several columns of 0
-and 1 are several labels. A label is unknown where it is -1, empty or NaN (several labels: a row of
--1); such samples take part in the training. A row of NaN says that a sample lacks the modality. An
-array or column "split" of "train", "valid" and "test" is optional; without it the labelled samples
-are split 70/30 with seed 0, class by class.
+and 1 are several labels. A class is unknown where the label is -1 (text: empty) or NaN. A number
+with a fraction is unknown only where it is empty or NaN, because -1 is a value there. Several
+labels are unknown in a row of -1 or NaN. Samples with an unknown label take part in the training.
+A row of NaN says that a sample lacks the modality. An array or column "split" of "train", "valid"
+and "test" is optional; without it the labelled samples are split 70/30 with seed 0, class by class
+where there are enough labels.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from robult_core.checks import stratification
 from robult_core.datasets.container import SPLITS, MultimodalData
 from robult_core.datasets.data_set import DataSet, data_folder
 from robult_core.datasets.files import DataError, count_note, read_npz, reading
@@ -31,6 +34,7 @@ from robult_core.tasks import Classification, Multilabel, Regression, Task
 KINDS = (".npz", ".csv", ".parquet")
 SPLIT = "split"
 TARGET = "y"
+TEST_SHARE = 0.3
 UNLABELED = -1  # beside NaN and None; among text it is the empty one
 ABSENT = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # cells of a csv file without a value
 REMEDY = "check the path, or export the data again"
@@ -95,12 +99,21 @@ def _read_table(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
     if len(table) == 1:
         tables[path.stem] = next(iter(table.values()))
     elif texts:
-        example = next(cell for cell in table[texts[0]] if cell is not None)
-        column = f"column '{texts[0]}' of '{path}' holds text, such as {example!r}"
-        raise DataError(f"{column}: give numbers, or drop the column")
+        raise _no_numbers(texts[0], table[texts[0]], path)
     else:
         tables[path.stem] = np.column_stack(list(table.values()))
     return tables
+
+
+def _no_numbers(name: str, cells: np.ndarray, path: Path) -> DataError:
+    """What is wrong with a column of objects; parquet files may hold one that is empty."""
+    example = next((cell for cell in cells if cell is not None), None)
+    if example is None:
+        return DataError(f"column '{name}' of '{path}' is empty: drop the column")
+    return DataError(
+        f"column '{name}' of '{path}' holds text, such as {example!r}: "
+        "give numbers, or drop the column"
+    )
 
 
 def _read_csv(path: Path) -> dict[str, np.ndarray]:
@@ -256,7 +269,7 @@ def load_own_files(path: Path, target: str = TARGET, task: str = "auto") -> Mult
     arrays = {name: to_array(x, name) for name, x in modalities.items()}
     present = np.stack([presence(x, name) for name, x in arrays.items()])  # (M, N)
     kind = kind_of_labels(labels) if task == "auto" else task
-    its_task, targets, class_names = _read_labels(labels, kind)
+    label_task, targets, class_names = _read_labels(labels, kind)
     split = _drawn_split(targets, kind) if given is None else _read_split(given, len(labels))
     evaluated = np.isin(split, ("valid", "test"))
     empty = ~present.any(axis=0)
@@ -268,12 +281,12 @@ def load_own_files(path: Path, target: str = TARGET, task: str = "auto") -> Mult
         if not (targets.known & keep & (split == part)).any():
             remedy = "label some samples, or leave the split out"
             raise DataError(f"the {part} part of '{path}' has no labelled sample: {remedy}")
-    values, scale = _scaled(targets, split, kind)
+    values, scaling_notes = _scaled(targets, split, kind)
     known = targets.known[keep]
     present = present[:, keep]
     return MultimodalData(
         name=re.sub(r"[^a-z0-9]+", "_", path.stem.lower()),  # it names files of results
-        task=its_task,
+        task=label_task,
         modalities={
             name: to_tensor(x[keep], there)
             for (name, x), there in zip(arrays.items(), present, strict=True)
@@ -285,7 +298,7 @@ def load_own_files(path: Path, target: str = TARGET, task: str = "auto") -> Mult
         known=None if known.all() else torch.from_numpy(known),
         source=f"files of your own, {path.name}",
         licence="yours",
-        notes=(*notes, *scale),
+        notes=(*notes, *scaling_notes),
     )
 
 
@@ -302,14 +315,19 @@ def _read_split(given: np.ndarray, n: int) -> np.ndarray:
 
 
 def _drawn_split(targets: Targets, kind: str) -> np.ndarray:
-    """70 % of the labelled samples train, 30 % test, seed 0; the unlabelled ones train."""
+    """70 % of the labelled samples train, 30 % test, seed 0; the unlabelled ones train.
+
+    Classes are split alike where each has labels enough for both sides.
+    """
     from sklearn.model_selection import train_test_split
 
     rows = np.flatnonzero(targets.known)
-    classes = targets.values[rows]
-    alike = kind == "classification" and np.unique(classes, return_counts=True)[1].min() > 1
-    stratify = classes if alike else None
-    _, test = train_test_split(rows, test_size=0.3, random_state=0, stratify=stratify)
+    if len(rows) < 2:
+        raise DataError("one sample has a label, and the split needs two: label more samples")
+    strata = None
+    if kind == "classification":
+        strata = stratification(targets.values[rows], TEST_SHARE)
+    _, test = train_test_split(rows, test_size=TEST_SHARE, random_state=0, stratify=strata)
     return np.where(np.isin(np.arange(len(targets.known)), test), "test", "train")
 
 

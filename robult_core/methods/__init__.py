@@ -1,4 +1,10 @@
-"""The five methods by name: `METHODS[name]` is (class, configuration), `make_method` builds one."""
+"""The five methods by name: `METHODS[name]` is (class, configuration), `make_method` builds one.
+
+To add a method, subclass `baseline.Baseline` with `loss_terms`, `predict` and `latents`, write its
+configuration as a `@validated` class, and add a row to `METHODS`. For the study's figures and the
+search, give it a colour in `METHOD_COLORS` of robult_study/plots/style.py, a name in `METHOD_NAMES`
+of robult_study/results/tables.py, and a grid in `SEARCH_SPACE` of robult_study/runs/search.py.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +39,12 @@ def make_method(
     """A fresh method.
 
     specs: modality name -> sample shape, feature width or module, as in `encoders`.
-    joint: a network in place of the built-in f_0.
+    joint: a network from the mapping of inputs to `(B, width)`, in place of the built-in f_0.
+        Robult on raw inputs, Unimodal and GMC have one; ActionMAE and Prompt-Trans have none.
     hyper: fields of the method's configuration.
 
-    Raises ValueError for an unknown method or setting, naming the allowed ones, and for modalities
-    without a usable name.
+    Raises ValueError for an unknown method or setting, naming the allowed ones, for modalities
+    without a usable name, and for a joint network that the method has no place for.
     """
     if name not in METHODS:
         raise ValueError(f"unknown method '{name}': choose one of {', '.join(METHODS)}")
@@ -49,6 +56,10 @@ def make_method(
                 f"method '{name}' has no setting '{setting}': choose from {', '.join(allowed)}"
             )
     _check_modalities(name, specs)
+    if joint is None:
+        return method(task, specs, config(**hyper))
+    if not method.takes_joint:
+        raise ValueError(f"method '{name}' has no joint network f_0: leave joint out")
     return method(task, specs, config(**hyper), joint=joint)
 
 

@@ -15,8 +15,8 @@ from robult_core.tasks import Task
 class Baseline(Method):
     """A method with one encoder f_i per modality.
 
-    A subclass is made from `(task, specs, config, joint)`, as `make_method` does, and sets
-    `encoders` in the order of `names` where it has them.
+    A subclass is made from `(task, specs, config)`, and from `joint` as well where it says so by
+    `takes_joint`. It sets `encoders` in the order of `names` where it has them.
     """
 
     encoders: nn.ModuleList
@@ -30,7 +30,3 @@ class Baseline(Method):
         """h_i = f_i(x_i) of one modality."""
         encoder = self.encoders[self.names.index(name)]
         return encoder(inputs[name])
-
-    def _are_all(self, inputs: Mapping[str, Tensor]) -> bool:
-        """Whether every modality is given; ValueError where none or an unknown one is."""
-        return len(self.check_inputs(inputs)) == len(self.names)

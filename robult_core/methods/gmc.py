@@ -65,9 +65,9 @@ class GMCConfig:
     width: Count = 128
     # of the common encoders (reading 23)
     dropout: Rate = 0.3
-    # searched in notebook 04; the released code has .3 for MOSI and MOSEI
+    # chosen by `robult search` (see notebook 04); the released code has .3 for MOSI and MOSEI
     temperature: Positive = 1.0
-    # searched in notebook 04; the released code has 1
+    # chosen by `robult search` (see notebook 04); the released code has 1
     contrastive_weight: Weight = 0.1
     # "mosi" is GMC's own for sequences, "auto" takes it where every modality is a sequence
     architecture: Literal["auto", "common", "mosi"] = "auto"
@@ -93,6 +93,8 @@ class GMC(Baseline):
 
     GMC itself knows no unlabelled rows; to leave them out of the supervised loss is our reading.
     """
+
+    takes_joint = True
 
     def __init__(
         self,
@@ -135,9 +137,10 @@ class GMC(Baseline):
 
         joint = self._joint_vectors(inputs)
         z = self._unimodal_vectors(inputs)
-        everyone = rows_or_first(gather(complete[rows]))  # an empty rank brings a stand-in row
-        all_joint = gather(joint)[everyone]
-        all_z = gather(z.transpose(0, 1)).transpose(0, 1)[:, everyone]
+        # an empty rank brings a stand-in row
+        complete_of_all_ranks = rows_or_first(gather(complete[rows]))
+        all_joint = gather(joint)[complete_of_all_ranks]
+        all_z = gather(z.transpose(0, 1)).transpose(0, 1)[:, complete_of_all_ranks]
         contrastive = gmc_loss(all_joint, all_z, self.config.temperature)
         supervised = self.task.supervised_loss(self.head(joint), batch.targets[rows], labeled)
         return {

@@ -44,7 +44,8 @@ class PromptTransConfig:
     The original's backbone is ViLT-B/32, with 12 blocks of width 768 and 16 prompts in 6 blocks.
     """
 
-    # of the common encoders: width is our choice as for Robult, dropout was searched in notebook 04
+    # of the common encoders: width is our choice as for Robult, dropout was chosen by
+    # `robult search` (see notebook 04)
     width: Count = 128
     dropout: Rate = 0.0
     # sizes of the small backbone, our choice: D, tokens per modality, heads, blocks and their
@@ -66,7 +67,7 @@ class PromptTransConfig:
     # whether the pattern of every complete training row is redrawn at every access; without it,
     # which is the original's default, the prompts of missing modalities are never trained
     simulate_missing: bool = True
-    # share of the steps in stage 1; searched in notebook 04
+    # share of the steps in stage 1; chosen by `robult search` (see notebook 04)
     stage_one: Share = 0.3
     # folder with the weights of a ViLT, in place of the small backbone
     vilt_folder: str | None = None
@@ -262,7 +263,6 @@ class PromptTrans(Baseline):
         task: Task,
         specs: Mapping[str, Spec],
         config: PromptTransConfig | None = None,
-        joint: nn.Module | None = None,
     ) -> None:
         super().__init__(task, specs)
         self.config = config or PromptTransConfig()

@@ -24,13 +24,13 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.semi_supervised import SelfTrainingClassifier
 from torch import Tensor
 
+from robult_core.checks import Pattern
 from robult_core.datasets.container import MultimodalData
 from robult_core.method import Method
 from robult_core.model import Robult
 from robult_core.tasks import Task
 
 SANITY = ("linear", "self_training", "linear_distillation")
-Pattern = tuple[str, ...]
 
 # C of the logistic regression, on standardised features. Our choice; the second serves where there
 # is nothing to choose by.
@@ -168,7 +168,7 @@ def linear_scores(
     task: Task, x: np.ndarray, targets: np.ndarray, queries: np.ndarray, seed: int
 ) -> np.ndarray:
     """Scores `(n, C)` of `queries` from a linear model fitted on the rows of `x`."""
-    with _few_rows():
+    with _without_warnings():
         if task.kind == "regression":
             return _ridge(len(x)).fit(x, targets).predict(queries)[:, None]
         if task.kind == "classification":
@@ -187,7 +187,7 @@ def self_training_scores(
     seed: int,
 ) -> np.ndarray:
     """Scores `(n, C)` of `queries` from self-training on `x`, whose `known` rows have targets."""
-    with _few_rows():
+    with _without_warnings():
         if task.kind == "classification":
             model = _self_training_classifier(x, targets, known, seed)
             return _probabilities(model, queries, task.n_outputs)
@@ -196,8 +196,10 @@ def self_training_scores(
 
 
 @contextmanager
-def _few_rows() -> Iterator[None]:
-    """Few rows per class and unfinished solvers are what these rows are about: no warnings."""
+def _without_warnings() -> Iterator[None]:
+    """Small classes and unconverged solvers are expected in these baselines, so warnings are
+    silenced.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -36,7 +36,7 @@ class UnimodalConfig:
 
     # of the encoders; the paper does not state it, 128 is our choice as for Robult
     width: Count = 128
-    # of the encoders; searched in notebook 04
+    # of the encoders; chosen by `robult search` (see notebook 04)
     dropout: Rate = 0.7
     # our choice, argued above
     full: Literal["joint", "late_fusion"] = "joint"
@@ -47,6 +47,8 @@ class Unimodal(Baseline):
 
     They share no parameter, so their losses simply add.
     """
+
+    takes_joint = True
 
     def __init__(
         self,

@@ -20,8 +20,6 @@ def test_temperature_one_changes_nothing_and_two_takes_roots():
     roots = np.sqrt(probabilities)
     expected = roots / roots.sum(1, keepdims=True)
     np.testing.assert_allclose(scaled(probabilities, 2.0), expected)
-    by_label = scaled(np.array([[0.8]]), 2.0, multilabel=True)
-    assert by_label.item() == pytest.approx(np.sqrt(0.8) / (np.sqrt(0.8) + np.sqrt(0.2)))
 
 
 def test_the_temperature_that_made_the_probabilities_is_found():
@@ -38,8 +36,6 @@ def test_the_log_loss_by_hand():
     probabilities = np.array([[0.5, 0.5], [0.25, 0.75]])
     expected = -(np.log(0.5) + np.log(0.75)) / 2
     assert log_loss(probabilities, np.array([0, 1])) == pytest.approx(expected)
-    by_label = log_loss(probabilities, np.array([[1, 0], [0, 1]]), multilabel=True)
-    assert by_label == pytest.approx(-(2 * np.log(0.5) + 2 * np.log(0.75)) / 4)
 
 
 def test_the_calibration_error_by_hand():

@@ -54,6 +54,15 @@ def with_value(value: float, row: int) -> torch.Tensor:
         ({"targets": np.linspace(0, 1, 10)}, "labels have shape"),
         ({"present": torch.ones(2, 10)}, "present of 'toy' has the type torch.float32"),
         ({"known": torch.ones(9, dtype=torch.bool)}, r"known of 'toy' has shape \(9,\)"),
+        ({"class_names": ("no", "yes", "perhaps")}, "'toy' has 3 class_names for 2 classes"),
+        (
+            {
+                "task": Multilabel(2),
+                "targets": torch.ones(10, 2, dtype=torch.long),
+                "class_names": ("only",),
+            },
+            "'toy' has 1 class_names for 2 classes: name all or none",
+        ),
         (
             {"modalities": {"a": torch.zeros(10)}},
             r"modality 'a' of 'toy' has shape \(10,\): expected \(N, F\)",
@@ -94,6 +103,7 @@ def test_numbers_of_any_type_become_those_of_the_container():
         (Classification(2), [0, 1] * 5, torch.int64),
         (Classification(2), np.array([0, 1] * 5, dtype=np.uint8), torch.int64),
         (Classification(2), [False, True] * 5, torch.int64),
+        (Classification(2), [0.0, 1.0] * 5, torch.int64),
         (Regression(), [1, 2] * 5, torch.float32),
         (Regression(), np.array([0.5, 2.0] * 5), torch.float32),
         (Multilabel(2), [[0, 1]] * 10, torch.int64),

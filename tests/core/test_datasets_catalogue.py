@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -88,6 +89,20 @@ def test_available_lists_what_is_found_builtin_first(tmp_path, data_folder):
     assert datasets.available(tmp_path) == list(datasets.BUILTIN) == ["pid", "digits"]
     everything = ["pid", "digits", "handwritten", "cub10", "utd_mhad", "mosi"]
     assert datasets.available(data_folder) == everything
+
+
+def test_a_known_name_comes_before_files_of_that_name(tmp_path):
+    folder = tmp_path / "pid-synergy"
+    folder.mkdir()
+    np.savez(folder / "own.npz", text=np.zeros((10, 1)), y=np.arange(10) % 2)
+    assert datasets.load("pid-synergy", tmp_path).names == ("x1", "x2")
+    assert datasets.entry("pid-synergy", tmp_path).modalities == ("x1", "x2")
+
+
+def test_an_entry_is_looked_for_in_the_folder_given(tmp_path):
+    np.savez(tmp_path / "own.npz", text=np.zeros((10, 1)), y=np.arange(10) % 2)
+    assert datasets.entry("own.npz", tmp_path).modalities == ("text",)
+    assert datasets.load("own.npz", tmp_path).names == ("text",)
 
 
 def test_folder_comes_from_argument_then_environment_then_repository(tmp_path, monkeypatch):

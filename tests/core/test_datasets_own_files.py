@@ -129,6 +129,36 @@ def test_the_task_follows_from_the_labels(tmp_path, labels, task, known):
     assert (N if data.known is None else int(data.known.sum())) == known
 
 
+def test_few_labels_of_many_classes_are_split_all_the_same(tmp_path):
+    """Of 20 labels 6 are test rows, too few for each of 10 classes to have one."""
+    labels = np.full(N, -1)
+    labels[:20] = np.arange(20) % 10
+    data = datasets.load(archive(tmp_path, y=labels))
+    assert data.task == Classification(10)
+    assert len(data.rows("test")) == 6
+
+
+def test_one_number_cannot_be_split(tmp_path):
+    numbers = np.full(N, np.nan)
+    numbers[3] = 0.5
+    with pytest.raises(DataError, match="one sample has a label, and the split needs two"):
+        datasets.load(archive(tmp_path, y=numbers))
+
+
+def test_minus_one_is_a_value_among_numbers_with_a_fraction(tmp_path):
+    numbers = np.linspace(0.25, 4, N)
+    numbers[0], numbers[1] = -1.0, np.nan
+    data = datasets.load(archive(tmp_path, y=numbers))
+    assert data.known.tolist() == [True, False] + [True] * (N - 2)
+
+
+def test_an_empty_column_of_a_parquet_file_is_named(tmp_path):
+    frame = pd.DataFrame({"a": np.zeros(3), "b": np.array([None] * 3, dtype=object)})
+    frame.to_parquet(tmp_path / "text.parquet")
+    with pytest.raises(DataError, match=r"column 'b' of '.*text.parquet' is empty: drop the"):
+        read_tables(tmp_path / "text.parquet")
+
+
 def test_the_task_can_be_said(tmp_path):
     path = archive(tmp_path, y=np.arange(N, dtype=float))
     assert datasets.load(path).task == Classification(N)

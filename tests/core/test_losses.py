@@ -548,6 +548,13 @@ def test_there_is_one_default_temperature():
         ({"bandwidth": -1.0}, "bandwidth of SoftPUOptions is -1.0"),
         ({"block_size": 0}, "block_size is 0"),
         ({"classes": torch.zeros(5)}, "classes have the type torch.float32: expected integers"),
+        ({"classes": LABELED}, "classes have the type torch.bool: expected integers"),
+        (
+            {"classes": LABELED, "labeled": CLASSES},
+            r"labeled has the type torch.int64: expected booleans \(were classes and labeled exch",
+        ),
+        ({"labeled": [1, 1, -1, -1, 0]}, "labeled has the type torch.int64: expected booleans"),
+        ({"present": torch.ones(2, 5)}, "present has the type torch.float32: expected booleans"),
         (
             {"weighting": "gauss"},
             "weighting of SoftPUOptions is 'gauss': it should be 'rbf', 'cosine', 'hard' or 'none'",

@@ -210,13 +210,27 @@ class JointOfTheCaller(nn.Module):
 @every_method
 def test_own_modules_replace_encoders(name):
     specs = {"a": nn.Sequential(nn.Flatten(), nn.Linear(12, 16)), "b": (4,)}
-    method = make_method(name, CLASSES, specs, joint=JointOfTheCaller(), width=16)
+    joint = JointOfTheCaller() if METHODS[name][0].takes_joint else None
+    method = make_method(name, CLASSES, specs, joint=joint, width=16)
     inputs = {"a": torch.randn(4, 3, 2, 2), "b": torch.randn(4, 4)}
     batch = Batch(inputs, torch.arange(4) % 3, torch.ones(4).bool())
     assert method.eval().predict(inputs).shape == (4, 3)
     assert method.predict({"b": inputs["b"]}).shape == (4, 3)
     loss, _ = loss_and_gradients(method, batch)
     assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("action_mae", {}, "method 'action_mae' has no joint network f_0: leave joint out"),
+        ("prompt_trans", {}, "method 'prompt_trans' has no joint network f_0"),
+        ("robult", {"fusion": "latents"}, "Robult got a joint network and fusion 'latents'"),
+    ],
+)
+def test_a_joint_network_without_a_place_is_refused(name, settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_method(name, CLASSES, SPECS, joint=JointOfTheCaller(), **settings)
 
 
 # --- the registry ---------------------------------------------------------------------------------

@@ -252,6 +252,25 @@ def test_validation_split_never_holds_test_rows(task, targets):
     )
 
 
+@pytest.mark.parametrize("share", [0, 1, 0.0])
+def test_a_validation_split_has_two_sides(ten_classes, share):
+    with pytest.raises(ValueError, match=f"share is {share}: it must lie strictly between 0 and 1"):
+        validation_split(ten_classes, 0, share)
+
+
+def test_data_without_a_known_training_label():
+    data = make_data(Classification(2), torch.arange(20) % 2)
+    unknown = replace(data, known=torch.from_numpy(data.split != "train"))
+    assert not len(label_split(unknown, 0.5, 0))
+    with pytest.raises(ValueError, match="'toy' has 0 labelled training rows: a validation split"):
+        validation_split(unknown, 0)
+
+
+def test_a_validation_split_of_few_rows_of_many_classes():
+    data = make_data(Classification(10), torch.arange(20) % 10)
+    assert len(validation_split(data, 0).rows("test")) == 6
+
+
 def test_validation_split_carries_presence():
     data = make_data(Classification(2), torch.arange(40) % 2)
     present = torch.arange(48)[None] % 3 > 0

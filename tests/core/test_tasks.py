@@ -17,6 +17,7 @@ from robult_core.tasks import (
     Classification,
     Multilabel,
     Regression,
+    check_late_fusion,
     higher_is_better,
     round_half_away,
 )
@@ -185,6 +186,10 @@ def test_targets_outside_the_task_are_named(task, targets, message):
         (lambda: Classification(0), "greater than or equal to 1"),
         (lambda: Classification(2.5), "valid integer"),
         (lambda: Classification(3, primary="mae"), "primary of Classification is 'mae': choose"),
+        (
+            lambda: Classification(10, primary="auroc"),
+            "'auroc' for 10 classes: it is defined for two classes, so choose accuracy",
+        ),
         (lambda: Regression(3), "should be 1"),
         (lambda: Regression(bound=0.0), "bound of Regression is 0.0"),
         (lambda: Multilabel(1), "use classification with two classes"),
@@ -263,6 +268,11 @@ def test_late_fusion_of_equal_scores_is_that_score(task, rule):
     torch.testing.assert_close(task.late_fusion(torch.stack([scores] * 3), rule), scores)
     with_a_blind_one = torch.stack([scores, task.scores(0 * logits)])
     assert torch.isfinite(task.late_fusion(with_a_blind_one, rule)).all()
+
+
+def test_an_unknown_rule_of_late_fusion_is_named():
+    with pytest.raises(ValueError, match="late fusion is 'bogus': choose one of probabilities"):
+        check_late_fusion("bogus")
 
 
 def test_a_confident_modality_counts_more():
