@@ -37,6 +37,19 @@ def check_seed(seed: Any) -> None:
         )
 
 
+def check_kind(name: str, value: Any, kind: type) -> None:
+    """A value is of the class that is meant, and not, say, None or a dict."""
+    if not isinstance(value, kind):
+        given = "None" if value is None else f"a {type(value).__name__}"
+        raise ValueError(f"{name} is {given}: give a {kind.__name__}")
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """A count is a whole number that is not too small."""
+    if not isinstance(value, Integral) or int(value) < least:
+        raise ValueError(f"{name} is {value!r}: it must be a whole number of at least {least}")
+
+
 def check_modality_name(name: Any, place: str) -> None:
     """A pattern is written `text+audio`, so the name of a modality is a text without "+".
 
@@ -53,6 +66,8 @@ def check_pattern(pattern: Sequence[str], names: Sequence[str]) -> Pattern:
     """The pattern in the order of `names`; every order of its modalities is the same pattern."""
     if isinstance(pattern, str):
         raise ValueError(f"pattern '{pattern}' is a text: pass a tuple, as in ('{pattern}',)")
+    if not isinstance(pattern, Sequence):
+        raise ValueError(f"pattern is {pattern!r}: pass a tuple of {', '.join(names)}")
     for name in pattern:
         if name not in names:
             raise ValueError(

@@ -10,8 +10,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from robult_core.checks import Pattern, Rows, check_pattern, check_presence, check_rows
-from robult_core.datasets.container import MultimodalData
+from robult_core.checks import (
+    Pattern,
+    Rows,
+    check_kind,
+    check_pattern,
+    check_presence,
+    check_rows,
+)
+from robult_core.datasets.container import MultimodalData, as_tensor
 from robult_core.method import Method
 from robult_core.protocol import pattern_name
 
@@ -58,7 +65,9 @@ def predict_present(
     none, and for a mask of another shape.
     """
     rows = check_rows(rows, data)
-    present = torch.as_tensor(present)
+    present = as_tensor(present, "present")
+    if present.dtype != torch.bool:
+        raise ValueError(f"present has the type {present.dtype}: give True and False")
     if present.shape != (len(data.names), len(rows)):
         raise ValueError(
             f"present has shape {tuple(present.shape)}: "
@@ -118,6 +127,8 @@ def _chunks(
 
     Without any row there is one empty chunk, so that a prediction has its shape.
     """
+    check_kind("method", method, Method)
+    check_kind("data", data, MultimodalData)
     if not method.saw_labels:
         raise ValueError(
             "this method was trained without labels: it has representations (`latents`), but its "
@@ -125,6 +136,7 @@ def _chunks(
         )
     index = torch.from_numpy(check_rows(rows, data))
     pattern = check_pattern(pattern, data.names)
+    method.check_samples({name: data.shapes[name] for name in pattern})
     method.eval()
     device = next(method.parameters()).device
     for start in range(0, max(len(index), 1), CHUNK):

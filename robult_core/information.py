@@ -28,6 +28,8 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from robult_core.checks import check_count
+
 if TYPE_CHECKING:
     from scipy import sparse
 
@@ -249,7 +251,8 @@ def discretize(
             "pass a finite (N, F) array, or (N,) integer states"
         )
     n_samples, n_features = features.shape
-    if not 1 <= clusters <= n_samples:
+    check_count("clusters", clusters)
+    if clusters > n_samples:
         raise ValueError(
             f"clusters={clusters} does not fit {n_samples} samples: choose 1 to {n_samples}"
         )

@@ -31,6 +31,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from robult_core.checks import check_count
 from robult_core.validation import Positive, validated
 
 Array = Tensor | np.ndarray | Sequence[Any]  # what the public functions take
@@ -225,15 +226,14 @@ def unlabeled_terms(
     return -weighted.sum(-1) / norm
 
 
-def latent_reconstruction_loss(
-    reconstructed: Float[Tensor, "... dim"], latent: Float[Tensor, "... _"]
-) -> Float[Tensor, ""]:
+def latent_reconstruction_loss(reconstructed: Array, latent: Array) -> Float[Tensor, ""]:
     """Eq. 10: the mean of 1 - <h~, h>^2 on unit vectors; Eq. 8 and 9 say which bound it lowers.
 
     Both are `(M, B, d)`, or `(n, d)` where only some of the pairs are there. Parallel and opposite
     vectors give 0, so r_i may return -h_i; orthogonal ones give 1. An empty batch gives 0.
     Raises ValueError when the shapes differ.
     """
+    reconstructed, latent = _floats(reconstructed), _floats(latent)
     if reconstructed.shape != latent.shape:
         raise ValueError(
             f"reconstruction has shape {tuple(reconstructed.shape)} and the latent "
@@ -398,8 +398,7 @@ def _tile_size(asked: int | None, size: int) -> int:
     """Anchors per tile: all of them up to 1024 samples, then about 2^20 pairs."""
     if asked is None:
         return size if size <= 1024 else max(1, 2**20 // size)
-    if asked < 1:
-        raise ValueError(f"block_size is {asked}: it must be at least 1, or None to choose it")
+    check_count("block_size", asked)
     return asked
 
 
@@ -430,7 +429,10 @@ def _tensor(values: Array) -> Tensor:
     """A tensor of what was given: itself, or an array or a list converted."""
     if isinstance(values, Tensor):
         return values
-    return torch.tensor(np.asarray(values))
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"an argument is of the type {array.dtype}: give a tensor or numbers")
+    return torch.tensor(array)
 
 
 def _floats(values: Array) -> Tensor:

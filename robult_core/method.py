@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -42,6 +43,7 @@ class Method(nn.Module):
     """
 
     takes_joint: ClassVar[bool] = False  # whether it is also made with `joint=`, a network for f_0
+    sample_shapes: Mapping[str, tuple[int, ...]] = MappingProxyType({})  # of modalities as arrays
     task: Task
     names: tuple[str, ...]
     progress: float = 0.0
@@ -77,10 +79,23 @@ class Method(nn.Module):
         unknown = [name for name in inputs if name not in self.names]
         if unknown or not inputs:
             raise ValueError(
-                f"inputs {list(inputs)} must be a non-empty subset of the modalities "
-                f"{list(self.names)}"
+                f"the inputs are {', '.join(inputs) or 'empty'}: "
+                f"give some of {', '.join(self.names)}"
             )
         return tuple(name for name in self.names if name in inputs)
+
+    def check_samples(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Samples `(F,)` or `(T, F)` are as wide as the method was made for, whatever T is.
+
+        Raises ValueError where one is not. Nothing is known of what a module of one's own takes.
+        """
+        for name, shape in shapes.items():
+            expected = self.sample_shapes.get(name, shape)
+            if len(shape) != len(expected) or shape[-1] != expected[-1]:
+                raise ValueError(
+                    f"modality '{name}' has samples of shape {shape}: "
+                    f"the method was made for {expected}"
+                )
 
     def _are_all(self, inputs: Mapping[str, Tensor]) -> bool:
         """Whether every modality is given; ValueError where none or an unknown one is."""

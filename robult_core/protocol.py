@@ -14,6 +14,7 @@ from torch import Tensor
 
 from robult_core.checks import (
     Pattern,
+    check_count,
     check_pattern,
     check_seed,
     check_share,
@@ -183,8 +184,10 @@ def random_missing(
     """A presence mask in which each modality of each sample is missing with probability `rate`.
 
     A sample that would lose everything keeps one modality drawn at random. Raises ValueError for a
-    rate outside [0, 1].
+    rate outside [0, 1] and for counts that are none.
     """
+    check_count("n", n, least=0)
+    check_count("n_modalities", n_modalities)
     check_share("missing rate", rate)
     check_seed(seed)
     rng = np.random.default_rng(seed)

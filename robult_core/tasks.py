@@ -196,6 +196,8 @@ class Classification(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.n_outputs < 2:
+            raise ValueError("n_outputs of Classification is 1: there must be at least 2 classes")
         if self.primary == "auroc" and self.n_outputs != 2:
             raise ValueError(
                 f"primary of Classification is 'auroc' for {self.n_outputs} classes: it is defined "

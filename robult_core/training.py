@@ -19,6 +19,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from robult_core.checks import (
     Rows,
+    check_count,
+    check_kind,
     check_labeled_rows,
     check_presence,
     check_seed,
@@ -93,9 +95,13 @@ def train(
     or the last weights are not finite.
     """
     config = config or TrainingConfig()
+    check_kind("config", config, TrainingConfig)
+    check_kind("method", method, Method)
+    check_kind("data", data, MultimodalData)
+    _check_belongs(method, data)
     check_seed(seed)
-    if log_every is not None and log_every < 1:
-        raise ValueError(f"log_every is {log_every}: it must be at least 1, or None to choose it")
+    if log_every is not None:
+        check_count("log_every", log_every)
     rows = training_rows(data)
     labeled = check_labeled_rows(labeled_rows, data)
     if data.present is not None:
@@ -141,6 +147,20 @@ def train(
     method.eval()
     _check_weights(method, config.steps, rate)
     return history
+
+
+def _check_belongs(method: Method, data: MultimodalData) -> None:
+    """The data has the modalities, the widths and the task that the method was made for."""
+    if set(data.names) != set(method.names):
+        raise ValueError(
+            f"'{data.name}' has the modalities {', '.join(data.names)}: "
+            f"the method was made for {', '.join(method.names)}"
+        )
+    method.check_samples(data.shapes)
+    if data.task != method.task:
+        raise ValueError(
+            f"'{data.name}' has the task {data.task}: the method was made for {method.task}"
+        )
 
 
 # --- batches ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robult_core.checks import check_modality_name
+from robult_core.checks import check_kind, check_modality_name
 from robult_core.standardization import Standardizer
 from robult_core.tasks import Task
 
@@ -78,6 +78,8 @@ class MultimodalData:
         def keep(field: str, value: Any) -> None:
             object.__setattr__(self, field, value)  # the class is frozen
 
+        check_kind(f"the task of '{name}'", task, Task)
+        check_kind(f"modalities of '{name}'", modalities, Mapping)
         keep("name", name)
         keep("task", task)
         keep("unscaled", unscaled)
@@ -140,9 +142,16 @@ class MultimodalData:
             start += len(block)
 
     def _check_split(self) -> None:
-        if len(self.split) != len(self) or not set(np.unique(self.split)) <= set(SPLITS):
-            choices = f"{len(self)} entries out of {SPLITS}"
-            raise ValueError(f"split of '{self.name}' must hold {choices}")
+        if self.split.shape != (len(self),):
+            raise ValueError(
+                f"split of '{self.name}' has shape {self.split.shape}: "
+                f"give {len(self)} words, one per sample"
+            )
+        unknown = set(self.split.tolist()) - set(SPLITS)
+        if unknown:
+            raise ValueError(
+                f"split of '{self.name}' holds {unknown.pop()!r}: choose from {', '.join(SPLITS)}"
+            )
 
     def _check_mask(self, field: str, mask: Tensor | None, expected: tuple[int, ...]) -> None:
         if mask is None:
@@ -293,6 +302,8 @@ def as_tensor(x: Numbers, what: str) -> Tensor:
     Raises ValueError, beginning with `what`, where there is something else than numbers.
     """
     if isinstance(x, Tensor):
+        if x.is_complex():
+            raise ValueError(f"{what} has the type {x.dtype}: give real numbers")
         return x.detach().cpu() if x.requires_grad or x.device.type != "cpu" else x
     try:
         array = np.asarray(x)

@@ -57,15 +57,37 @@ def make_method(
             )
     _check_modalities(name, specs)
     if joint is None:
-        return method(task, specs, config(**hyper))
-    if not method.takes_joint:
+        made = method(task, specs, config(**hyper))
+    elif method.takes_joint:
+        made = method(task, specs, config(**hyper), joint=joint)
+    else:
         raise ValueError(f"method '{name}' has no joint network f_0: leave joint out")
-    return method(task, specs, config(**hyper), joint=joint)
+    made.sample_shapes = _sample_shapes(specs)
+    return made
+
+
+def _sample_shapes(specs: Mapping[str, Spec]) -> dict[str, tuple[int, ...]]:
+    """The shape of a sample of each modality whose encoder is built in."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, spec in specs.items():
+        if isinstance(spec, int):
+            shapes[name] = (spec,)
+        elif not isinstance(spec, nn.Module):
+            shapes[name] = tuple(spec)
+    return shapes
 
 
 def _check_modalities(method: str, specs: Mapping[str, Spec]) -> None:
-    """ValueError where there is no modality, or one whose name cannot stand in `text+audio`."""
+    """ValueError where there is no modality, or one with an unusable name or shape."""
     if not specs:
         raise ValueError(f"method '{method}' got no modality: give at least one")
-    for name in specs:
+    for name, spec in specs.items():
         check_modality_name(name, f"method '{method}'")
+        if isinstance(spec, nn.Module):
+            continue
+        sizes = (spec,) if isinstance(spec, int) else spec
+        if not isinstance(sizes, tuple | list) or not sizes or not all(size > 0 for size in sizes):
+            raise ValueError(
+                f"modality '{name}' of method '{method}' has the shape {spec!r}: "
+                "give a width, a tuple such as (50, 300), or a module"
+            )

@@ -24,7 +24,14 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.semi_supervised import SelfTrainingClassifier
 from torch import Tensor
 
-from robult_core.checks import Pattern
+from robult_core.checks import (
+    Pattern,
+    Rows,
+    check_labeled_rows,
+    check_pattern,
+    check_rows,
+    check_seed,
+)
 from robult_core.datasets.container import MultimodalData
 from robult_core.method import Method
 from robult_core.model import Robult
@@ -45,8 +52,8 @@ UNLABELED = -1  # scikit-learn's mark
 def sanity_predictions(
     name: str,
     data: MultimodalData,
-    labeled_rows: np.ndarray,
-    rows: np.ndarray,
+    labeled_rows: Rows,
+    rows: Rows,
     patterns: Iterable[Pattern],
     seed: int,
 ) -> dict[Pattern, np.ndarray]:
@@ -55,10 +62,15 @@ def sanity_predictions(
     "linear" and "linear_distillation" are defined for all of them, "self_training" for the full set
     (and never for regression). `data` is standardised. Only the targets of `labeled_rows` are read.
 
-    Raises ValueError for an unknown name, and where no row is labelled.
+    Raises ValueError for an unknown name, for rows, patterns or seeds that do not fit, and where no
+    row is labelled.
     """
     if name not in SANITY:
         raise ValueError(f"unknown sanity row '{name}': choose one of {', '.join(SANITY)}")
+    labeled_rows = check_labeled_rows(labeled_rows, data)
+    rows = check_rows(rows, data)
+    patterns = [check_pattern(pattern, data.names) for pattern in patterns]
+    check_seed(seed)
     if not len(labeled_rows):
         raise ValueError(
             f"'{name}' needs labelled rows, '{data.name}' has none here: raise the label fraction"

@@ -70,8 +70,8 @@ def with_value(value: float, row: int) -> torch.Tensor:
         ({"modalities": {"a": torch.zeros(9, 4)}}, "has 9 rows but there are 10 targets"),
         ({"modalities": {"a": with_value(math.nan, 7)}}, "NaN or infinite values, first in row 7"),
         ({"modalities": {"a": with_value(-math.inf, 3)}}, "NaN or infinite values, first in row 3"),
-        ({"split": np.array(["train"] * 9)}, "must hold 10 entries"),
-        ({"split": np.array(["train"] * 9 + ["dev"])}, "entries out of"),
+        ({"split": np.array(["train"] * 9)}, "give 10 words, one per sample"),
+        ({"split": np.array(["train"] * 9 + ["dev"])}, "holds 'dev': choose from train"),
         (
             {"present": torch.ones(10, 2, dtype=torch.bool)},
             r"present of 'toy' has shape \(10, 2\): expected \(2, 10\)",

@@ -181,7 +181,7 @@ def test_every_pattern_predicts_scores(name, task, specs):
 @every_method
 def test_no_input_and_an_unknown_one_are_named(name):
     method = make(name, CLASSES).eval()
-    with pytest.raises(ValueError, match="non-empty subset"):
+    with pytest.raises(ValueError, match="the inputs are empty: give some of"):
         method.predict({})
     with pytest.raises(ValueError, match="smell"):
         method.predict({"smell": torch.zeros(1, 2)})

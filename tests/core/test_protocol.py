@@ -49,7 +49,8 @@ def make_data(task, targets, n_test: int = 5, n_valid: int = 3) -> MultimodalDat
 @settings(max_examples=80, deadline=None)
 def test_shares_are_stratified_with_at_least_two_per_class(counts, fraction, seed, kind):
     targets = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    task = Classification(len(counts)) if kind == "classification" else Regression(bound=10.0)
+    n_classes = max(2, len(counts))
+    task = Classification(n_classes) if kind == "classification" else Regression(bound=10.0)
     data = make_data(task, targets if kind == "classification" else targets.float() + 0.3)
     rows = label_split(data, fraction, seed)
     assert set(rows) <= set(data.rows("train"))
