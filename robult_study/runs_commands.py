@@ -137,14 +137,15 @@ def search(
     from robult_study.runs.store import Store
     from robult_study.settings import read_settings
 
-    is_partial = bool(data_sets or n_seeds)
-    settings = read_settings({"data_sets": data_sets or ",".join(hyper_search.DATA_SETS)})
     store, output = folders["folder"], folders["output"]
-    if output is None and (is_partial or settings.smoke):
+    named = {"data_sets": data_sets} if data_sets else {}
+    is_partial = bool(data_sets or n_seeds) or read_settings(named).smoke
+    if output is None and is_partial:
         raise ValueError(
             "a part of the search does not replace the committed scores: "
             "name a folder for these with --output"
         )
+    settings = read_settings({"data_sets": data_sets or ",".join(hyper_search.DATA_SETS)})
     records = settings.store if store is None else Store(store)
     plan = hyper_search.plan(settings.data_sets, n_seeds, settings.steps)
     for path, configs in plan.items():
