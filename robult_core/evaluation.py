@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,12 +75,19 @@ def predict_present(
         )
     check_presence(present, np.arange(len(rows)))
     scores = np.empty((len(rows), data.task.n_outputs), dtype=np.float32)
-    distinct, group_of = torch.unique(present, dim=1, return_inverse=True)
-    for group, is_there in enumerate(distinct.T.tolist()):
-        members = np.flatnonzero(group_of.numpy() == group)
-        pattern = tuple(name for name, there in zip(data.names, is_there, strict=True) if there)
+    for members, pattern in groups_by_pattern(present.numpy(), data.names):
         scores[members] = predict(method, data, rows[members], pattern)
     return scores
+
+
+def groups_by_pattern(
+    present: Bool[np.ndarray, "modalities rows"], names: Sequence[str]
+) -> Iterator[tuple[Int[np.ndarray, " members"], Pattern]]:
+    """The samples of each availability pattern, and the modalities that they have."""
+    distinct, group_of = np.unique(present, axis=1, return_inverse=True)
+    for group, is_there in enumerate(distinct.T):
+        members = np.flatnonzero(group_of.reshape(-1) == group)
+        yield members, tuple(name for name, there in zip(names, is_there, strict=True) if there)
 
 
 def evaluate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from robult_core.datasets.container import MultimodalData
+from robult_core.evaluation import groups_by_pattern
 from robult_core.inputs import (
     Modalities,
     feature_names,
@@ -253,7 +254,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         """Scores of some samples, group by group of those that have the same modalities."""
         tensors, present = self._read(given, start)
         scores = np.empty((len(given), self.model_.task.n_outputs), dtype=np.float32)
-        for rows, names in _groups(present, tuple(given)):
+        for rows, names in groups_by_pattern(present, tuple(given)):
             inputs = {name: tensors[name][rows] for name in names}
             scores[rows] = self._predicted(inputs)
         return scores
@@ -471,16 +472,6 @@ def _presence(arrays: Mapping[str, np.ndarray], start: int = 0) -> np.ndarray:
             f"sample {row} has no modality at all, every row of it is NaN: leave the sample out"
         )
     return present
-
-
-def _groups(
-    present: np.ndarray, names: tuple[str, ...]
-) -> Iterator[tuple[np.ndarray, tuple[str, ...]]]:
-    """The samples of each availability pattern, and the modalities that they have."""
-    distinct, group = np.unique(present, axis=1, return_inverse=True)
-    for number, there in enumerate(distinct.T):
-        rows = np.flatnonzero(group.reshape(-1) == number)
-        yield rows, tuple(name for name, has in zip(names, there, strict=True) if has)
 
 
 def first_names(names: Any) -> str:

@@ -176,18 +176,33 @@ def _targets_where(known: np.ndarray, targets: np.ndarray) -> np.ndarray:
 # --- the models -----------------------------------------------------------------------------------
 
 
+class LinearModel:
+    """A ridge regression, a logistic regression, or one per label, on the rows of `x`."""
+
+    def __init__(self, task: Task, x: np.ndarray, targets: np.ndarray, seed: int) -> None:
+        self.task = task
+        with _without_warnings():
+            if task.kind == "regression":
+                self.models = [_ridge(len(x)).fit(x, targets)]
+            elif task.kind == "classification":
+                self.models = [_linear_classifier(x, targets, seed)]
+            else:
+                self.models = [_linear_classifier(x, column, seed) for column in targets.T]
+
+    def scores(self, queries: np.ndarray) -> np.ndarray:
+        """Scores `(n, C)`."""
+        if self.task.kind == "regression":
+            return self.models[0].predict(queries)[:, None]
+        if self.task.kind == "classification":
+            return _probabilities(self.models[0], queries, self.task.n_outputs)
+        return _label_probabilities(self.models, queries)
+
+
 def linear_scores(
     task: Task, x: np.ndarray, targets: np.ndarray, queries: np.ndarray, seed: int
 ) -> np.ndarray:
     """Scores `(n, C)` of `queries` from a linear model fitted on the rows of `x`."""
-    with _without_warnings():
-        if task.kind == "regression":
-            return _ridge(len(x)).fit(x, targets).predict(queries)[:, None]
-        if task.kind == "classification":
-            model = _linear_classifier(x, targets, seed)
-            return _probabilities(model, queries, task.n_outputs)
-        models = [_linear_classifier(x, column, seed) for column in targets.T]
-        return _label_probabilities(models, queries)
+    return LinearModel(task, x, targets, seed).scores(queries)
 
 
 def self_training_scores(
@@ -300,24 +315,21 @@ class LinearHead(Method):
         self.method = method.eval()
         self.task = method.task
         self.names = method.names
-        self.seed = seed
         rows = torch.from_numpy(np.asarray(labeled_rows))
-        self.targets = data.targets[rows].numpy()
-        self.vectors = self._vectors({name: x[rows] for name, x in data.modalities.items()})
+        targets = data.targets[rows].numpy()
+        vectors = self._vectors({name: x[rows] for name, x in data.modalities.items()})
+        self.models = {
+            kind: LinearModel(self.task, vector, targets, seed) for kind, vector in vectors.items()
+        }
 
     def predict(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Scores `(n, C)` from the full vector, else the mean over the modalities given."""
         queries = self._vectors(inputs)
         kinds = ["full"] if "full" in queries else list(queries)
-        scores = [self._scores(kind, queries[kind]) for kind in kinds]
-        return torch.stack(scores).mean(dim=0)
+        scores = [self.models[kind].scores(queries[kind]) for kind in kinds]
+        return torch.stack([torch.from_numpy(values).float() for values in scores]).mean(dim=0)
 
     @torch.no_grad()
     def _vectors(self, inputs: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
         vectors = self.method.classifier_inputs(inputs)
         return {kind: vector.double().cpu().numpy() for kind, vector in vectors.items()}
-
-    def _scores(self, kind: str, queries: np.ndarray) -> Tensor:
-        known = self.vectors[kind]
-        scores = linear_scores(self.task, known, self.targets, queries, self.seed)
-        return torch.from_numpy(scores).float()
