@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from robult_core.checks import (
@@ -15,10 +15,9 @@ from robult_core.checks import (
     Rows,
     check_kind,
     check_pattern,
-    check_presence,
     check_rows,
 )
-from robult_core.datasets.container import MultimodalData, as_tensor
+from robult_core.datasets.container import MultimodalData
 from robult_core.method import Method
 from robult_core.protocol import pattern_name
 
@@ -51,43 +50,6 @@ def predict_all(
     for name in variants[0]:
         scores[name] = _joined([chunk[name] for chunk in variants])
     return scores
-
-
-def predict_present(
-    method: Method,
-    data: MultimodalData,
-    rows: Rows,
-    present: Bool[Tensor, "modalities rows"] | Bool[np.ndarray, "modalities rows"],
-) -> Float[np.ndarray, "rows outputs"]:
-    """Scores where `present` says for each sample which modalities are there.
-
-    Samples with the same modalities are predicted together. Raises ValueError for a sample that has
-    none, and for a mask of another shape.
-    """
-    rows = check_rows(rows, data)
-    present = as_tensor(present, "present")
-    if present.dtype != torch.bool:
-        raise ValueError(f"present has the type {present.dtype}: give True and False")
-    if present.shape != (len(data.names), len(rows)):
-        raise ValueError(
-            f"present has shape {tuple(present.shape)}: "
-            f"expected {(len(data.names), len(rows))}, modalities by rows"
-        )
-    check_presence(present, np.arange(len(rows)))
-    scores = np.empty((len(rows), data.task.n_outputs), dtype=np.float32)
-    for members, pattern in groups_by_pattern(present.numpy(), data.names):
-        scores[members] = predict(method, data, rows[members], pattern)
-    return scores
-
-
-def groups_by_pattern(
-    present: Bool[np.ndarray, "modalities rows"], names: Sequence[str]
-) -> Iterator[tuple[Int[np.ndarray, " members"], Pattern]]:
-    """The samples of each availability pattern, and the modalities that they have."""
-    distinct, group_of = np.unique(present, axis=1, return_inverse=True)
-    for group, is_there in enumerate(distinct.T):
-        members = np.flatnonzero(group_of.reshape(-1) == group)
-        yield members, tuple(name for name, there in zip(names, is_there, strict=True) if there)
 
 
 def evaluate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from robult_core.datasets.container import MultimodalData
-from robult_core.evaluation import groups_by_pattern
 from robult_core.inputs import (
     Modalities,
     feature_names,
@@ -254,7 +253,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         """Scores of some samples, group by group of those that have the same modalities."""
         tensors, present = self._read(given, start)
         scores = np.empty((len(given), self.model_.task.n_outputs), dtype=np.float32)
-        for rows, names in groups_by_pattern(present, tuple(given)):
+        for rows, names in _groups_by_pattern(present, tuple(given)):
             inputs = {name: tensors[name][rows] for name in names}
             scores[rows] = self._predicted(inputs)
         return scores
@@ -472,6 +471,16 @@ def _presence(arrays: Mapping[str, np.ndarray], start: int = 0) -> np.ndarray:
             f"sample {row} has no modality at all, every row of it is NaN: leave the sample out"
         )
     return present
+
+
+def _groups_by_pattern(
+    present: np.ndarray, names: tuple[str, ...]
+) -> Iterator[tuple[np.ndarray, tuple[str, ...]]]:
+    """The samples of each availability pattern, and the modalities that they have."""
+    distinct, group_of = np.unique(present, axis=1, return_inverse=True)
+    for group, is_there in enumerate(distinct.T):
+        rows = np.flatnonzero(group_of.reshape(-1) == group)
+        yield rows, tuple(name for name, there in zip(names, is_there, strict=True) if there)
 
 
 def first_names(names: Any) -> str:

@@ -23,7 +23,7 @@ import torch
 import robult_core
 from robult_core.calibration import expected_calibration_error, fit_temperature
 from robult_core.datasets import MultimodalData
-from robult_core.evaluation import evaluate, having, predict, predict_all, predict_present
+from robult_core.evaluation import evaluate, having, predict, predict_all
 from robult_core.information import decompose, decompose_samples, entropy, joint_table
 from robult_core.losses import latent_reconstruction_loss, rbf_weights, soft_pu_loss
 from robult_core.method import Method
@@ -224,16 +224,6 @@ def _evaluation_calls() -> Iterator[Call]:
         yield Call(f"having, pattern: {what}", lambda it=pattern: having(toy(), [0], it))
         yield Call(
             f"evaluate, pattern: {what}", lambda it=pattern: evaluate(method(), toy(), [0], [it])
-        )
-    for what, present in {
-        "nothing is there": np.zeros((2, 1), dtype=bool),
-        "another shape": np.ones((1, 1), dtype=bool),
-        "numbers": np.full((2, 1), 0.5),
-        "None": None,
-    }.items():
-        yield Call(
-            f"predict_present, present: {what}",
-            lambda it=present: predict_present(method(), toy(), [0], it),
         )
     yield Call("predict, unknown modality", lambda: predict(method(), _other_names(), [0], ("c",)))
     yield Call("predict, other widths", lambda: predict(method(), _other_widths(), [0], ("b",)))

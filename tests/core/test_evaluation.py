@@ -11,9 +11,9 @@ import torch
 
 from robult_core import evaluation
 from robult_core.datasets.container import MultimodalData
-from robult_core.evaluation import evaluate, having, predict, predict_all, predict_present
+from robult_core.evaluation import evaluate, having, predict, predict_all
 from robult_core.methods import make_method
-from robult_core.protocol import pattern_name, patterns, random_missing
+from robult_core.protocol import pattern_name, patterns
 from robult_core.tasks import Classification, Multilabel, Regression
 
 TASKS = {
@@ -62,39 +62,6 @@ def test_chunks_do_not_matter(monkeypatch):
     assert set(whole) == {"", "late_fusion"}
     for name, scores in whole.items():
         np.testing.assert_allclose(parts[name], scores, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", ["robult", "unimodal", "gmc", "action_mae", "prompt_trans"])
-@pytest.mark.parametrize("rate", [0.0, 0.5, 1.0])
-def test_mask_per_sample_equals_one_sample_at_a_time(name, rate):
-    data = make_data()
-    model = make_model(data, name)
-    present = random_missing(18, 3, rate, seed=0)
-    scores = predict_present(model, data, ROWS, present)
-    for number, row in enumerate(ROWS):
-        pattern = tuple(
-            one for one, there in zip(data.names, present[:, number], strict=True) if there
-        )
-        alone = predict(model, data, np.array([row]), pattern)[0]
-        np.testing.assert_allclose(scores[number], alone, rtol=1e-4, atol=1e-5)
-
-
-def test_sample_without_modality_is_named():
-    data = make_data()
-    present = torch.ones(3, 18, dtype=torch.bool)
-    present[:, 5] = False
-    with pytest.raises(ValueError, match="sample 5 has no modality left"):
-        predict_present(make_model(data), data, ROWS, present)
-
-
-def test_a_mask_per_sample_may_be_an_array_and_must_fit():
-    data = make_data()
-    model = make_model(data)
-    present = random_missing(18, 3, 0.5, seed=0)
-    scores = predict_present(model, data, ROWS, present)
-    np.testing.assert_array_equal(predict_present(model, data, ROWS, present.numpy()), scores)
-    with pytest.raises(ValueError, match=r"present has shape \(3, 18\): expected \(3, 4\)"):
-        predict_present(model, data, ROWS[:4], present)
 
 
 def test_a_prediction_does_not_compute_the_variants(monkeypatch):
