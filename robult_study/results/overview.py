@@ -101,13 +101,19 @@ def transcripts(data: MultimodalData, rows: np.ndarray) -> pd.DataFrame:
 
 def constant_guess(data: MultimodalData) -> float:
     """The first metric of the best guess that never changes; NaN where it has no meaning."""
-    test = data.targets[data.rows("test")]
     if data.task.primary == "mae":
+        test = data.targets[data.rows("test")]
         median = data.targets[data.rows("train")].median()
         return (test - median).abs().mean().item()
     if data.task.primary == "accuracy":
-        return test.bincount().max().item() / len(test)
+        return largest_class_share(data)
     return np.nan
+
+
+def largest_class_share(data: MultimodalData) -> float:
+    """The share of the most frequent class among the test rows of a classification."""
+    targets = data.targets[data.rows("test")]
+    return targets.bincount().max().item() / len(targets)
 
 
 def yardstick(results: pd.DataFrame, sets: DataSets) -> pd.DataFrame:

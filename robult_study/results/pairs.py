@@ -67,6 +67,25 @@ def contrastive_view(method: Method, batch: Batch, seed: int = 0) -> dict[str, T
     }
 
 
+def pair_masks(view: Mapping[str, Tensor], truth: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Which pairs of a batch are pseudo-positive, without a sample's own, and which are true.
+
+    truth: the hidden classes `(B,)`. Both masks are `(B, B)`.
+    """
+    pseudo = positive_masks(view["classes"], view["labeled"])[1].fill_diagonal_(False)
+    return pseudo.numpy(), (truth[:, None] == truth).numpy()
+
+
+def widened_weights(view: Mapping[str, Tensor], temperature: float, width: float) -> np.ndarray:
+    """The weights of Eq. 5, `(M, B, B)`, with a kernel of `width` deviations of the anchor's row.
+
+    A Gaussian c times as wide is the same one to the power of 1 / c^2.
+    """
+    batch = [view[name] for name in ("s", "z", "classes", "labeled")]
+    weights = rbf_weights(*batch, temperature=temperature).numpy()
+    return weights ** (1 / width**2)
+
+
 def pair_frame(view: Mapping[str, Tensor], truth: Tensor, temperature: float) -> pd.DataFrame:
     """Every pair of B_{1,0} but a sample with itself, which is true by construction.
 
