@@ -216,9 +216,9 @@ def ablations(settings: Settings) -> list[RunConfig]:
     configs += vary([variants.DEFAULT, *variants.TERMS], sets, *budget)
     configs += vary([variants.NO_CONTRAST], switch_sets(settings), *budget)
     configs += vary(narrow_maps(settings), [inspected_set(settings)], *budget)
-    kept = (inspected_set(settings), "robult", settings.seed)
+    with_weights = (inspected_set(settings), "robult", settings.seed)
     return [
-        replace(config, keep_weights=(config.data_set, config.method, config.seed) == kept)
+        replace(config, keep_weights=(config.data_set, config.method, config.seed) == with_weights)
         for config in configs
     ]
 

@@ -55,10 +55,10 @@ def collected(model: Method, data: MultimodalData, rows: Rows) -> list[dict[str,
 
 def with_inputs(model: Method, data: MultimodalData, rows: np.ndarray) -> dict[str, np.ndarray]:
     """The latents of rows, and the inputs of the same rows as flat vectors."""
-    held = collect(model, data, rows)
+    latents = collect(model, data, rows)
     for name, values in data.modalities.items():
-        held[f"x/{name}"] = values[rows].flatten(1).double().numpy()
-    return held
+        latents[f"x/{name}"] = values[rows].flatten(1).double().numpy()
+    return latents
 
 
 def seed_means(frames: Iterable[pd.DataFrame], by: Sequence[str]) -> pd.DataFrame:
@@ -107,11 +107,11 @@ def with_ceiling(spread: pd.DataFrame) -> pd.DataFrame:
 
 def recovered_shares(train: Latents, test: Latents, names: Sequence[str]) -> pd.DataFrame:
     """The share of the variance of h_i that z_i, u_i and both give back: known, value."""
-    found = []
+    rows = []
     for name in names:
         for known in ("z", "u", BOTH):
-            found.append((known, explained(*_about_h(train, test, name, known))))
-    return pd.DataFrame(found, columns=["known", "value"])
+            rows.append((known, explained(*_about_h(train, test, name, known))))
+    return pd.DataFrame(rows, columns=["known", "value"])
 
 
 def _about_h(train: Latents, test: Latents, name: str, known: str) -> list[Side]:
@@ -131,15 +131,17 @@ def narrow_quantities(
     names: Sequence[str],
 ) -> pd.DataFrame:
     """What is left of h_i in z_i and u_i, and the bits of u_i: quantity, value."""
-    found = []
+    quantities = []
     for name in names:
         sides = _about_h(train, test, name, BOTH)
-        found.append((LEFT, explained(*sides)))
-        found.append(("1 - cos² of h and its ridge regression on z and u", misdirection(*sides)))
+        quantities.append((LEFT, explained(*sides)))
+        quantities.append(
+            ("1 - cos² of h and its ridge regression on z and u", misdirection(*sides))
+        )
     bits = component_bits(train, test, components, rows, "u")
     for component, value in zip(bits["component"], bits["value"], strict=True):
-        found.append((f"bits of u: {component}", value))
-    return pd.DataFrame(found, columns=["quantity", "value"])
+        quantities.append((f"bits of u: {component}", value))
+    return pd.DataFrame(quantities, columns=["quantity", "value"])
 
 
 def training_quantities(curves: pd.DataFrame, weight: float, accuracy: float) -> pd.DataFrame:
@@ -147,11 +149,11 @@ def training_quantities(curves: pd.DataFrame, weight: float, accuracy: float) ->
 
     L_rec is there where it was trained. The columns are quantity and value.
     """
-    found = [("accuracy from one modality", accuracy)]
+    rows = [("accuracy from one modality", accuracy)]
     if weight:
         weighted = curves.loc[curves["term"] == "reconstruction", "value"]
-        found.append(("L_rec at the end of training", weighted.iloc[-5:].mean() / weight))
-    return pd.DataFrame(found, columns=["quantity", "value"])
+        rows.append(("L_rec at the end of training", weighted.iloc[-5:].mean() / weight))
+    return pd.DataFrame(rows, columns=["quantity", "value"])
 
 
 def single_accuracy(table: pd.DataFrame, by: Sequence[str]) -> pd.Series:
@@ -171,15 +173,15 @@ def decomposed(
 
     The same is said with shuffled labels, as the mean over `n_shuffles`.
     """
-    found = []
+    rows = []
     for role in "xzu":
         first, second = (latents[f"{role}/{name}"] for name in pair)
         true = [decompose_samples(first, second, labels, CLUSTERS, seed)]
         shuffled = permutation_baseline(first, second, labels, CLUSTERS, seed, n_shuffles)
         for kind, answers in {"true labels": true, "labels shuffled": shuffled}.items():
             for part, value in pd.DataFrame(map(asdict, answers)).mean().items():
-                found.append((RAW if role == "x" else role, kind, part, value))
-    return pd.DataFrame(found, columns=["role", "labels", "part", "value"])
+                rows.append((RAW if role == "x" else role, kind, part, value))
+    return pd.DataFrame(rows, columns=["role", "labels", "part", "value"])
 
 
 def unseen(data: MultimodalData, seen: np.ndarray) -> np.ndarray:
@@ -197,8 +199,8 @@ def questions(
     left = shares[shares["known"] == BOTH]
     asked = [left.assign(quantity=f"{LEFT} (pid), " + left["maps"] + " maps")]
     for component, name in ASKED_BITS.items():
-        held = bits[(bits["role"] == "u") & (bits["component"] == component)]
-        asked.append(held.assign(quantity=f"{name}, " + held["reader"].str.replace("\n", " ")))
+        of_u = bits[(bits["role"] == "u") & (bits["component"] == component)]
+        asked.append(of_u.assign(quantity=f"{name}, " + of_u["reader"].str.replace("\n", " ")))
     probed = numbers[(numbers["role"] == "u") & (numbers["measure"] == "probe: class")]
     asked.append(probed.assign(quantity="class probe on u (" + probed["data_set"] + "), full maps"))
     accuracy = single_accuracy(table, ["data_set", "tag", "seed"]).reset_index()
@@ -226,8 +228,8 @@ def verdict_text(
 ) -> str:
     """The verdict on one kind of maps, as markdown; recovered: intervals of the shares of h."""
     said = _sentences(compared)
-    held = bits[(bits["reader"] == reader(maps, 1400)) & (bits["role"] == "u")]
-    level = held[held["state"] == WITH].groupby("component")["value"].mean()
+    of_u = bits[(bits["reader"] == reader(maps, 1400)) & (bits["role"] == "u")]
+    level = of_u[of_u["state"] == WITH].groupby("component")["value"].mean()
     unique, shared = level["own unique"], level["redundancy"]
     mostly = "mostly the unique part"
     if shared > unique / 2:

@@ -39,11 +39,11 @@ def inspection_batches(
     """Batches as training draws them, each with the hidden classes `(B,)` of its samples."""
     known = np.isin(np.arange(len(data)), labeled_rows)
     config = TrainingConfig(steps=count)
-    found = []
+    drawn = []
     for rows in batches(data.rows("train"), np.sort(labeled_rows), config, seed):
         truth = data.task.label_classes(data.targets[rows])
-        found.append((make_batch(data, rows, known), truth))
-    return found
+        drawn.append((make_batch(data, rows, known), truth))
+    return drawn
 
 
 @torch.no_grad()
@@ -124,14 +124,14 @@ def judge(pairs: pd.DataFrame) -> pd.DataFrame:
     columns = [*WEIGHTS, *RIVALS]
     weights = {name: pairs[name].to_numpy(dtype=float) for name in columns}
     false = ~pairs["true"].to_numpy()
-    found = []
+    rows = []
     for name, weight in weights.items():
-        found += [(name, *measure) for measure in _detection(weight, false)]
+        rows += [(name, *measure) for measure in _detection(weight, false)]
     used = {name: weights[name] for name in WEIGHTS}
     used |= _cuts(weights["confidence"], weights[RBF])
     for name, weight in used.items():
-        found += [(name, *measure) for measure in _use(weight, false)]
-    return pd.DataFrame(found, columns=["weight", "measure", "value"])
+        rows += [(name, *measure) for measure in _use(weight, false)]
+    return pd.DataFrame(rows, columns=["weight", "measure", "value"])
 
 
 def _detection(weight: np.ndarray, false: np.ndarray) -> list[tuple[str, float]]:
