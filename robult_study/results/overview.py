@@ -9,9 +9,9 @@ import pandas as pd
 
 from robult_core.datasets import MultimodalData
 from robult_core.protocol import label_split, paper_patterns, pattern_name
-from robult_core.tasks import higher_is_better
 from robult_study.results.intervals import summarize
 from robult_study.results.layout import listed
+from robult_study.results.metrics import direction
 
 SPLITS = ("train", "valid", "test")
 NOTEWORTHY_SHARE = 0.055  # of labels, where 5 % were asked for
@@ -132,8 +132,7 @@ def yardstick(results: pd.DataFrame, sets: DataSets) -> pd.DataFrame:
 
 def weak_sentence(table: pd.DataFrame) -> str:
     """The rows of `yardstick` that are not shown to beat the constant guess."""
-    sign = np.where(table["metric"].map(higher_is_better), 1, -1)
-    gain = (table["mean"] - table["constant guess"]) * sign
+    gain = (table["mean"] - table["constant guess"]) * table["metric"].map(direction)
     weak = table[gain < table["half"]]
     return "not shown to beat the constant guess: " + listed(
         weak["data_set"] + " " + weak["pattern"]

@@ -10,10 +10,10 @@ import pandas as pd
 from robult_core.datasets import MultimodalData
 from robult_core.evaluation import predict
 from robult_core.method import Batch, Method
-from robult_core.tasks import higher_is_better
 from robult_core.training import make_batch
 from robult_study.results.geometry import mean_cosine
 from robult_study.results.latents import collect
+from robult_study.results.metrics import direction
 from robult_study.results.probes import Side, explained, probe_rows
 
 UNLABELED_IN_BATCH = 48
@@ -85,5 +85,4 @@ def one_modality(model: Method, data: MultimodalData, rows: np.ndarray) -> float
     for name in data.names:
         measured = data.task.metrics(predict(model, data, rows, (name,)), targets)
         values.append(measured[metric])
-    mean = float(np.mean(values))
-    return mean if higher_is_better(metric) else -mean
+    return float(np.mean(values)) * direction(metric)

@@ -118,12 +118,12 @@ def named(results: pd.DataFrame) -> pd.Series:
 def cells(results: pd.DataFrame) -> pd.DataFrame:
     """One row per cell of our tables.
 
-    Columns: data_set, pattern, metric, method, mean, half, n, place (1 is best, 2 second), block
-    (the paper's name of the set, or `OTHER`), paper (the printed number, or NaN).
+    Columns: data_set, pattern, metric, method, mean, half, low, high, n, place (1 is best, 2
+    second), block (the paper's name of the set, or `OTHER`), paper (the printed number, or NaN).
     """
     rows = measured(paper_rows(results), also=True)
     table = summarize(rows[rows["method"].isin(COLUMNS)], [*BLOCK, "method"])
-    table = table.drop(columns=["low", "high", "sd"])
+    table = table.drop(columns="sd")
     table["place"] = _places(table)
     papers_own = {name: PAPER_SETS[name] for name in SAME_FEATURES}
     table["block"] = table["data_set"].map(papers_own).fillna(OTHER)
