@@ -13,7 +13,6 @@ because a notebook may be started in any folder.
 from __future__ import annotations
 
 import base64
-import html
 import io
 import random
 import re
@@ -28,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from robult_core.atomic import write_whole
+from robult_study.markup import html_image
 from robult_study.provenance import git_state, hardware, repository, versions
 from robult_study.settings import (
     Parameters,
@@ -256,8 +256,7 @@ def picture_bundle(png: bytes, alt: str, headless: bool) -> dict[str, str]:
     code = base64.b64encode(png).decode()
     if headless:
         return {"image/png": code, "text/plain": alt}
-    image = f'<img src="data:image/png;base64,{code}" alt="{html.escape(alt)}">'
-    return {"text/html": image, "text/plain": alt}
+    return {"text/html": html_image(code, alt), "text/plain": alt}
 
 
 def _display(bundle: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from robult_core.methods import METHODS
 from robult_core.methods.sanity import SANITY
 from robult_core.protocol import label_split
 from robult_study.results import variants
-from robult_study.results.latent_bits import UNTRAINED, WITH, WITHOUT
+from robult_study.results.latent_bits import READERS, UNTRAINED, WITH, WITHOUT, run_tag
 from robult_study.results.metrics import is_regression
 from robult_study.results.tables import COLUMNS, PAPER_SHARE
 from robult_study.results.variants import Variant
@@ -37,7 +37,7 @@ NEW_LABELS = 0.1
 SWITCH_SEEDS = 3  # as in the paper; with ten the switches would be most of the full profile
 SMOKE_SWITCHES = 6  # the smoke profile tries every sixth
 RECONSTRUCTION = {WITH: {}, WITHOUT: {"reconstruction_weight": 0.0}}
-MAPS = ("full", "narrow")  # what g_i and g_0 can keep, notebook 08
+MAPS = tuple(READERS)  # what g_i and g_0 can keep, notebook 08
 STAGES = (0, 0.025, 0.05, 0.1, 0.25, 0.5, 1)  # of training; denser early, where most happens
 PID_SEEDS = 5  # at least; its runs are cheap
 
@@ -216,9 +216,9 @@ def ablations(settings: Settings) -> list[RunConfig]:
     configs += vary([variants.DEFAULT, *variants.TERMS], sets, *budget)
     configs += vary([variants.NO_CONTRAST], switch_sets(settings), *budget)
     configs += vary(narrow_maps(settings), [inspected_set(settings)], *budget)
-    kept = (inspected_set(settings), "robult", settings.seed)
+    with_weights = (inspected_set(settings), "robult", settings.seed)
     return [
-        replace(config, keep_weights=(config.data_set, config.method, config.seed) == kept)
+        replace(config, keep_weights=(config.data_set, config.method, config.seed) == with_weights)
         for config in configs
     ]
 
@@ -361,7 +361,7 @@ def reconstruction_run(
         seed,
         hyper=hyper,
         training={"steps": settings.steps},
-        tag=f"{state}, {maps} maps",
+        tag=run_tag(state, maps),
         snapshots=snapshots,
     )
 

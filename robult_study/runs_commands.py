@@ -138,8 +138,9 @@ def search(
     from robult_study.settings import read_settings
 
     store, output = folders["folder"], folders["output"]
-    given = read_settings({"data_sets": data_sets} if data_sets else {})
-    if output is None and (data_sets or n_seeds or given.smoke):
+    profile = read_settings({"data_sets": data_sets} if data_sets else {})
+    is_partial = data_sets or n_seeds or profile.smoke
+    if output is None and is_partial:
         raise ValueError(
             "a part of the search does not replace the committed scores: "
             "name a folder for these with --output"

@@ -1,7 +1,8 @@
 """Figures and widgets of the study; each figure is one function that returns it and writes nothing.
 
-Notebooks say `from robult_study import plots` and draw with `plots.method_comparison(...)`. The
-widgets are in `plots.widgets`, which needs ipywidgets.
+Notebooks say `from robult_study import plots` and draw with `plots.method_comparison(...)`. A file
+`NN_name` in figures/ is made by the cell of notebook NN that calls
+`notebook.show(..., "NN_name", ...)`. The widgets are in `plots.widgets`, which needs ipywidgets.
 """
 
 from robult_study.plots.ablation_effects import forest, switch_heat_map

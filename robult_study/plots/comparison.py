@@ -22,17 +22,16 @@ from robult_study.plots.style import (
     show_direction,
 )
 from robult_study.plots.wording import METHOD_NAMES, in_words
+from robult_study.results.metrics import first_metric, only_first
 
 
 def method_comparison(cells: pd.DataFrame, title: str = "") -> Figure:
-    """The paper's first metric by pattern, in a panel per data set, with the interval over seeds.
+    """The first metric by pattern, in a panel per data set, with the interval over seeds.
 
     cells: the frame of `tables.cells`. A higher place is better everywhere, because the axis of
     an error runs downwards.
     """
-    first = cells.groupby("data_set", sort=False)["metric"].transform("first")
-    frame = cells[cells["metric"] == first]
-    frame = frame.assign(low=frame["mean"] - frame["half"], high=frame["mean"] + frame["half"])
+    frame = only_first(cells)
     methods = ordered(frame["method"])
     look = looks(methods)
     grid = sns.catplot(
@@ -58,7 +57,7 @@ def method_comparison(cells: pd.DataFrame, title: str = "") -> Figure:
         **INTERVAL,
     )
     for name, ax in grid.axes_dict.items():
-        metric = frame.loc[frame["data_set"] == name, "metric"].iloc[0]
+        metric = first_metric(name)
         ax.set(title=in_words(name), xlabel="", ylabel=metric_label(metric))
         _separate_patterns(ax)
         show_direction(ax, metric)

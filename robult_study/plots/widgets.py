@@ -10,7 +10,6 @@ each has a static twin in `plots`.
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -26,13 +25,14 @@ from matplotlib.figure import Figure
 from robult_core.datasets.container import MultimodalData
 from robult_core.datasets.pid import CASES, COMPONENTS, Dials
 from robult_core.evaluation import predict
-from robult_core.losses import positive_masks, rbf_weights
 from robult_core.method import Method
+from robult_study.markup import html_image
 from robult_study.plots.decomposition import dial_row, draw_ceilings
 from robult_study.plots.latent_pictures import draw_map
 from robult_study.plots.pair_weights import draw_histogram, draw_weights, largest_classes
 from robult_study.plots.samples import draw_prediction, draw_sample
 from robult_study.plots.wording import PID_NAMES, in_words
+from robult_study.results.pairs import pair_masks, widened_weights
 
 if TYPE_CHECKING:
     from ipywidgets import VBox, Widget
@@ -46,8 +46,7 @@ def picture(figure: Figure, alt: str) -> str:
     canvas = FigureCanvasAgg(figure)
     canvas.print_figure(buffer, format="png", dpi=80, pil_kwargs={"compress_level": 1})
     code = base64.b64encode(buffer.getvalue()).decode()
-    source = f"data:image/png;base64,{code}"
-    return f'<img src="{source}" alt="{html.escape(alt)}" style="max-width: 100%">'
+    return html_image(code, alt, style="max-width: 100%")
 
 
 def explorer(draw: Draw, controls: Mapping[str, Widget]) -> VBox:
@@ -191,22 +190,18 @@ def weights_explorer(
     """
     from ipywidgets import Dropdown, FloatLogSlider
 
-    batch = [view[name] for name in ("s", "z", "classes", "labeled")]
-    pseudo_positives = positive_masks(view["classes"], view["labeled"])[1]
-    pairs = pseudo_positives.fill_diagonal_(False).numpy()
-    true = (truth[:, None] == truth[None]).numpy()
+    pseudo, true = pair_masks(view, truth)
     order = largest_classes(view["classes"].numpy())
 
     def draw(temperature: float, width: float, modality: str) -> tuple[Figure, str]:
-        weights = rbf_weights(*batch, temperature=temperature)[names.index(modality)].numpy()
-        wider = weights ** (1 / width**2)  # a Gaussian that is `width` times as wide
+        weights = widened_weights(view, temperature, width)[names.index(modality)]
         figure, (left, right) = _side_by_side(1, 1)
-        draw_weights(left, wider, pairs, true, order)
-        draw_histogram(right, wider[pairs], true[pairs])
+        draw_weights(left, weights, pseudo, true, order)
+        draw_histogram(right, weights[pseudo], true[pseudo])
         right.legend(loc="upper left")
         left.set_title(f"{in_words(modality)}: the two largest classes")
-        of_true = _mean(wider, pairs & true)
-        of_false = _mean(wider, pairs & ~true)
+        of_true = _mean(weights, pseudo & true)
+        of_false = _mean(weights, pseudo & ~true)
         means = f"{of_true} of true and {of_false} of false pairs"
         right.set_title(f"mean weight {means}")
         alt = f"temperature {temperature:.2f}, width {width:.2f}"

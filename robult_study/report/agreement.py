@@ -232,7 +232,7 @@ def _merged(versions: Iterable[dict[str, str]]) -> dict[str, str]:
         for name, version in record.items():
             if version not in values.setdefault(name, []):
                 values[name].append(version)
-    return {name: " and ".join(found) for name, found in values.items()}
+    return {name: " and ".join(different) for name, different in values.items()}
 
 
 def _code(states: set[str], is_same: bool) -> str:

@@ -10,6 +10,8 @@ import re
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
+from robult_study.markup import html_image
+
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
     from nbformat import NotebookNode
@@ -61,8 +63,7 @@ def _with_alt_texts(notebook: NotebookNode) -> NotebookNode:
             alt = output.get("metadata", {}).get("image/png", {}).get("alt")
             if "image/png" in data and alt:
                 code = data.pop("image/png").replace("\n", "")
-                source = f"data:image/png;base64,{code}"
-                data["text/html"] = f'<img src="{source}" alt="{html.escape(alt)}">'
+                data["text/html"] = html_image(code, alt)
     return notebook
 
 

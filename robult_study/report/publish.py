@@ -22,7 +22,7 @@ from robult_study.report.manifest import (
     write_manifest,
 )
 from robult_study.report.reproduce import select
-from robult_study.settings import SettingsError
+from robult_study.settings import SettingsError, store_folder
 
 REPORTS, FIGURES = "reports", "figures"
 RECORDS = "runs.parquet"
@@ -172,7 +172,7 @@ def _write_records(source: Path, target: Path) -> int:
     from robult_study.runs.grid import everything
     from robult_study.runs.store import Store
 
-    metrics = everything(Store(source / "store"), stale=False).drop(columns="current")
+    metrics = everything(Store(store_folder(source)), stale=False).drop(columns="current")
     if len(metrics):
         metrics.to_parquet(target, index=False)
     return metrics["key"].nunique()

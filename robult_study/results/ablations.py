@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from robult_study.results.intervals import LEVEL, changes, count_verdicts, summarize
+from robult_study.results.intervals import LEVEL, changes, count_verdicts_and_holm, summarize
 from robult_study.results.layout import interval_table, listed, star_table
 from robult_study.results.metrics import measured, only_first, oriented
 from robult_study.results.scores import SINGLE, VIEWS, scores
@@ -169,10 +169,9 @@ def matters(changed: pd.DataFrame) -> pd.DataFrame:
     The columns ending in "Holm" count verdicts corrected over all rows of `switch_changes`.
     """
     known = changed.dropna(subset="difference")
-    raw = count_verdicts(known, ["tag"])
-    corrected = count_verdicts(known, ["tag"], "holm").add_suffix(", Holm")
+    counts = count_verdicts_and_holm(known, ["tag"])
     extremes = known.groupby("tag", sort=False)["difference"].agg(lowest="min", highest="max")
-    return raw.join(corrected).join(extremes)
+    return counts.join(extremes)
 
 
 def kinds(changed: pd.DataFrame, bound: float = SMALL_CHANGE) -> dict[str, list[str]]:

@@ -64,11 +64,11 @@ def claims() -> list[Claim]:
     """All claims in the order of the paper."""
     path = files("robult_study").joinpath("results/paper/claims.csv")
     table = pd.read_csv(path, keep_default_na=False, dtype={"section": str})
-    found = []
+    all_claims = []
     for row in table.to_dict("records"):
         row["sets"] = tuple(filter(None, row["sets"].split(";")))
-        found.append(Claim(**row))
-    return found
+        all_claims.append(Claim(**row))
+    return all_claims
 
 
 def on_print(claim: Claim) -> Finding:

@@ -9,7 +9,6 @@ import pandas as pd
 from torch import Tensor
 
 from robult_core.datasets import MultimodalData
-from robult_core.losses import positive_masks, rbf_weights
 from robult_core.method import Method
 from robult_study.results import pairs as pseudo_pairs
 from robult_study.results.intervals import paired, summarize
@@ -93,22 +92,14 @@ def weight_panels(
 ) -> dict[str, np.ndarray]:
     """The weights of the first modality for each temperature and width, `(B, B)` by title.
 
-    A width is in deviations of the anchor's row. A Gaussian c times as wide is the same one to the
-    power of 1 / c^2.
+    A width is in deviations of the anchor's row.
     """
-    batch = [view[name] for name in ("s", "z", "classes", "labeled")]
     panels = {}
     for width in widths:
         for temperature in temperatures:
-            weights = rbf_weights(*batch, temperature=temperature)[0].numpy()
-            panels[f"temperature {temperature}, width {width}"] = weights ** (1 / width**2)
+            weights = pseudo_pairs.widened_weights(view, temperature, width)
+            panels[f"temperature {temperature}, width {width}"] = weights[0]
     return panels
-
-
-def pair_masks(view: Mapping[str, Tensor], truth: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Which pairs of a batch are pseudo-positive, without a sample's own, and which are true."""
-    pseudo = positive_masks(view["classes"], view["labeled"])[1].fill_diagonal_(False)
-    return pseudo.numpy(), (truth[:, None] == truth).numpy()
 
 
 def mean_weights(

@@ -62,15 +62,15 @@ def describe(
     train: Latents, test: Latents, train_labels: np.ndarray, test_labels: np.ndarray
 ) -> pd.DataFrame:
     """All these numbers and the probes of one model: latent, measure, value, role."""
-    found = []
+    rows = []
     for role in ("z", "u"):
-        found.append((role, "probe: modality", modality_probe(train, test, role)))
+        rows.append((role, "probe: modality", modality_probe(train, test, role)))
     for name in of_roles(test):
         sides = Side(train[name], train_labels), Side(test[name], test_labels)
-        found.append((name, "probe: class", probe_accuracy(*sides)))
-        found.append((name, "uniformity", uniformity(test[name])))
+        rows.append((name, "probe: class", probe_accuracy(*sides)))
+        rows.append((name, "uniformity", uniformity(test[name])))
         if name != "s":
             for measure, function in TO_S.items():
-                found.append((name, measure, function(test["s"], test[name])))
-    frame = pd.DataFrame(found, columns=["latent", "measure", "value"])
+                rows.append((name, measure, function(test["s"], test[name])))
+    frame = pd.DataFrame(rows, columns=["latent", "measure", "value"])
     return frame.assign(role=frame["latent"].map(role_of))

@@ -135,34 +135,34 @@ def rank_gap(table: Table) -> Finding:
 
     By one procedure only: partly.
     """
-    found = procedures(blocks_with(table, "robult"), COMPARED)
-    others = [name for name in found.ranks.index if name != "robult"]
+    tested = procedures(blocks_with(table, "robult"), COMPARED)
+    others = [name for name in tested.ranks.index if name != "robult"]
     apart = {}
-    for procedure, p in found.p.items():
+    for procedure, p in tested.p.items():
         apart[procedure] = [name for name in others if p.loc["robult", name] < LEVEL]
     n_passed = sum(names == others for names in apart.values())
-    leads = found.ranks.index[0] == "robult"
+    leads = tested.ranks.index[0] == "robult"
     grade = (NOT, PARTLY, REPRODUCED)[n_passed] if leads else NOT
     words = [
         f"{procedure} separates Robult from {listed(names, 'nobody')}"
         for procedure, names in apart.items()
     ]
-    floor = smallest_p(len(found.ranks), len(found.blocks))
+    floor = smallest_p(len(tested.ranks), len(tested.blocks))
     return Finding(
         grade,
-        f"mean ranks over {len(found.blocks)} blocks: {number_words(found.ranks, '.2f')}; "
+        f"mean ranks over {len(tested.blocks)} blocks: {number_words(tested.ranks, '.2f')}; "
         f"{'; '.join(words)}; smallest p Wilcoxon-Holm can reach {floor:.2g}",
     )
 
 
 def tied(table: Table) -> Finding:
     """ActionMAE and Prompt-Trans do not differ by either procedure; by one only: partly."""
-    found = procedures(blocks_with(table, "action_mae", "prompt_trans"), COMPARED)
+    tested = procedures(blocks_with(table, "action_mae", "prompt_trans"), COMPARED)
     p = pd.Series(
-        {name: pairs.loc["action_mae", "prompt_trans"] for name, pairs in found.p.items()}
+        {name: pairs.loc["action_mae", "prompt_trans"] for name, pairs in tested.p.items()}
     )
     grade = (NOT, PARTLY, REPRODUCED)[(p >= LEVEL).sum()]
-    return Finding(grade, f"p over {len(found.blocks)} blocks: {number_words(p)}")
+    return Finding(grade, f"p over {len(tested.blocks)} blocks: {number_words(p)}")
 
 
 # Section 3.4 -------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ none: with two values the interval is nearly 13 times as wide as their distance 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -71,6 +71,19 @@ def changes(rows: pd.DataFrame, base: str, by: Sequence[str], column: str) -> pd
     return table
 
 
+def against_each(rows: pd.DataFrame, by: Sequence[str], names: Iterable[str]) -> pd.DataFrame:
+    """Robult minus each other method of `names` that the rows have, as `paired` gives it.
+
+    `against` names the other method; the verdicts of `holm` are corrected over all rows against it.
+    """
+    there = set(rows["method"])
+    tables = []
+    for name in names:
+        if name != "robult" and name in there:
+            tables.append(paired(rows, "robult", name, by).assign(against=name))
+    return pd.concat(tables, ignore_index=True)
+
+
 def holm_verdicts(table: pd.DataFrame) -> pd.Series:
     """The verdicts of a table of `paired` rows after Holm's correction over all of its rows."""
     return table["verdict"].where(holm(table["p"]) < LEVEL, "undecided")
@@ -115,6 +128,12 @@ def count_verdicts(
     """
     groups = differences.groupby([*by, verdict], sort=False)
     return groups.size().unstack(fill_value=0).reindex(columns=VERDICTS, fill_value=0)
+
+
+def count_verdicts_and_holm(differences: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """`count_verdicts` of both columns; those of "holm" end in ", Holm"."""
+    corrected = count_verdicts(differences, by, "holm").add_suffix(", Holm")
+    return count_verdicts(differences, by).join(corrected)
 
 
 def _spread(frame: pd.DataFrame, column: str, by: list[str]) -> pd.DataFrame:

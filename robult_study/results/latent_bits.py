@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,10 @@ Rows = tuple[np.ndarray, np.ndarray]  # training rows and test rows
 UNTRAINED = "before training"
 WITH, WITHOUT = "with L_rec", "without L_rec"
 RAW = "raw input"
-READERS = {"full": (1400, 70), "narrow": (1400,)}  # training rows of the probes, by kind of maps
+PROBE_ROWS = 1400  # training rows of the probes
+FEW_ROWS = 70
+READERS = {"full": (PROBE_ROWS, FEW_ROWS), "narrow": (PROBE_ROWS,)}  # by what g_i and g_0 can keep
+ACCURACY = "accuracy from one modality"
 CLUSTERS = 6  # states of a latent in the decomposition
 NOTICED = 0.005  # a smaller difference changes nothing that a reader would notice
 BOTH = "z and u"
@@ -33,6 +37,14 @@ ASKED_BITS = {
     "own unique": "bits of u about its own unique bit",
     "redundancy": "bits of u about the shared bit",
 }
+
+
+def run_tag(state: str, maps: str) -> str:
+    """The tag of the runs of Robult with or without L_rec through a kind of maps."""
+    return f"{state}, {maps} maps"
+
+
+TAGS = {run_tag(state, maps): (state, maps) for state, maps in product((WITH, WITHOUT), READERS)}
 
 
 # Rows --------------------------------------------------------------------------------------------
@@ -55,10 +67,10 @@ def collected(model: Method, data: MultimodalData, rows: Rows) -> list[dict[str,
 
 def with_inputs(model: Method, data: MultimodalData, rows: np.ndarray) -> dict[str, np.ndarray]:
     """The latents of rows, and the inputs of the same rows as flat vectors."""
-    held = collect(model, data, rows)
+    latents = collect(model, data, rows)
     for name, values in data.modalities.items():
-        held[f"x/{name}"] = values[rows].flatten(1).double().numpy()
-    return held
+        latents[f"x/{name}"] = values[rows].flatten(1).double().numpy()
+    return latents
 
 
 def seed_means(frames: Iterable[pd.DataFrame], by: Sequence[str]) -> pd.DataFrame:
@@ -95,7 +107,7 @@ def bits_by_reader(
 
 def reader(maps: str, most: int) -> str:
     """The name of a probe that is fitted on `most` rows."""
-    return f"{maps} maps,\nprobe on {most} rows"
+    return f"{maps} maps, probe on {most} rows"
 
 
 def with_ceiling(spread: pd.DataFrame) -> pd.DataFrame:
@@ -107,11 +119,11 @@ def with_ceiling(spread: pd.DataFrame) -> pd.DataFrame:
 
 def recovered_shares(train: Latents, test: Latents, names: Sequence[str]) -> pd.DataFrame:
     """The share of the variance of h_i that z_i, u_i and both give back: known, value."""
-    found = []
+    rows = []
     for name in names:
         for known in ("z", "u", BOTH):
-            found.append((known, explained(*_about_h(train, test, name, known))))
-    return pd.DataFrame(found, columns=["known", "value"])
+            rows.append((known, explained(*_about_h(train, test, name, known))))
+    return pd.DataFrame(rows, columns=["known", "value"])
 
 
 def _about_h(train: Latents, test: Latents, name: str, known: str) -> list[Side]:
@@ -131,15 +143,17 @@ def narrow_quantities(
     names: Sequence[str],
 ) -> pd.DataFrame:
     """What is left of h_i in z_i and u_i, and the bits of u_i: quantity, value."""
-    found = []
+    quantities = []
     for name in names:
         sides = _about_h(train, test, name, BOTH)
-        found.append((LEFT, explained(*sides)))
-        found.append(("1 - cos² of h and its ridge regression on z and u", misdirection(*sides)))
+        quantities.append((LEFT, explained(*sides)))
+        quantities.append(
+            ("1 - cos² of h and its ridge regression on z and u", misdirection(*sides))
+        )
     bits = component_bits(train, test, components, rows, "u")
     for component, value in zip(bits["component"], bits["value"], strict=True):
-        found.append((f"bits of u: {component}", value))
-    return pd.DataFrame(found, columns=["quantity", "value"])
+        quantities.append((f"bits of u: {component}", value))
+    return pd.DataFrame(quantities, columns=["quantity", "value"])
 
 
 def training_quantities(curves: pd.DataFrame, weight: float, accuracy: float) -> pd.DataFrame:
@@ -147,11 +161,11 @@ def training_quantities(curves: pd.DataFrame, weight: float, accuracy: float) ->
 
     L_rec is there where it was trained. The columns are quantity and value.
     """
-    found = [("accuracy from one modality", accuracy)]
+    rows = [(ACCURACY, accuracy)]
     if weight:
         weighted = curves.loc[curves["term"] == "reconstruction", "value"]
-        found.append(("L_rec at the end of training", weighted.iloc[-5:].mean() / weight))
-    return pd.DataFrame(found, columns=["quantity", "value"])
+        rows.append(("L_rec at the end of training", weighted.iloc[-5:].mean() / weight))
+    return pd.DataFrame(rows, columns=["quantity", "value"])
 
 
 def single_accuracy(table: pd.DataFrame, by: Sequence[str]) -> pd.Series:
@@ -171,15 +185,15 @@ def decomposed(
 
     The same is said with shuffled labels, as the mean over `n_shuffles`.
     """
-    found = []
+    rows = []
     for role in "xzu":
         first, second = (latents[f"{role}/{name}"] for name in pair)
         true = [decompose_samples(first, second, labels, CLUSTERS, seed)]
         shuffled = permutation_baseline(first, second, labels, CLUSTERS, seed, n_shuffles)
         for kind, answers in {"true labels": true, "labels shuffled": shuffled}.items():
             for part, value in pd.DataFrame(map(asdict, answers)).mean().items():
-                found.append((RAW if role == "x" else role, kind, part, value))
-    return pd.DataFrame(found, columns=["role", "labels", "part", "value"])
+                rows.append((RAW if role == "x" else role, kind, part, value))
+    return pd.DataFrame(rows, columns=["role", "labels", "part", "value"])
 
 
 def unseen(data: MultimodalData, seen: np.ndarray) -> np.ndarray:
@@ -195,17 +209,30 @@ def questions(
 ) -> pd.DataFrame:
     """Every quantity of the verdict by state and seed; table: the rows of the runs."""
     left = shares[shares["known"] == BOTH]
-    asked = [left.assign(quantity=f"{LEFT} (pid), " + left["maps"] + " maps")]
-    for component, name in ASKED_BITS.items():
-        held = bits[(bits["role"] == "u") & (bits["component"] == component)]
-        asked.append(held.assign(quantity=f"{name}, " + held["reader"].str.replace("\n", " ")))
+    asked = [left.assign(quantity=left["maps"].map(left_quantity))]
+    for component in ASKED_BITS:
+        of_u = bits[(bits["role"] == "u") & (bits["component"] == component)]
+        quantity = [bits_quantity(component, name) for name in of_u["reader"]]
+        asked.append(of_u.assign(quantity=quantity))
     probed = numbers[(numbers["role"] == "u") & (numbers["measure"] == "probe: class")]
     asked.append(probed.assign(quantity="class probe on u (" + probed["data_set"] + "), full maps"))
     accuracy = single_accuracy(table, ["data_set", "tag", "seed"]).reset_index()
-    accuracy[["state", "maps"]] = accuracy["tag"].str.extract(r"(.*), (\w+) maps")
+    state_and_maps = accuracy["tag"].map(TAGS)
+    accuracy["state"] = state_and_maps.str[0]
+    accuracy["maps"] = state_and_maps.str[1]
     where = accuracy["data_set"] + "), " + accuracy["maps"] + " maps"
-    asked.append(accuracy.assign(quantity="accuracy from one modality (" + where))
+    asked.append(accuracy.assign(quantity=f"{ACCURACY} (" + where))
     return pd.concat(asked, ignore_index=True)
+
+
+def left_quantity(maps: str) -> str:
+    """The name of the share of h that z and u give back through a kind of maps."""
+    return f"{LEFT} (pid), {maps} maps"
+
+
+def bits_quantity(component: str, reader_name: str) -> str:
+    """The name of the bits of u about a component of `ASKED_BITS`, as a `reader` finds them."""
+    return f"{ASKED_BITS[component]}, {reader_name}"
 
 
 def compare(asked: pd.DataFrame) -> pd.DataFrame:
@@ -225,39 +252,41 @@ def verdict_text(
     compared: pd.DataFrame, bits: pd.DataFrame, recovered: pd.DataFrame, maps: str
 ) -> str:
     """The verdict on one kind of maps, as markdown; recovered: intervals of the shares of h."""
-    said = _sentences(compared)
-    held = bits[(bits["reader"] == reader(maps, 1400)) & (bits["role"] == "u")]
-    level = held[held["state"] == WITH].groupby("component")["value"].mean()
+    sentences = _sentences(compared)
+    all_rows = reader(maps, PROBE_ROWS)
+    of_u = bits[(bits["reader"] == all_rows) & (bits["role"] == "u")]
+    level = of_u[of_u["state"] == WITH].groupby("component")["value"].mean()
     unique, shared = level["own unique"], level["redundancy"]
     mostly = "mostly the unique part"
     if shared > unique / 2:
         mostly = "a second copy of what is in h, not the unique part alone"
     left = recovered[(recovered["maps"] == maps) & (recovered["state"] == WITHOUT)]
     left = left.set_index("known")["mean"]
-    own = f"{ASKED_BITS['own unique']}, {maps} maps, probe on 1400 rows"
+    about_left = sentences[left_quantity(maps)]
+    about_unique = sentences[bits_quantity("own unique", all_rows)]
     return f"""
 **{maps.capitalize()} maps**
 
 - Entropy of h given z and u: without L_rec z and u give back {left[BOTH]:.3f} of the variance of h,
-  and z alone {left["z"]:.3f}; L_rec changes the first by {said[f"{LEFT} (pid), {maps} maps"]}.
-- Unique information in u, bits: {said[own]} (with it {unique:.2f} of 1).
+  and z alone {left["z"]:.3f}; L_rec changes the first by {about_left}.
+- Unique information in u, bits: {about_unique} (with it {unique:.2f} of 1).
 - Is u unique? With L_rec it holds {shared:.2f} bits about the *shared* bit as well: u is {mostly}.
 - Accuracy from a single modality: {_counted(compared, maps)}.
 """
 
 
 def _sentences(compared: pd.DataFrame) -> dict[str, str]:
-    said = {}
+    sentences = {}
     for row in compared.itertuples():
         interval = f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
-        said[row.quantity] = f"{interval}, **{row.verdict}**"
-    return said
+        sentences[row.quantity] = f"{interval}, **{row.verdict}**"
+    return sentences
 
 
 def _counted(compared: pd.DataFrame, maps: str) -> str:
     """On how many sets each verdict on the accuracy was reached."""
     quantity = compared["quantity"]
-    chosen = quantity.str.startswith("accuracy") & quantity.str.endswith(f"{maps} maps")
+    chosen = quantity.str.startswith(ACCURACY) & quantity.str.endswith(f"{maps} maps")
     counts = compared.loc[chosen, "verdict"].value_counts()
     verdicts = ", ".join(f"{verdict} on {count}" for verdict, count in counts.items())
     return f"{verdicts}, of {chosen.sum()} sets"

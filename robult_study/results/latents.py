@@ -33,8 +33,8 @@ def collect(method: Method, data: MultimodalData, rows: np.ndarray) -> dict[str,
     method.eval()
     index = torch.from_numpy(np.asarray(rows))
     inputs = {name: values[index] for name, values in data.modalities.items()}
-    found = method.latents(inputs)
-    return {name: latent.double().numpy() for name, latent in found.items()}
+    latents = method.latents(inputs)
+    return {name: latent.double().numpy() for name, latent in latents.items()}
 
 
 def role_of(name: str) -> str:

@@ -70,6 +70,11 @@ def measured(rows: pd.DataFrame, also: bool = False) -> pd.DataFrame:
     return rows[pd.Series(chosen, rows.index, dtype=bool)]
 
 
+def direction(metric: str) -> int:
+    """1 where a higher value of a metric is better, and -1 for an error."""
+    return 1 if higher_is_better(metric) else -1
+
+
 def oriented(rows: pd.DataFrame) -> pd.DataFrame:
     """The same rows with errors negated, so that a higher value is better everywhere."""
     higher = rows["metric"].map(higher_is_better).astype(bool)

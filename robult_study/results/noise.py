@@ -8,6 +8,7 @@ from robult_core.datasets import MultimodalData
 from robult_study.results.intervals import paired, summarize
 from robult_study.results.layout import interval_table, laid_out
 from robult_study.results.metrics import oriented
+from robult_study.results.overview import largest_class_share
 from robult_study.results.variants import NO_ALIGNMENT, NO_PSEUDO_LABELS
 
 METRICS = ("accuracy", "mae", "corr")
@@ -49,11 +50,11 @@ def best_constant(data: MultimodalData) -> float:
 
     For scores that is the more frequent sign; rows with a score of 0 do not count.
     """
+    if data.task.kind != "regression":
+        return largest_class_share(data)
     targets = data.targets[data.rows("test")]
-    if data.task.kind == "regression":
-        positive = (targets[targets != 0] > 0).float().mean().item()
-        return max(positive, 1 - positive)
-    return targets.bincount().max().item() / len(targets)
+    positive = (targets[targets != 0] > 0).float().mean().item()
+    return max(positive, 1 - positive)
 
 
 def noise_sentences(rows: pd.DataFrame) -> list[str]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from robult_core.datasets import MultimodalData
-from robult_core.method import Batch
+from robult_core.method import Batch, Method
 from robult_core.methods import make_method
 from robult_core.model import Robult, RobultConfig
 from robult_core.protocol import label_split
@@ -28,10 +28,10 @@ def first_batch(data: MultimodalData, seed: int) -> Batch:
     return make_batch(data, rows, known)
 
 
-def fresh_model(data: MultimodalData, seed: int) -> Robult:
-    """Robult before its first step, without dropout, so that numbers can be compared."""
+def untrained(data: MultimodalData, seed: int) -> Robult:
+    """Robult before its first step."""
     torch.manual_seed(seed)
-    return make_method("robult", data.task, data.shapes).eval()
+    return make_method("robult", data.task, data.shapes)
 
 
 def stacked(model: Robult, latents: Mapping[str, Tensor], kind: str) -> Tensor:
@@ -88,10 +88,14 @@ def terms_table(model: Robult, batch: Batch, by_hand: Mapping[str, Tensor]) -> p
     return pd.DataFrame(rows, columns=columns)
 
 
-def routes_table(model: Robult, batch: Batch) -> pd.DataFrame:
-    """Norm of the gradient of each loss term (columns) in each module (rows); a dash for none."""
-    routes = pd.DataFrame(gradient_routes(model, batch)).rename_axis("module")
-    return routes.map(lambda norm: f"{norm:.4f}" if norm > 0 else "–")
+def routes(method: Method, batch: Batch) -> pd.DataFrame:
+    """Norm of the gradient of each loss term (columns) in each part of the method (rows)."""
+    return pd.DataFrame(gradient_routes(method, batch)).rename_axis("part")
+
+
+def routes_text(norms: pd.DataFrame) -> pd.DataFrame:
+    """`routes` as text, with a dash where a term does not reach."""
+    return norms.map("{:.4f}".format).where(norms > 0, "–")
 
 
 def settings_table(steps: int) -> pd.DataFrame:

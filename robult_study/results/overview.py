@@ -9,9 +9,9 @@ import pandas as pd
 
 from robult_core.datasets import MultimodalData
 from robult_core.protocol import label_split, paper_patterns, pattern_name
-from robult_core.tasks import higher_is_better
 from robult_study.results.intervals import summarize
 from robult_study.results.layout import listed
+from robult_study.results.metrics import direction
 
 SPLITS = ("train", "valid", "test")
 NOTEWORTHY_SHARE = 0.055  # of labels, where 5 % were asked for
@@ -101,13 +101,19 @@ def transcripts(data: MultimodalData, rows: np.ndarray) -> pd.DataFrame:
 
 def constant_guess(data: MultimodalData) -> float:
     """The first metric of the best guess that never changes; NaN where it has no meaning."""
-    test = data.targets[data.rows("test")]
     if data.task.primary == "mae":
+        test = data.targets[data.rows("test")]
         median = data.targets[data.rows("train")].median()
         return (test - median).abs().mean().item()
     if data.task.primary == "accuracy":
-        return test.bincount().max().item() / len(test)
+        return largest_class_share(data)
     return np.nan
+
+
+def largest_class_share(data: MultimodalData) -> float:
+    """The share of the most frequent class among the test rows of a classification."""
+    targets = data.targets[data.rows("test")]
+    return targets.bincount().max().item() / len(targets)
 
 
 def yardstick(results: pd.DataFrame, sets: DataSets) -> pd.DataFrame:
@@ -126,8 +132,7 @@ def yardstick(results: pd.DataFrame, sets: DataSets) -> pd.DataFrame:
 
 def weak_sentence(table: pd.DataFrame) -> str:
     """The rows of `yardstick` that are not shown to beat the constant guess."""
-    sign = np.where(table["metric"].map(higher_is_better), 1, -1)
-    gain = (table["mean"] - table["constant guess"]) * sign
+    gain = (table["mean"] - table["constant guess"]) * table["metric"].map(direction)
     weak = table[gain < table["half"]]
     return "not shown to beat the constant guess: " + listed(
         weak["data_set"] + " " + weak["pattern"]

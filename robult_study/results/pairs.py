@@ -39,11 +39,11 @@ def inspection_batches(
     """Batches as training draws them, each with the hidden classes `(B,)` of its samples."""
     known = np.isin(np.arange(len(data)), labeled_rows)
     config = TrainingConfig(steps=count)
-    found = []
+    drawn = []
     for rows in batches(data.rows("train"), np.sort(labeled_rows), config, seed):
         truth = data.task.label_classes(data.targets[rows])
-        found.append((make_batch(data, rows, known), truth))
-    return found
+        drawn.append((make_batch(data, rows, known), truth))
+    return drawn
 
 
 @torch.no_grad()
@@ -65,6 +65,25 @@ def contrastive_view(method: Method, batch: Batch, seed: int = 0) -> dict[str, T
         "labeled": batch.labeled,
         "confidence": torch.where(batch.labeled, 1.0, largest),
     }
+
+
+def pair_masks(view: Mapping[str, Tensor], truth: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Which pairs of a batch are pseudo-positive, without a sample's own, and which are true.
+
+    truth: the hidden classes `(B,)`. Both masks are `(B, B)`.
+    """
+    pseudo = positive_masks(view["classes"], view["labeled"])[1].fill_diagonal_(False)
+    return pseudo.numpy(), (truth[:, None] == truth).numpy()
+
+
+def widened_weights(view: Mapping[str, Tensor], temperature: float, width: float) -> np.ndarray:
+    """The weights of Eq. 5, `(M, B, B)`, with a kernel of `width` deviations of the anchor's row.
+
+    A Gaussian c times as wide is the same one to the power of 1 / c^2.
+    """
+    batch = [view[name] for name in ("s", "z", "classes", "labeled")]
+    weights = rbf_weights(*batch, temperature=temperature).numpy()
+    return weights ** (1 / width**2)
 
 
 def pair_frame(view: Mapping[str, Tensor], truth: Tensor, temperature: float) -> pd.DataFrame:
@@ -105,14 +124,14 @@ def judge(pairs: pd.DataFrame) -> pd.DataFrame:
     columns = [*WEIGHTS, *RIVALS]
     weights = {name: pairs[name].to_numpy(dtype=float) for name in columns}
     false = ~pairs["true"].to_numpy()
-    found = []
+    rows = []
     for name, weight in weights.items():
-        found += [(name, *measure) for measure in _detection(weight, false)]
+        rows += [(name, *measure) for measure in _detection(weight, false)]
     used = {name: weights[name] for name in WEIGHTS}
     used |= _cuts(weights["confidence"], weights[RBF])
     for name, weight in used.items():
-        found += [(name, *measure) for measure in _use(weight, false)]
-    return pd.DataFrame(found, columns=["weight", "measure", "value"])
+        rows += [(name, *measure) for measure in _use(weight, false)]
+    return pd.DataFrame(rows, columns=["weight", "measure", "value"])
 
 
 def _detection(weight: np.ndarray, false: np.ndarray) -> list[tuple[str, float]]:

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from robult_core import information
-from robult_core.datasets.pid import COMPONENTS, load_pid
+from robult_core.datasets.pid import CASES, COMPONENTS, load_pid
 from robult_core.information import PID
-from robult_study.results.intervals import summarize, with_interval
+from robult_study.results.intervals import paired, summarize, with_interval
 
 Samples = tuple[np.ndarray, np.ndarray, np.ndarray]  # x1, x2 and y
 ATOMS = (((0,), (1,)), ((0,),), ((1,),), ((0, 1),))  # of the lattice of dit, as in `COMPONENTS`
@@ -241,3 +241,87 @@ def over_seeds(frame: pd.DataFrame, value: str, conditions: Mapping[str, object]
     """Mean and 95 % interval over seeds of the chosen rows, as text."""
     summary = summarize(chosen(frame, value, conditions), list(conditions))
     return with_interval(summary["mean"], summary["half"], digits=2).iloc[0]
+
+
+# The verdict -------------------------------------------------------------------------------------
+
+
+def verdict_table(
+    cases: pd.DataFrame,
+    kept: pd.DataFrame,
+    probed: pd.DataFrame,
+    seen: pd.DataFrame,
+    accuracies: pd.DataFrame,
+) -> pd.DataFrame:
+    """What the paper says in its motivation, the verdict on it, and the number behind that.
+
+    cases: the parts of `CASES`, a row per case. kept: `kept_by_alignment`. seen: `resolved`.
+    probed and accuracies: the rows of `aligned_directions` and of `learned` over all seeds.
+    """
+    network = {"model": "network", "training samples": 100}
+    nets = chosen(accuracies, "test accuracy", network)
+    lead = paired(nets, "x1+x2", "x1", ["model"], "input").iloc[0]
+    words = {"better": "holds", "worse": "the contrary", "undecided": "undecided with these seeds"}
+    rows = [
+        ("Eq. 1: four parts", "holds once defined", _dial_words(cases)),
+        (
+            "alignment captures R",
+            "only R that sits in a shared part of the inputs",
+            _missed_words(kept),
+        ),
+        ("alignment can diminish U", "holds, less so in wide spaces", _direction_words(probed)),
+        ("the example demonstrates synergy", "not as information", _synergy_words(seen)),
+        (
+            "X1 alone is harder to learn from",
+            words[lead["verdict"]],
+            _accuracy_words(accuracies, network, lead),
+        ),
+    ]
+    return pd.DataFrame(rows, columns=["statement of the paper", "verdict here", "number"])
+
+
+def _dial_words(cases: pd.DataFrame) -> str:
+    columns = list(COMPONENTS)
+    dials = pd.DataFrame({name: asdict(case) for name, case in CASES.items()}).T
+    gap = (cases[columns] - dials[columns]).abs().to_numpy().max()
+    return f"part and dial of pid differ by at most {gap:.0e} bits"
+
+
+def _missed_words(kept: pd.DataFrame) -> str:
+    missed = kept["R"] - kept["I(z;Y)"]
+    of_pid = missed.drop("AND").abs().max()
+    return f"R - I(z;Y) is at most {of_pid:.0e} bits for pid, {missed['AND']:.2f} for AND"
+
+
+def _direction_words(probed: pd.DataFrame) -> str:
+    bits = {}
+    for count in (1, 16):
+        conditions = {
+            "representation": "aligned (CCA)",
+            "component": "unique1",
+            "directions of x1": count,
+        }
+        bits[count] = over_seeds(probed, "bits about the component", conditions)
+    return f"bits of U1: {bits[1]} in one aligned direction, {bits[16]} in sixteen"
+
+
+def _synergy_words(seen: pd.DataFrame) -> str:
+    synergy = seen["synergy"]
+    return (
+        f"from {synergy.max():.2f} to {synergy.iloc[-1]:.2f} bits of S with finer bins, "
+        "0 in the limit"
+    )
+
+
+def _accuracy_words(
+    accuracies: pd.DataFrame, network: Mapping[str, object], lead: pd.Series
+) -> str:
+    """The accuracies of a network from x1 and from both, and their paired difference `lead`."""
+    accuracy = {}
+    for name in ("x1", "x1+x2"):
+        conditions = {**network, "input": name}
+        accuracy[name] = over_seeds(accuracies, "test accuracy", conditions)
+    return (
+        f"network after 100 samples: {accuracy['x1']} from x1, {accuracy['x1+x2']} from both, "
+        f"paired difference {lead['difference']:+.2f} ± {lead['half']:.2f}"
+    )

@@ -52,15 +52,15 @@ def fusion_rules(record: Record, data: MultimodalData) -> list[dict[str, object]
     """
     rows, single = stored_scores(record, [(name,) for name in data.names])
     targets = data.targets[rows].numpy()
-    found = []
+    measures = []
     for rule in LATE_FUSION:
         fused = data.task.late_fusion(torch.from_numpy(single), rule).numpy()
         for metric, value in data.task.metrics(fused, targets).items():
             row = _row(record, tag=f"late_fusion {rule}", variant="late_fusion")
-            found.append(
+            measures.append(
                 {**row, "pattern": pattern_name(data.names), "metric": metric, "value": value}
             )
-    return found
+    return measures
 
 
 def fusion_scores(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
@@ -99,15 +99,15 @@ def random_loss(
     subsets = patterns(data.names)
     rows, stored = stored_scores(record, subsets)
     targets = data.targets[rows].numpy()
-    found = []
+    measures = []
     for rate in rates:
         present = random_missing(len(rows), len(data.names), rate, record.config["seed"]).numpy()
         chosen = _subset_of(present, data.names, subsets)
         measured = data.task.metrics(stored[chosen, np.arange(len(rows))], targets)
         for metric, value in measured.items():
             row = _row(record, rate=rate, metric=metric, value=value, lost=1 - present.mean())
-            found.append(row)
-    return found
+            measures.append(row)
+    return measures
 
 
 def _subset_of(

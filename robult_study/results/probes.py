@@ -140,13 +140,13 @@ def component_bits(
     latents of the training and test rows `rows`; components: `display["components"]` of the data.
     Columns: latent, role, component, value.
     """
-    found = []
+    values = []
     for name in of_roles(test, roles):
         for question, component in _questions(modality_of(name)).items():
             bits = components[component]
             value = probe_bits(Side(train[name], bits[rows[0]]), Side(test[name], bits[rows[1]]))
-            found.append((name, role_of(name), question, value))
-    return pd.DataFrame(found, columns=["latent", "role", "component", "value"])
+            values.append((name, role_of(name), question, value))
+    return pd.DataFrame(values, columns=["latent", "role", "component", "value"])
 
 
 def _questions(modality: str) -> dict[str, str]:

@@ -114,10 +114,10 @@ def order_words(means: pd.Series) -> str:
     return listed(f"{COLUMNS[name]} {rank:.2f}" for name, rank in means.items())
 
 
-def separation_sentences(found: Procedures) -> list[str]:
+def separation_sentences(tested: Procedures) -> list[str]:
     """What the two procedures could separate at the most, and what they do separate."""
-    n_methods, n_blocks = len(found.ranks), len(found.blocks)
-    counts = [f"{name} {pairs_apart(p)}" for name, p in found.p.items()]
+    n_methods, n_blocks = len(tested.ranks), len(tested.blocks)
+    counts = [f"{name} {pairs_apart(p)}" for name, p in tested.p.items()]
     return [
         f"critical difference {critical_difference(n_methods, n_blocks):.2f}, "
         f"smallest p of Wilcoxon-Holm {smallest_p(n_methods, n_blocks):.2f}",

@@ -6,16 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import torch
 
 from robult_core.datasets import MultimodalData
 from robult_core.evaluation import predict
-from robult_core.method import Method
-from robult_core.methods import make_method
-from robult_core.tasks import higher_is_better
-from robult_core.training import gradient_routes, make_batch
+from robult_core.method import Batch, Method
+from robult_core.training import make_batch
 from robult_study.results.geometry import mean_cosine
 from robult_study.results.latents import collect
+from robult_study.results.metrics import direction
 from robult_study.results.probes import Side, explained, probe_rows
 
 UNLABELED_IN_BATCH = 48
@@ -23,18 +21,11 @@ LABELED_IN_BATCH = 16
 COSINE = "cosine between z"
 
 
-def untrained(data: MultimodalData, seed: int) -> Method:
-    """Robult before its first step."""
-    torch.manual_seed(seed)
-    return make_method("robult", data.task, data.shapes)
-
-
-def routes(method: Method, data: MultimodalData, labeled_rows: np.ndarray) -> pd.DataFrame:
-    """Norm of the gradient of each loss term (columns) in each part (rows), on one batch."""
+def mixed_batch(data: MultimodalData, labeled_rows: np.ndarray) -> Batch:
+    """A batch of some training rows and of some labelled ones."""
     known = np.isin(np.arange(len(data)), labeled_rows)
     rows = np.union1d(probe_rows(data, UNLABELED_IN_BATCH), labeled_rows[:LABELED_IN_BATCH])
-    norms = gradient_routes(method, make_batch(data, rows, known))
-    return pd.DataFrame(norms).rename_axis("part")
+    return make_batch(data, rows, known)
 
 
 def copies(models: Mapping[str, Method], data: MultimodalData) -> pd.DataFrame:
@@ -94,5 +85,4 @@ def one_modality(model: Method, data: MultimodalData, rows: np.ndarray) -> float
     for name in data.names:
         measured = data.task.metrics(predict(model, data, rows, (name,)), targets)
         values.append(measured[metric])
-    mean = float(np.mean(values))
-    return mean if higher_is_better(metric) else -mean
+    return float(np.mean(values)) * direction(metric)

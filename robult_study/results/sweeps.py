@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from robult_study.results.intervals import count_verdicts, paired
+from robult_study.results.intervals import against_each, count_verdicts_and_holm, paired
 from robult_study.results.layout import listed
 from robult_study.results.scores import LATE, scores
 from robult_study.results.tables import COLUMNS
@@ -27,16 +27,8 @@ def share_scores(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def leads(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
-    """Robult minus each other method at every point of the dial, as `paired` gives it.
-
-    `against` names the other method; the verdicts of `holm` are corrected over all rows against it.
-    """
-    tables = []
-    for name in rows["method"].unique():
-        if name != "robult":
-            table = paired(rows, "robult", name, [*CURVE, dial])
-            tables.append(table.assign(against=name))
-    return pd.concat(tables, ignore_index=True)
+    """Robult minus each other method at every point of the dial, as `against_each` gives it."""
+    return against_each(rows, [*CURVE, dial], rows["method"].unique())
 
 
 # Where curves cross, and who leads ---------------------------------------------------------------
@@ -49,14 +41,14 @@ def crossings(lead: pd.DataFrame, dial: str) -> pd.DataFrame:
     (the neighbours), ahead_then, and clear: whether the paired intervals on both sides leave out 0,
     with opposite signs.
     """
-    found = []
+    rows = []
     for group, curve in lead.groupby([*CURVE, "against"], sort=False):
         points = curve.sort_values(dial).to_dict("records")
         for left, right in pairwise(points):
             if left["difference"] * right["difference"] < 0:
-                found.append((*group, *_crossing(left, right, dial)))
+                rows.append((*group, *_crossing(left, right, dial)))
     columns = [*CURVE, "against", "crossing", "after", "before", "ahead_then", "clear"]
-    return pd.DataFrame(found, columns=columns)
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _crossing(left: dict[str, Any], right: dict[str, Any], dial: str) -> tuple[Any, ...]:
@@ -69,9 +61,9 @@ def _crossing(left: dict[str, Any], right: dict[str, Any], dial: str) -> tuple[A
     return place, left[dial], right[dial], ahead, clear
 
 
-def crossings_table(found: pd.DataFrame) -> pd.DataFrame:
+def crossings_table(crossed: pd.DataFrame) -> pd.DataFrame:
     """`crossings` in words."""
-    table = found.replace({"against": COLUMNS, "ahead_then": COLUMNS})
+    table = crossed.replace({"against": COLUMNS, "ahead_then": COLUMNS})
     number = "{:g}".format
     table["between"] = table["after"].map(number) + " and " + table["before"].map(number)
     table["clear"] = table["clear"].map({True: "yes", False: "no"})
@@ -79,11 +71,11 @@ def crossings_table(found: pd.DataFrame) -> pd.DataFrame:
     return table.rename(columns={"crossing": "crossing at", "ahead_then": "ahead above it"})
 
 
-def crossings_sentence(found: pd.DataFrame) -> str:
+def crossings_sentence(crossed: pd.DataFrame) -> str:
     """How many crossings there are and how many are clear."""
-    n_clear = int(found["clear"].sum())
+    n_clear = int(crossed["clear"].sum())
     return (
-        f"{len(found)} crossings with another method, {n_clear} of them clear, "
+        f"{len(crossed)} crossings with another method, {n_clear} of them clear, "
         "the others within the noise of these seeds"
     )
 
@@ -93,12 +85,12 @@ def leaders(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
 
     The two are picked by their means, so a clear lead comes a little too easily.
     """
-    found = []
+    leading = []
     for group, point in rows.groupby([*CURVE, dial], sort=False):
         means = point.groupby("method")["value"].mean().sort_values(ascending=False)
         first, second = means.index[:2]
         verdict = paired(point, first, second, CURVE)["verdict"].item()
-        found.append(
+        leading.append(
             {
                 **dict(zip([*CURVE, dial], group, strict=True)),
                 "leader": COLUMNS[first],
@@ -108,7 +100,7 @@ def leaders(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
                 "clear": "yes" if verdict == "better" else "no",
             }
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(leading)
 
 
 # How far apart the methods are -------------------------------------------------------------------
@@ -168,11 +160,12 @@ def tally(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """
     columns = [*CURVE, "where", "method", "seed", "value"]
     lead = leads(pd.concat([part[columns] for part in parts]), "where")
-    raw = count_verdicts(lead, ["against"])
-    corrected = count_verdicts(lead, ["against"], "holm").drop(columns="undecided")
-    names = {"better": "Robult clearly better", "worse": "Robult clearly worse"}
-    table = raw.rename(columns=names).join(corrected.rename(columns=names).add_suffix(", Holm"))
-    return table.rename(index=COLUMNS)
+    table = count_verdicts_and_holm(lead, ["against"]).drop(columns="undecided, Holm")
+    names = {}
+    for verdict in ("better", "worse"):
+        names[verdict] = f"Robult clearly {verdict}"
+        names[f"{verdict}, Holm"] = f"Robult clearly {verdict}, Holm"
+    return table.rename(index=COLUMNS, columns=names)
 
 
 def tally_sentences(counted: pd.DataFrame) -> list[str]:

@@ -18,8 +18,8 @@ from robult_core.methods.sanity import SANITY
 from robult_study.results.availability import has_all, modalities_present
 from robult_study.results.intervals import (
     VERDICTS,
-    count_verdicts,
-    paired,
+    against_each,
+    count_verdicts_and_holm,
     summarize,
     with_interval,
 )
@@ -118,12 +118,12 @@ def named(results: pd.DataFrame) -> pd.Series:
 def cells(results: pd.DataFrame) -> pd.DataFrame:
     """One row per cell of our tables.
 
-    Columns: data_set, pattern, metric, method, mean, half, n, place (1 is best, 2 second), block
-    (the paper's name of the set, or `OTHER`), paper (the printed number, or NaN).
+    Columns: data_set, pattern, metric, method, mean, half, low, high, n, place (1 is best, 2
+    second), block (the paper's name of the set, or `OTHER`), paper (the printed number, or NaN).
     """
     rows = measured(paper_rows(results), also=True)
     table = summarize(rows[rows["method"].isin(COLUMNS)], [*BLOCK, "method"])
-    table = table.drop(columns=["low", "high", "sd"])
+    table = table.drop(columns="sd")
     table["place"] = _places(table)
     papers_own = {name: PAPER_SETS[name] for name in SAME_FEATURES}
     table["block"] = table["data_set"].map(papers_own).fillna(OTHER)
@@ -218,26 +218,19 @@ def sanity_sentence(table: pd.DataFrame) -> str:
 
 
 def differences(results: pd.DataFrame) -> pd.DataFrame:
-    """Robult minus each other method, paired by seed, on the paper's metrics, as `paired` gives it.
+    """Robult minus each other method on the paper's metrics, as `against_each` gives it.
 
-    Errors are negated, so above 0 Robult is better. The verdicts of `holm` are corrected over all
-    rows against one method.
+    Errors are negated, so above 0 Robult is better.
     """
     rows = oriented(measured(paper_rows(results)))
-    tables = []
-    for name in COLUMNS:
-        if name != "robult" and name in set(rows["method"]):
-            tables.append(paired(rows, "robult", name, BLOCK).assign(against=name))
-    return pd.concat(tables, ignore_index=True)
+    return against_each(rows, BLOCK, COLUMNS)
 
 
 def verdicts(
     differences: pd.DataFrame, by: Sequence[str] = ("against", "data_set")
 ) -> pd.DataFrame:
     """How many rows of each group are better, undecided and worse, raw and after Holm."""
-    raw = count_verdicts(differences, by)
-    corrected = count_verdicts(differences, by, "holm").add_suffix(", Holm")
-    return raw.join(corrected)
+    return count_verdicts_and_holm(differences, by)
 
 
 def largest(differences: pd.DataFrame, count: int) -> pd.DataFrame:

@@ -103,11 +103,12 @@ def _print_failures(failed: Mapping[str, str], todo: Mapping[str, RunConfig], st
 
 def _table(keyed: Keyed, failed: Mapping[str, str], store: Store) -> pd.DataFrame:
     """The rows of all runs that have a record."""
-    tables, found = [], set()
+    tables = []
+    recorded = set()
     for key, config in keyed:
         record = store.get(key)
         if record is not None:
-            found.add(key)
+            recorded.add(key)
             tables.append(frame(record, config))
         elif key not in failed:
             raise StoreError(f"record {key[:12]} was removed while the grid ran: start it again")
@@ -116,7 +117,7 @@ def _table(keyed: Keyed, failed: Mapping[str, str], store: Store) -> pd.DataFram
         raise AllRunsFailed(f"every run failed, the first with: {first}")
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     table.attrs["failed"] = [{"key": key, "error": error} for key, error in failed.items()]
-    table.attrs["runs"] = len(found)
+    table.attrs["runs"] = len(recorded)
     return table
 
 

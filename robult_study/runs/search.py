@@ -17,11 +17,10 @@ import pandas as pd
 
 from robult_core.datasets import entry
 from robult_core.tasks import higher_is_better
-from robult_study import results
 from robult_study.runs.configuration import RunConfig
 
-SCORES = Path(results.__file__).with_name("search_results.csv")
-MAPS = Path(results.__file__).with_name("search_maps.csv")
+SCORES = Path(__file__).with_name("search_results.csv")
+MAPS = Path(__file__).with_name("search_maps.csv")
 
 DATA_SETS = ("digits", "handwritten", "cub10", "utd_mhad", "mosi")
 SEEDS = (0,)

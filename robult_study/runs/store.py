@@ -13,6 +13,8 @@ and no second process loses one.
     tmp/                  folders in the making
     damaged/              records that failed their check, set aside
 
+`settings.store_folder` chooses the folder: `store` in ROBULT_OUT, or else in out/<profile>.
+
 A record is made in tmp/, flushed to the disk and renamed into place, which is atomic. One process
 computes a run while it holds the lock of its key; the operating system drops the lock when its
 holder dies.

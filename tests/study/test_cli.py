@@ -9,7 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 import robult_core
+from robult_study import cli
 from robult_study.cli import main
+from robult_study.report.agreement import TOLERANCE
+from robult_study.settings import PROFILES
 
 
 def call(*arguments: str):
@@ -36,6 +39,13 @@ def test_reproduce_offers_the_options_of_the_contract():
         option in output
         for option in ("--profile [smoke|quick|full]", "--only", "--jobs", "--scheduler")
     )
+
+
+def test_the_options_know_what_the_modules_behind_them_say():
+    """The modules load too slowly for help, so their constants stand in the command line too."""
+    assert tuple(cli.PROFILE.choices) == tuple(PROFILES)
+    tolerance = next(option for option in cli.compare.params if option.name == "tolerance")
+    assert tolerance.default == TOLERANCE
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from robult_study.results import detection
+from robult_study.results import detection, pairs
 from robult_study.results.pairs import RBF, SAME_SHARE, UNWEIGHTED
 
 
@@ -83,7 +83,7 @@ def test_a_wider_kernel_weighs_more():
     truth = torch.tensor([0, 1, 0, 1, 1, 0, 0, 1])
     panels = detection.weight_panels(view, [0.5], [0.5, 2.0])
     narrow, wide = panels.values()
-    pseudo, true = detection.pair_masks(view, truth)
+    pseudo, true = pairs.pair_masks(view, truth)
     assert not pseudo.diagonal().any()
     assert (wide[pseudo] >= narrow[pseudo]).all()
     table = detection.mean_weights(panels, pseudo, true)

@@ -167,6 +167,25 @@ def test_many_weak_verdicts_do_not_survive_the_correction():
     assert counts.loc["all"].to_dict() == {"better": 20, "undecided": 0, "worse": 0}
 
 
+def test_verdicts_are_counted_before_and_after_the_correction():
+    table = intervals.paired(weak_and_strong(), "a", "b").assign(all="all")
+    counts = intervals.count_verdicts_and_holm(table, ["all"]).loc["all"]
+    assert counts[["better", "undecided", "worse"]].tolist() == [20, 0, 0]
+    assert counts[["better, Holm", "undecided, Holm", "worse, Holm"]].tolist() == [1, 19, 0]
+
+
+def test_robult_is_set_against_each_method_that_is_there():
+    methods = seeds_of(
+        {"robult": [3.0, 3.1, 3.2], "gmc": [1.0, 1.0, 1.0], "linear": [4.0, 4.0, 4.0]}
+    )
+    rows = methods.assign(pattern="x")
+    table = intervals.against_each(rows, ["pattern"], ["linear", "unimodal", "robult", "gmc"])
+    assert table["against"].tolist() == ["linear", "gmc"]
+    assert table["verdict"].tolist() == ["worse", "better"]
+    alone = intervals.paired(rows, "robult", "gmc", ["pattern"])
+    assert table["difference"].iloc[1] == alone["difference"].item()
+
+
 def test_one_weak_verdict_alone_does():
     rows = weak_and_strong()
     table = intervals.paired(rows[rows["pattern"] == "x1"], "a", "b")

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from robult_study.results import latent_bits
+from robult_study.results.intervals import summarize
 
 
 def made_latents(n: int, seed: int) -> dict[str, np.ndarray]:
@@ -59,3 +60,40 @@ def test_a_copied_label_is_redundant_and_shuffling_takes_it_away():
     assert redundancy["z", "true labels"] == pytest.approx(1, abs=0.02)
     assert redundancy["z", "labels shuffled"] < 0.1
     assert set(table["role"]) == {"raw input", "z", "u"}
+
+
+def rows_of(n_seeds: int, **columns: object) -> pd.DataFrame:
+    """Rows with and without L_rec, by seed; with it, every value is larger by 0.1."""
+    tables = []
+    for state, gain in (("with L_rec", 0.1), ("without L_rec", 0.0)):
+        seeds = np.arange(n_seeds)
+        values = 0.5 + gain + 0.001 * seeds**2 * gain
+        tables.append(pd.DataFrame({"state": state, "seed": seeds, "value": values}))
+    return pd.concat(tables, ignore_index=True).assign(**columns)
+
+
+def test_the_verdict_finds_every_quantity_by_its_name():
+    all_rows = latent_bits.reader("narrow", latent_bits.PROBE_ROWS)
+    shares = [rows_of(4, maps="narrow", known=known) for known in ("z", latent_bits.BOTH)]
+    bits = [
+        rows_of(4, role="u", reader=all_rows, component=name) for name in latent_bits.ASKED_BITS
+    ]
+    numbers = rows_of(4, role="u", measure="probe: class", data_set="digits")
+    runs = rows_of(4, data_set="digits", metric="accuracy", variant="", pattern="top_left")
+    runs["tag"] = [latent_bits.run_tag(state, "narrow") for state in runs["state"]]
+    shares, bits = pd.concat(shares), pd.concat(bits)
+    asked = latent_bits.questions(shares, bits, numbers, runs.drop(columns="state"))
+    compared = latent_bits.compare(asked)
+    assert compared["quantity"].tolist() == [
+        "share of h from z and u (pid), narrow maps",
+        "bits of u about its own unique bit, narrow maps, probe on 1400 rows",
+        "bits of u about the shared bit, narrow maps, probe on 1400 rows",
+        "class probe on u (digits), full maps",
+        "accuracy from one modality (digits), narrow maps",
+    ]
+    assert (compared["verdict"] == "more with L_rec").all()
+    recovered = summarize(shares, ["maps", "state", "known"])
+    text = latent_bits.verdict_text(compared, bits, recovered, "narrow")
+    assert "**Narrow maps**" in text
+    assert "a second copy of what is in h" in text
+    assert "more with L_rec on 1, of 1 sets" in text

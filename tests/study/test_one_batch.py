@@ -13,7 +13,7 @@ from robult_study.results import one_batch
 @pytest.fixture(scope="module")
 def seen():
     data = load("digits").standardized()
-    return one_batch.fresh_model(data, 0), one_batch.first_batch(data, 0)
+    return one_batch.untrained(data, 0).eval(), one_batch.first_batch(data, 0)
 
 
 def test_the_batch_is_that_of_training(seen):
@@ -51,7 +51,7 @@ def test_terms_weights_and_routes(seen):
     assert terms.loc["reconstruction", "by hand, without weight"] == "0.500"
     assert terms.loc["supervised_full", "by hand, without weight"] == one_batch.NOT_BY_HAND
     assert terms.loc["unlabeled_contrastive", "of which weight"] == model.config.unlabeled_weight
-    routes = one_batch.routes_table(model, batch)
+    routes = one_batch.routes_text(one_batch.routes(model, batch))
     assert routes.loc["r", "supervised_full"] == "–"
     assert routes.loc["r", "reconstruction"] != "–"
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from robult_core import information
+from robult_core.datasets.pid import CASES
 from robult_core.information import PID
 from robult_study.results import pid_estimates
 
@@ -50,3 +53,37 @@ def test_a_mean_over_seeds_is_that_of_the_chosen_rows():
     )
     text = pid_estimates.over_seeds(frame, "score", {"input": "x1"})
     assert text == "1.00 ± 0.00"
+
+
+def network_rows(gain: float) -> pd.DataFrame:
+    """Accuracies of the network after 100 samples; both modalities are better by `gain`."""
+    rows = []
+    for seed in range(4):
+        for name, accuracy in (("x1", 0.7), ("x1+x2", 0.7 + gain + 0.001 * seed)):
+            rows.append(("network", name, 100, seed, accuracy))
+            rows.append(("network", name, 20, seed, 0.5))
+    columns = ["model", "input", "training samples", "seed", "test accuracy"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"), [(0.2, "holds"), (-0.2, "the contrary"), (-0.0015, "undecided")]
+)
+def test_the_verdict_gives_each_statement_its_number(gain, verdict):
+    cases = pd.DataFrame({name: asdict(dials) for name, dials in CASES.items()}).T
+    cases.iloc[0, 0] += 0.01
+    kept = pd.DataFrame({"R": [1.0, 0.31], "I(z;Y)": [0.9, 0.0]}, index=["mixed", "AND"])
+    seen = pd.DataFrame({"synergy": [0.1, 0.5, 0.3]})
+    probed = pd.DataFrame({"directions of x1": [1, 16] * 3, "seed": np.repeat(range(3), 2)})
+    probed = probed.assign(representation="aligned (CCA)", component="unique1")
+    probed["bits about the component"] = [0.0, 0.5] * 3
+    table = pid_estimates.verdict_table(cases, kept, probed, seen, network_rows(gain))
+    assert table["number"].tolist()[:4] == [
+        "part and dial of pid differ by at most 1e-02 bits",
+        "R - I(z;Y) is at most 1e-01 bits for pid, 0.31 for AND",
+        "bits of U1: 0.00 ± 0.00 in one aligned direction, 0.50 ± 0.00 in sixteen",
+        "from 0.50 to 0.30 bits of S with finer bins, 0 in the limit",
+    ]
+    last = table.iloc[4]
+    assert last["verdict here"].startswith(verdict)
+    assert last["number"].startswith("network after 100 samples: 0.70 ± 0.00 from x1")

@@ -455,7 +455,7 @@ def cells() -> pd.DataFrame:
             for pattern in ("top_left", "full"):
                 rows.append((data_set, metric, method, pattern, mean))
     frame = pd.DataFrame(rows, columns=["data_set", "metric", "method", "pattern", "mean"])
-    return frame.assign(half=0.3, n=5)
+    return frame.assign(low=frame["mean"] - 0.3, high=frame["mean"] + 0.3, n=5)
 
 
 def test_comparison_has_a_panel_per_set_and_turns_errors_round():
@@ -467,6 +467,12 @@ def test_comparison_has_a_panel_per_set_and_turns_errors_round():
     assert digits.get_ylim()[0] < digits.get_ylim()[1] <= 1.05  # intervals end at 1
     assert mosi.get_ylim()[0] > mosi.get_ylim()[1] >= 0.1
     assert "lower is better" in mosi.get_ylabel()
+
+
+def test_comparison_shows_the_first_metric_whatever_comes_first_in_the_rows():
+    figure = plots.method_comparison(cells().iloc[::-1])
+    by_title = dict(zip(titles_of(figure), figure.axes, strict=True))
+    assert by_title["MOSI"].get_ylabel().startswith("mean absolute error")
 
 
 def test_comparison_draws_no_interval_of_two_seeds():

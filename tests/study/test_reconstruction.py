@@ -10,7 +10,7 @@ from robult_core.datasets import load
 from robult_core.evaluation import predict
 from robult_core.methods import make_method
 from robult_core.protocol import label_split
-from robult_study.results import geometry, latents, reconstruction
+from robult_study.results import geometry, latents, one_batch, reconstruction
 
 
 @pytest.fixture(scope="module")
@@ -25,20 +25,21 @@ def labeled(digits):
 
 @pytest.fixture(scope="module")
 def model(digits):
-    model = reconstruction.untrained(digits, 0)
+    model = one_batch.untrained(digits, 0)
     model.saw_labels = True  # so that its guesses can be looked at
     return model
 
 
 def test_an_untrained_model_depends_on_the_seed_alone(digits):
-    first, again, other = (reconstruction.untrained(digits, seed) for seed in (0, 0, 1))
+    first, again, other = (one_batch.untrained(digits, seed) for seed in (0, 0, 1))
     state, same = first.state_dict(), again.state_dict()
     assert all(torch.equal(state[name], same[name]) for name in state)
     assert any(not torch.equal(state[name], other.state_dict()[name]) for name in state)
 
 
 def test_reconstruction_reaches_g_and_r_only(digits, labeled):
-    table = reconstruction.routes(reconstruction.untrained(digits, 0), digits, labeled)
+    batch = reconstruction.mixed_batch(digits, labeled)
+    table = one_batch.routes(one_batch.untrained(digits, 0), batch)
     reached = table.index[table["reconstruction"] > 0]
     assert set(reached) == {"g", "r"}
     assert table.loc["f", "supervised_unimodal"] > 0
@@ -66,7 +67,7 @@ def test_one_modality_is_the_mean_over_modalities_errors_negated(digits, model):
 
 def test_an_error_is_negated(data_folder):
     mosi = load("mosi").standardized()
-    model = reconstruction.untrained(mosi, 0)
+    model = one_batch.untrained(mosi, 0)
     model.saw_labels = True
     assert reconstruction.one_modality(model, mosi, mosi.rows("test")[:20]) < 0
 
