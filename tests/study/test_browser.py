@@ -8,6 +8,7 @@ The tests are skipped where there is no Chromium or Chrome.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -25,6 +26,10 @@ NOTEBOOKS = {
     "08_latent_inspection": "training step",
     "09_rbf_weights": "temperature",
 }  # and the slider that is moved
+NO_QUESTIONS = {  # settings of JupyterLab, which else asks in front of the page
+    "apputils-extension/notification": {"fetchNews": "false"},
+    "notebook-extension/tracker": {"autoStartDefaultKernel": True},
+}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,9 +68,10 @@ def lab(tmp_path_factory) -> Iterator[str]:
     pytest.importorskip("jupyterlab")
     home = tmp_path_factory.mktemp("lab")
     (home / "work").mkdir()
-    news = home / "user/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
-    news.parent.mkdir(parents=True)
-    news.write_text('{"fetchNews": "false"}')  # or JupyterLab asks, in front of the page
+    for name, settings in NO_QUESTIONS.items():
+        file = home / f"user/@jupyterlab/{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(settings))
     for name in NOTEBOOKS:
         shutil.copy(ROOT / f"notebooks/{name}.ipynb", home / "work")
     with socket.socket() as free:
@@ -133,14 +139,22 @@ def close_dialog(page) -> None:
         dialog.first.locator("button.jp-mod-accept").click()
 
 
+def choose_run_all(page) -> None:
+    """Click through the menu; a dialog that comes up meanwhile is met at the next try."""
+    from playwright.sync_api import TimeoutError as TooLong
+
+    with contextlib.suppress(TooLong):
+        page.get_by_role("menuitem", name="Run", exact=True).click(timeout=5000)
+        page.get_by_text("Run All Cells", exact=True).click(timeout=5000)
+
+
 def run_all_cells(page) -> None:
     """Through the menu, as a person does; ends when the last cell has its number or a cell has
     failed."""
     prompts = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell .jp-InputPrompt")
     for _ in range(20):  # a click before the kernel is connected is lost without a word
         close_dialog(page)
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_text("Run All Cells", exact=True).click()
+        choose_run_all(page)
         page.wait_for_timeout(1500)
         if any(mark in text for text in prompts.all_text_contents() for mark in ("[*]", "[1]")):
             break
