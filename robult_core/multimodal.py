@@ -285,7 +285,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         if unknown:
             raise ValueError(
                 f"modality '{unknown[0]}' was not there at fit, which had "
-                f"{', '.join(self.modality_names_)}"
+                f"{', '.join(self.modality_names_)}: rename it (a file gives its modality its name)"
             )
         for name, x in given.items():
             self._check_columns(name, x)

@@ -32,8 +32,11 @@ TASKS = ("auto", "classification", "regression", "multilabel")
 def fit(files: tuple[Path, ...], target: str, out: Path, task: str, **options: Any) -> None:
     """Train on FILES: one npz archive, or one csv or parquet file per modality."""
     from robult_core.datasets.own_files import read_tables, split_target
+    from robult_core.saved_models import DESCRIPTION
 
     modalities, labels = split_target(read_tables(files, [target]), target)
+    if (out / DESCRIPTION).exists():
+        raise ValueError(f"'{out}' holds a model already: delete it, or choose another --out")
     model = _estimator(task, labels, options)
     model.fit(modalities, labels)
     model.save(out)
@@ -133,6 +136,10 @@ def describe(files: tuple[Path, ...], target: str, unlabeled: str) -> None:
         shape = " x ".join(map(str, table.shape[1:]))
         missing = int((~there).sum())
         click.echo(f"{name}: {len(table)} samples of {shape} features, {missing} lack it")
+    lengths = {name: len(table) for name, table in tables.items()}
+    if len(set(lengths.values())) > 1:
+        given = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        click.echo(f"numbers of samples differ ({given}): give the same samples in the same order")
     if target not in tables:
         click.echo(f"no target '{target}': name it with --target to train")
         return

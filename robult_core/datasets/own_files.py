@@ -112,7 +112,7 @@ def _no_numbers(name: str, cells: np.ndarray, path: Path) -> DataError:
         return DataError(f"column '{name}' of '{path}' is empty: drop the column")
     return DataError(
         f"column '{name}' of '{path}' holds text, such as {example!r}: "
-        "give numbers, or drop the column"
+        "give numbers, drop the column, or name it as the target"
     )
 
 

@@ -134,3 +134,30 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     assert "is not one of .npz, .csv, .parquet" in str(
         run(describe, tmp_path / "data.xlsx").exception
     )
+
+
+def test_a_model_is_not_written_over_another(tmp_path):
+    X, labels, _ = arrays()
+    np.savez(tmp_path / "d.npz", **X, y=labels)
+    out = tmp_path / "model"
+    assert run(fit, tmp_path / "d.npz", "--out", out, "--max-steps", 2).exit_code == 0
+    weights = (out / "model.safetensors").read_bytes()
+    again = run(fit, tmp_path / "d.npz", "--out", out, "--max-steps", 3)
+    assert "holds a model already: delete it, or choose another --out" in str(again.exception)
+    assert (out / "model.safetensors").read_bytes() == weights
+
+
+def test_describe_says_where_numbers_of_samples_differ(tmp_path):
+    X, labels, _ = arrays()
+    np.savez(tmp_path / "d.npz", audio=X["audio"][1:], text=X["text"], y=labels)
+    said = run(describe, tmp_path / "d.npz").output
+    assert "numbers of samples differ (audio 59, text 60, y 60)" in said
+
+
+def test_a_modality_that_was_not_there_at_fit_says_how_files_are_named(tmp_path):
+    X, labels, _ = arrays()
+    np.savez(tmp_path / "d.npz", **X, y=labels)
+    np.savez(tmp_path / "new.npz", new_text=X["text"])
+    run(fit, tmp_path / "d.npz", "--out", tmp_path / "model", "--max-steps", 2)
+    done = run(predict, tmp_path / "model", tmp_path / "new.npz", "--out", tmp_path / "p.csv")
+    assert "rename it (a file gives its modality its name)" in str(done.exception)
