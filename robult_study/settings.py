@@ -8,8 +8,8 @@ A parameter wins over the environment, and the environment over the default:
     scheduler   ROBULT_SCHEDULER   none
     headless    ROBULT_HEADLESS    whether neither a front end nor a terminal watches
 
-Records of runs go to `store_folder(output)`, the folder `store` in the output folder; `Settings.store`
-is that store, and commands that take a folder of records use the same function.
+Records of runs go to `store_folder(output)`, the folder `store` in the output folder.
+`Settings.store` is that store, and commands that take a folder of records use the same function.
 """
 
 from __future__ import annotations
