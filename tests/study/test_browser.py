@@ -33,7 +33,7 @@ NO_QUESTIONS = {  # settings of JupyterLab, which else asks in front of the page
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = [pytest.mark.serial, pytest.mark.xdist_group("browser"), pytest.mark.timeout(1000)]
+pytestmark = [pytest.mark.serial, pytest.mark.xdist_group("browser"), pytest.mark.timeout(1500)]
 
 
 def find_browser() -> str:
@@ -154,6 +154,7 @@ def run_all_cells(page) -> None:
     prompts = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell .jp-InputPrompt")
     for _ in range(20):  # a click before the kernel is connected is lost without a word
         close_dialog(page)
+        page.keyboard.press("Escape")  # a menu that is open would be closed by the click
         choose_run_all(page)
         page.wait_for_timeout(1500)
         if any(mark in text for text in prompts.all_text_contents() for mark in ("[*]", "[1]")):
@@ -168,7 +169,7 @@ def run_all_cells(page) -> None:
         const cells = panel.querySelectorAll('.jp-CodeCell .jp-InputPrompt');
         return cells.length > 0 && [...cells].every(cell => /\\[\\d+\\]/.test(cell.textContent));
     }"""
-    wait_until(lambda: failed.count() > 0 or page.evaluate(script), 480, "all cells to finish")
+    wait_until(lambda: failed.count() > 0 or page.evaluate(script), 240, "all cells to finish")
     assert failed.count() == 0, failed.first.inner_text()
 
 
@@ -188,6 +189,28 @@ def move_slider(page, label: str) -> tuple[str, str]:
     return before, box.locator("img").last.get_attribute("src")
 
 
+def opened_and_run(browser, address: str):
+    """A page whose cells have all run. Where JupyterLab does not come so far, a machine under load
+    having lost a connection, the page is opened once more; a cell that fails is not tried again."""
+    from playwright.sync_api import TimeoutError as TooLong
+
+    try:
+        return open_and_run(browser, address)
+    except (TooLong, pytest.fail.Exception) as error:
+        print(f"opened once more, because: {error}")
+        return open_and_run(browser, address)
+
+
+def open_and_run(browser, address: str):
+    page = browser.new_page(viewport={"width": 1300, "height": 1100})
+    page.goto(address, wait_until="domcontentloaded")
+    page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell").first.wait_for(timeout=60_000)
+    status = page.locator(".jp-StatusBar-Widget, #jp-main-statusbar")
+    status.get_by_text("| Idle").first.wait_for(timeout=60_000)
+    run_all_cells(page)
+    return page
+
+
 def test_keyboard_moves_the_sliders_of_both_notebooks(lab):
     playwright = pytest.importorskip("playwright.sync_api")
     path = find_browser()
@@ -195,14 +218,8 @@ def test_keyboard_moves_the_sliders_of_both_notebooks(lab):
         browser = driver.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
-        page = browser.new_page(viewport={"width": 1300, "height": 1100})
         for name, label in NOTEBOOKS.items():
-            page.goto(lab.format(name), wait_until="domcontentloaded")
-            page.locator(".jp-NotebookPanel .jp-CodeCell").first.wait_for(timeout=60_000)
-            page.locator(".jp-StatusBar-Widget, #jp-main-statusbar").get_by_text(
-                "| Idle"
-            ).first.wait_for(timeout=60_000)
-            run_all_cells(page)
+            page = opened_and_run(browser, lab.format(name))
             before, after = move_slider(page, label)
             assert before.startswith("data:image/png;base64,")
             assert after.startswith("data:image/png;base64,")
