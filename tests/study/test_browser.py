@@ -204,7 +204,8 @@ def opened_and_run(browser, address: str):
 def open_and_run(browser, address: str):
     page = browser.new_page(viewport={"width": 1300, "height": 1100})
     page.goto(address, wait_until="domcontentloaded")
-    page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell").first.wait_for(timeout=60_000)
+    cells = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell")
+    cells.first.wait_for(timeout=60_000)
     status = page.locator(".jp-StatusBar-Widget, #jp-main-statusbar")
     status.get_by_text("| Idle").first.wait_for(timeout=60_000)
     run_all_cells(page)
