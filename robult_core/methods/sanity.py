@@ -92,11 +92,7 @@ def _linear(
 ) -> dict[Pattern, np.ndarray]:
     known = _known_rows(data, labeled_rows)
     targets = data.targets.numpy()[known]
-    scores = {}
-    for pattern in patterns:
-        x = _side_by_side(data, pattern)
-        scores[tuple(pattern)] = linear_scores(data.task, x[known], targets, x[rows], seed)
-    return scores
+    return _linear_by_pattern(data, known, targets, rows, patterns, seed)
 
 
 def _self_training(
@@ -130,10 +126,22 @@ def _linear_distillation(
 ) -> dict[Pattern, np.ndarray]:
     train = data.rows("train")
     targets = distilled_targets(data, labeled_rows, seed)
+    return _linear_by_pattern(data, train, targets, rows, patterns, seed)
+
+
+def _linear_by_pattern(
+    data: MultimodalData,
+    fitted: np.ndarray,
+    targets: np.ndarray,
+    rows: np.ndarray,
+    patterns: Iterable[Pattern],
+    seed: int,
+) -> dict[Pattern, np.ndarray]:
+    """Scores of `rows` from one linear model per pattern, fitted on the rows `fitted`."""
     scores = {}
     for pattern in patterns:
         x = _side_by_side(data, pattern)
-        scores[tuple(pattern)] = linear_scores(data.task, x[train], targets, x[rows], seed)
+        scores[tuple(pattern)] = linear_scores(data.task, x[fitted], targets, x[rows], seed)
     return scores
 
 
