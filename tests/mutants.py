@@ -7,6 +7,7 @@ Each change is one that cosmic-ray makes (another comparison, another number, a 
 never runs …), in a copy of the tree, and each is tried against the test file that mirrors its
 module, so one takes seconds to a minute. What survives is printed with its line: either the tests
 have a hole there, or the change does not matter. Annotations and messages are left alone.
+With `--out` a run that was cut goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +48,13 @@ class Mutant:
 
 
 def test_file(module: str) -> Path | None:
-    """The test file that mirrors a module; None where there is none."""
+    """The test file that mirrors a module, or else its folder; None where there is none."""
     package, *folders, name = Path(module).with_suffix("").parts
     side = {"robult_core": "core", "robult_study": "study"}[package]
-    names = ["_".join([*folders, name]), name]
-    for stem in names:
-        path = Path("tests", side, f"test_{stem}.py")
-        if (ROOT / path).is_file():
-            return path
+    for stem in ("_".join([*folders, name]), name, "_".join(folders)):
+        for path in (Path("tests", side, f"test_{stem}.py"), Path("tests", f"test_{stem}.py")):
+            if (ROOT / path).is_file():
+                return path
     return None
 
 
@@ -135,11 +136,13 @@ def run_tests(tree: Path, tests: Path, seconds: float | None) -> bool:
     return done.returncode == 0
 
 
-def survives(tree: Path, mutant: Mutant, seconds: float) -> bool:
+def survives(tree: Path, mutant: Mutant) -> bool:
     """Whether the mirrored tests pass in `tree` although the module is changed."""
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator
 
+    tests = test_file(mutant.module)
+    seconds = PATIENCE * sound_seconds(tree, tests) + START_SECONDS
     path = tree / mutant.module
     sound = path.read_text()
     operator = get_operator(mutant.operator)()
@@ -148,20 +151,18 @@ def survives(tree: Path, mutant: Mutant, seconds: float) -> bool:
         raise ValueError(f"{mutant} changes nothing: was the module edited meanwhile?")
     path.write_text(changed)
     try:
-        return run_tests(tree, test_file(mutant.module), seconds)
+        return run_tests(tree, tests, seconds)
     finally:
         path.write_text(sound)
 
 
-def sound_seconds(tree: Path, modules: Sequence[str]) -> dict[str, float]:
-    """How long the mirrored tests of each module take while nothing is wrong."""
-    seconds = {}
-    for module in modules:
-        started = time.perf_counter()
-        if not run_tests(tree, test_file(module), None):
-            raise SystemExit(f"{test_file(module)} fails without a change: mend that first")
-        seconds[module] = time.perf_counter() - started
-    return seconds
+@cache
+def sound_seconds(tree: Path, tests: Path) -> float:
+    """How long a test file takes while nothing is wrong."""
+    started = time.perf_counter()
+    if not run_tests(tree, tests, None):
+        raise SystemExit(f"{tests} fails without a change: mend that first")
+    return time.perf_counter() - started
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -176,27 +177,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     without_tests = [module for module in given.modules if test_file(module) is None]
     if without_tests:
         parser.error(f"no test file mirrors {', '.join(without_tests)}")
+    outcomes = noted(given.out)
     chosen = drawn(given.modules, given.count, given.seed)
     with tempfile.TemporaryDirectory() as folder:
         trees: queue.Queue[Path] = queue.Queue()
         for number in range(given.jobs):
             trees.put(copied_tree(Path(folder, str(number))))
-        first = Path(folder, "0")
-        seconds = sound_seconds(first, sorted({mutant.module for mutant in chosen}))
 
-        def try_one(mutant: Mutant) -> bool:
+        def try_one(mutant: Mutant) -> None:
             tree = trees.get()
             try:
-                survived = survives(tree, mutant, PATIENCE * seconds[mutant.module] + START_SECONDS)
+                outcomes[mutant] = survives(tree, mutant)
             finally:
                 trees.put(tree)
-            report(mutant, survived, given.out)
-            return survived
+            report(mutant, outcomes[mutant], given.out)
 
         with ThreadPoolExecutor(given.jobs) as pool:
-            outcomes = list(pool.map(try_one, chosen))
-    killed = len(outcomes) - sum(outcomes)
-    print(f"{killed} of {len(outcomes)} changes broke a test ({killed / len(outcomes):.0%})")
+            list(pool.map(try_one, [mutant for mutant in chosen if mutant not in outcomes]))
+    killed = sum(not outcomes[mutant] for mutant in chosen)
+    print(f"{killed} of {len(chosen)} changes broke a test ({killed / len(chosen):.0%})")
+
+
+def noted(out: Path | None) -> dict[Mutant, bool]:
+    """Changes that an earlier run tried, and whether they survived."""
+    outcomes = {}
+    if out is not None and out.exists():
+        for line in out.read_text().splitlines():
+            entry = json.loads(line)
+            survived = entry.pop("survived")
+            outcomes[Mutant(**entry)] = survived
+    return outcomes
 
 
 def report(mutant: Mutant, survived: bool, out: Path | None) -> None:
