@@ -74,7 +74,7 @@ def load_affect(
     modalities = {}
     present = []
     for name in MODALITIES:
-        x, there, note = _repaired(name, arrays.pop(name), keep)
+        x, there, note = _repaired(path, name, arrays.pop(name), keep)
         modalities[name] = torch.from_numpy(x)
         present.append(there)
         notes += note
@@ -169,11 +169,13 @@ def _check_corpus(path: Path, corpus: str, arrays: dict[str, np.ndarray], ids: l
     of_mosi = sum(name[:11] in MOSI_VIDEOS for name in ids)
     is_mosi = widths == WIDTHS["mosi"] or 2 * of_mosi > len(ids)
     is_mosei = not is_mosi and widths == WIDTHS["mosei"]
+    found = f"audio {widths[0]} and vision {widths[1]} wide, {of_mosi} ids of MOSI"
     if (corpus == "mosi" and is_mosei) or (corpus == "mosei" and is_mosi):
         other = "mosei" if is_mosei else "mosi"
-        why = f"audio {widths[0]} and vision {widths[1]} wide, {of_mosi} ids of MOSI"
-        holds = f"'{path}' holds CMU-{other.upper()} ({why})"
+        holds = f"'{path}' holds CMU-{other.upper()} ({found})"
         raise DataError(f"{holds}: move it to cmu-{other}/ and get the file of {corpus.upper()}")
+    if corpus == "mosi" and ids and not is_mosi:
+        raise DataError(f"'{path}' does not hold CMU-MOSI ({found}): get the file of MOSI")
 
 
 def _fresh_rows(ids: list[str], split: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -198,7 +200,7 @@ def _check_splits(path: Path, split: np.ndarray) -> None:
 
 
 def _repaired(
-    name: str, x: np.ndarray, keep: np.ndarray
+    path: Path, name: str, x: np.ndarray, keep: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """The rows to keep with holes set to 0, which of them have the modality, and notes."""
     bad = ~np.isfinite(x)
@@ -206,6 +208,8 @@ def _repaired(
     x[bad] = 0
     x = x if keep.all() else x[keep]
     there = np.asarray(x.any(axis=(1, 2)))
+    if not there.any():
+        raise DataError(f"no row of '{path}' has any {name}: get the file again")
     notes.append(f"{name}: {padding_side(x)}.")
     lacking = int((~there).sum())
     notes += count_note(lacking, f"samples whose {name} is all zero counted as lacking it")

@@ -185,8 +185,11 @@ def matches(root: Path, pattern: str) -> Path | None:
 
 def either(pattern: str, root: Path | None = None) -> str:
     """A pattern of `DataSet.needs` in words, with the folder before it where one is given."""
-    choices = pattern.split("|")
-    places = choices if root is None else [str(root / choice) for choice in choices]
+    places = []
+    for choice in pattern.split("|"):
+        name, _, key = choice.partition("::")
+        place = name if root is None else str(root / name)
+        places.append(f"'{key}' in {place}" if key else place)
     return " or ".join(places)
 
 

@@ -57,10 +57,14 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             meme = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"line {number} of '{path}' is no JSON ({error}): {AGAIN}") from error
         if not isinstance(meme, dict) or not {"id", "img", "text"} <= set(meme):
             raise DataError(f"line {number} of '{path}' lacks id, img or text: {AGAIN}")
+        for key in ("img", "text"):
+            if not isinstance(meme[key], str):
+                wrong = f"has {meme[key]!r:.40} as its {key}, expected a text"
+                raise DataError(f"line {number} of '{path}' {wrong}: {AGAIN}")
         yield number, meme
 
 
@@ -68,11 +72,11 @@ def _row(root: Path, path: Path, number: int, meme: dict[str, Any], split: str) 
     where = f"line {number} of '{path}'"
     if meme["label"] not in (0, 1):
         raise DataError(f"{where} has the label {meme['label']!r}, expected 0 or 1: {AGAIN}")
-    image = inside(root, str(meme["img"]), where)
+    image = inside(root, meme["img"], where)
     identity = str(meme["id"])
     if not image.is_file():  # in some copies the names are padded with zeros and the list is not
         image = root / "img" / Path(f"{identity.zfill(5)}.png").name
-    return Row(identity, str(meme["text"] or ""), image, int(meme["label"]), split)
+    return Row(identity, meme["text"], image, int(meme["label"]), split)
 
 
 HATEFUL_MEMES = RawSet("hateful-memes", "hateful_memes", read_lists, longest=128)

@@ -217,6 +217,12 @@ def test_mult_file_without_ids(tmp_path):
         ("mosi-mmsa", "cmu-mosi/aligned_50.pkl", mmsa("mosei"), "holds CMU-MOSEI"),
         (
             "mosi-mult",
+            "cmu-mosi/mosi_raw.pkl",
+            mult("mosei", widths=(300, 33, 44)),
+            r"does not hold CMU-MOSI \(audio 33 and vision 44 wide, 0 ids of MOSI\)",
+        ),
+        (
+            "mosi-mult",
             "cmu-mosi/mosi_data.pkl",
             mmsa("mosi"),
             "holds what MMSA publishes, not MulT",
@@ -278,6 +284,11 @@ def no_labels(content: dict) -> None:
     content["test"]["labels"][:] = np.nan
 
 
+def no_vision(content: dict) -> None:
+    for part in content.values():
+        part["vision"][:] = np.nan
+
+
 def no_rows(content: dict) -> None:
     content["valid"] = {key: value[:0] for key, value in content["valid"].items()}
 
@@ -302,6 +313,7 @@ def texts_for_numbers(content: dict) -> None:
         (cut_audio, r"'audio' in .* has the shapes .* alike"),
         (emotions, r"'labels' of train in .* has shape \(6, 1, 7\): .*one sentiment score a row"),
         (no_labels, "the test part of .* has no row with a finite label"),
+        (no_vision, "no row of .*mosi_data.pkl' has any vision: get the file again"),
         (no_rows, "the valid part of .* has no row with a finite label"),
         (a_list, "a split of pickle .* is no dictionary"),
         (texts_for_numbers, "'labels' of train .* is not in the published form"),

@@ -92,9 +92,12 @@ def test_lines_may_end_as_on_windows(tmp_path):
     ("line", "message"),
     [
         ('{"id": 9, "img"', "line 6 of .*train.jsonl' is no JSON"),
+        ("[" * 100_000, "line 6 of .*train.jsonl' is no JSON"),
         ("[1, 2]", "line 6 of .* lacks id, img or text"),
         ('{"id": 9, "label": 1}', "line 6 of .* lacks id, img or text"),
         ('{"id": 9, "img": "a.png", "text": "", "label": "yes"}', "line 6 of .* the label 'yes'"),
+        ('{"id": 9, "img": null, "text": ""}', "line 6 of .* has None as its img, expected a text"),
+        ('{"id": 9, "img": "a.png", "text": ["a"]}', r"line 6 of .* has \['a'\] as its text"),
         ('{"id": 9, "img": "../a.png", "text": "", "label": 1}', "'../a.png', which leads out of"),
         ('{"id": 9, "img": "/etc/a.png", "text": "", "label": 1}', "'/etc/a.png', which leads out"),
     ],

@@ -100,7 +100,7 @@ def test_without_a_sentence_encoder_get_serves_tfidf_only(data_folder, tmp_path,
         notes = datasets.CATALOGUE["mosi"].get(tmp_path, address)
     assert "only 'mosi-tfidf' is ready" in notes[1]
     assert {"mosi", "mosi-tfidf"} & set(datasets.available(tmp_path)) == {"mosi-tfidf"}
-    lacking = r"'mosi' lacks mosi/mosi.npz::text .* run 'robult data get mosi'"
+    lacking = r"'mosi' lacks 'text' in mosi/mosi.npz .* run 'robult data get mosi'"
     with pytest.raises(DataError, match=lacking):
         datasets.load("mosi", tmp_path)
 
