@@ -12,7 +12,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 if TYPE_CHECKING:  # the container checks its names here
@@ -132,6 +132,36 @@ def check_labeled_rows(labeled_rows: Rows, data: MultimodalData) -> Int[np.ndarr
             f"row {repeated[0]} is named twice among the labelled rows: name each once"
         )
     return rows
+
+
+def check_weights(
+    weights: Any, labeled: Int[np.ndarray, " labeled"], n: int
+) -> Float[np.ndarray, " samples"]:
+    """The weights of n samples in float32, from one number for all or one for each.
+
+    Only those of the labelled rows are looked at.
+    """
+    try:
+        array = np.asarray(weights, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"weights are not numbers ({error}): give one per sample") from None
+    if array.ndim == 0:
+        array = np.full(n, array)
+    if array.shape != (n,):
+        raise ValueError(f"weights have shape {array.shape}: give ({n},), one per sample")
+    given = array[labeled]
+    wrong = labeled[~(np.isfinite(given) & (given >= 0))]
+    if len(wrong):
+        raise ValueError(
+            f"the weight of sample {wrong[0]} is {array[wrong[0]]}: "
+            "give a finite number of at least 0"
+        )
+    if len(labeled) and not given.any():
+        raise ValueError(
+            f"all {len(labeled)} labelled samples have weight 0, so that nothing is learnt: "
+            "give one of them a weight above 0"
+        )
+    return array
 
 
 def stratification(

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.model_selection import StratifiedKFold
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from robult_core.calibration import fit_temperature, scaled
-from robult_core.datasets.container import MultimodalData
 from robult_core.evaluation import having, predict
 from robult_core.inputs import Modalities
-from robult_core.multimodal import MultimodalEstimator, first_names, logger
+from robult_core.multimodal import Lesson, MultimodalEstimator, first_names, logger
 from robult_core.protocol import pattern_name, patterns
 from robult_core.saved_models import read_model
 from robult_core.targets import Targets, read_classes, read_indicators, read_numbers
@@ -56,6 +56,9 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
         `make_method(..., joint=...)` takes.
     unlabeled: the label that marks an unlabelled sample; None and NaN always do. Where -1 is a
         class of yours, name another mark or None.
+    class_weight: a dict from classes to weights, or "balanced", as in scikit-learn: such weights
+        that every class counts alike. They multiply `sample_weight` of `fit` and weigh the
+        supervised loss only, the other losses treat all samples alike.
     max_steps: gradient steps; None: ten times through the data, at least 400, at most 2,000.
     batch_size, learning_rate: of the training; None is the method's own rate, which was searched.
     calibrate: fit one temperature per availability pattern by cross-fitting, so that probabilities
@@ -77,6 +80,7 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
         modalities: Mapping[str, Collection[Any]] | None = None,
         encoders: Mapping[str, nn.Module] | None = None,
         unlabeled: Any = -1,
+        class_weight: Mapping[Any, float] | str | None = None,
         max_steps: int | None = None,
         batch_size: int = 64,
         learning_rate: float | None = None,
@@ -98,6 +102,7 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
             random_state=random_state,
         )
         self.unlabeled = unlabeled
+        self.class_weight = class_weight
         self.calibrate = calibrate
 
     def _read_targets(self, y: Any, n: int) -> Targets:
@@ -109,14 +114,23 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
         counts = np.bincount(targets.values[targets.known], minlength=len(targets.classes))
         self.base_scores_ = counts / counts.sum()
 
+    def _class_weights(self, targets: Targets) -> np.ndarray | None:
+        if self.class_weight is None:
+            return None
+        assert targets.classes is not None
+        labels = targets.classes[targets.values[targets.known]]
+        given = self.class_weight
+        return compute_sample_weight(dict(given) if isinstance(given, Mapping) else given, labels)
+
     def _task_of(self, n_outputs: int) -> Task:
         return Classification(n_outputs)
 
-    def _after_training(self, data: MultimodalData, labeled_rows: np.ndarray, seed: int) -> None:
+    def _after_training(self, lesson: Lesson, labeled_rows: np.ndarray) -> None:
         """Fit the temperatures on labelled samples that the predicting method did not see."""
         self.temperatures_: dict[str, float] = {}
         if not self.calibrate:
             return
+        data = lesson.data
         codes = data.targets[labeled_rows].numpy()
         if np.bincount(codes).min() < FOLDS:
             logger.warning(
@@ -124,10 +138,10 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
                 FOLDS,
             )
             return
-        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=lesson.seed)
         held_out: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         for seen, unseen in folds.split(labeled_rows, codes):
-            model = self._trained(data, labeled_rows[seen], seed)
+            model = self._trained(lesson, labeled_rows[seen])
             for pattern in patterns(data.names):
                 rows = having(data, labeled_rows[unseen], pattern)
                 if len(rows):
@@ -169,7 +183,7 @@ class MultimodalRegressor(RegressorMixin, MultimodalEstimator):
 
     The target of an unlabelled sample is NaN, and targets are standardised inside, so that the loss
     does not depend on their unit. The parameters are those of `MultimodalClassifier`, except
-    `unlabeled` and `calibrate`, which a regressor does not have.
+    `unlabeled`, `class_weight` and `calibrate`, which a regressor does not have.
     """
 
     def _read_targets(self, y: Any, n: int) -> Targets:
@@ -200,7 +214,8 @@ class MultimodalMultilabelClassifier(ClassifierMixin, MultimodalEstimator):
     """A classifier for samples with several labels each.
 
     y is `(N, C)` of 0 and 1; a row of -1 or NaN is an unlabelled sample. The parameters are those
-    of `MultimodalClassifier`, except `unlabeled` and `calibrate`, which it does not have.
+    of `MultimodalClassifier`, except `unlabeled`, `class_weight` and `calibrate`, which it does not
+    have; `sample_weight` of `fit` can weigh rare labels.
     """
 
     def _read_targets(self, y: Any, n: int) -> Targets:

@@ -23,15 +23,22 @@ class Batch:
     targets: as the task defines them. They may hold anything where `labeled` is False, and no
         method may look there.
     present: which modality each sample has; None when every sample has every modality.
+    weights: how much each sample counts in the supervised loss, above 0 where `labeled`; None when
+        all count alike.
     """
 
     inputs: Mapping[str, Tensor]
     targets: Shaped[Tensor, "batch ..."]
     labeled: Bool[Tensor, " batch"]
     present: Bool[Tensor, "modalities batch"] | None = None
+    weights: Float[Tensor, " batch"] | None = None
 
     def __len__(self) -> int:
         return len(self.labeled)
+
+    def weights_of(self, rows: Shaped[Tensor, " rows"]) -> Float[Tensor, " chosen"] | None:
+        """The weights of some rows, named by indices or by a mask; None when all count alike."""
+        return None if self.weights is None else self.weights[rows]
 
 
 class Method(nn.Module):

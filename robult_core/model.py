@@ -212,12 +212,15 @@ class Robult(Method):
     def _supervised_full(self, logits: Tensor, batch: Batch, present: Tensor) -> Tensor:
         """The full prediction's part of L_sup: complete labelled rows (reading 21)."""
         complete = present.all(dim=0)
-        return self.task.supervised_loss(logits, batch.targets, batch.labeled & complete)
+        usable = batch.labeled & complete
+        return self.task.supervised_loss(logits, batch.targets, usable, batch.weights)
 
     def _supervised_unimodal(self, logits: Tensor, batch: Batch, present: Tensor) -> Tensor:
         """The mean of L_sup over modalities, each on the labelled rows it has (reading 21)."""
         losses = [
-            self.task.supervised_loss(logits_i, batch.targets, batch.labeled & present_i)
+            self.task.supervised_loss(
+                logits_i, batch.targets, batch.labeled & present_i, batch.weights
+            )
             for logits_i, present_i in zip(logits, present, strict=True)
         ]
         return torch.stack(losses).mean()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from robult_core.checks import check_weights
 from robult_core.datasets.container import MultimodalData
 from robult_core.inputs import (
     Modalities,
@@ -57,6 +59,15 @@ def default_steps(n_samples: int, batch_size: int) -> int:
     return int(np.clip(ten_epochs, FEWEST_STEPS, MOST_STEPS))
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What one fit trains on, as often as it trains."""
+
+    data: MultimodalData
+    weights: np.ndarray | None  # of every sample, in the supervised loss
+    seed: int
+
+
 class MultimodalEstimator(TransformerMixin, BaseEstimator):
     """What the three estimators share; see `MultimodalClassifier` for the parameters."""
 
@@ -87,13 +98,16 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
 
     # --- fitting ------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any) -> MultimodalEstimator:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MultimodalEstimator:
         """Train on samples of which some have a label.
 
         X: a dict with one array per modality, `(N, F)` features or `(N, T, F)` sequences, as numpy
         arrays, frames of pandas or polars, or torch tensors; or one frame, cut by the parameter
         `modalities`; or one array. A row of NaN says that this sample lacks the modality.
         y: one label per sample, with the mark of an unlabelled sample where it is unknown.
+        sample_weight: how much each sample counts in the supervised loss, `(N,)`; the other losses
+        do not weigh. Weights of unlabelled samples do not matter, and a labelled sample of weight 0
+        is an unlabelled one.
         Raises ValueError in one sentence before any training starts. An estimator that was fitted
         before and fails is no longer fitted.
         """
@@ -103,6 +117,9 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         arrays = {name: to_array(x, name) for name, x in given.items()}
         present = _presence(arrays)
         targets = self._read_targets(y, len(given))
+        weights = self._weights(sample_weight, targets)
+        if weights is not None:
+            targets = targets._replace(known=targets.known & (weights > 0))
         self._remember_inputs(X, given, arrays)
         self._remember_targets(targets)
         self.standardizers_ = self._standardizers(arrays, present)
@@ -120,32 +137,52 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
             unscaled=tuple(self.encoders or ()),
         )
         labeled_rows = np.flatnonzero(targets.known)
-        seed = self._seed()
+        lesson = Lesson(data, weights, self._seed())
         self.n_steps_ = self._training_config(len(data)).steps
         known = f"{len(labeled_rows)} of {len(data)} samples are labelled"
         logger.info("%s: %s, %d steps", type(self).__name__, known, self.n_steps_)
-        self.model_ = self._trained(data, labeled_rows, seed)
-        self._after_training(data, labeled_rows, seed)
+        self.model_ = self._trained(lesson, labeled_rows)
+        self._after_training(lesson, labeled_rows)
         return self
 
-    def _trained(self, data: MultimodalData, labeled_rows: np.ndarray, seed: int) -> Method:
+    def _weights(self, sample_weight: Any, targets: Targets) -> np.ndarray | None:
+        """The weight of every sample, or None where those of the labelled samples are all alike."""
+        labeled = np.flatnonzero(targets.known)
+        n = len(targets.known)
+        weights = check_weights(1.0 if sample_weight is None else sample_weight, labeled, n)
+        class_weights = self._class_weights(targets)
+        if class_weights is not None:
+            weights = weights.copy()  # they may be the caller's
+            weights[labeled] *= class_weights
+            weights = check_weights(weights, labeled, n)
+        if (weights[labeled] == weights[labeled[0]]).all():
+            return None
+        return weights
+
+    def _class_weights(self, targets: Targets) -> np.ndarray | None:
+        """The weights of the labelled samples by their class; None where there are none."""
+        return None
+
+    def _trained(self, lesson: Lesson, labeled_rows: np.ndarray) -> Method:
         """A trained method; the caller's random state stays as it is."""
+        data = lesson.data
         config = self._training_config(len(data))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(lesson.seed)
             model = self._make_method(data.task, data.shapes)
             train(
                 model,
                 data,
                 labeled_rows,
                 config,
-                seed=seed,
+                seed=lesson.seed,
+                weights=lesson.weights,
                 fabric=_fabric(self.device),
                 on_step=_progress_bar(config.steps, self.verbose),
             )
         return model
 
-    def _after_training(self, data: MultimodalData, labeled_rows: np.ndarray, seed: int) -> None:
+    def _after_training(self, lesson: Lesson, labeled_rows: np.ndarray) -> None:
         """What a kind of estimator still learns from the training samples."""
 
     def _make_method(self, task: Task, shapes: Mapping[str, tuple[int, ...]]) -> Method:

@@ -54,6 +54,13 @@ def round_half_away(values: Num[Tensor, "*shape"]) -> Num[Tensor, "*shape"]:
     return torch.sign(values) * rounded
 
 
+def weighted_mean(
+    losses: Float[Tensor, " rows"], weights: Float[Tensor, " rows"]
+) -> Float[Tensor, ""]:
+    """The mean over rows, of which one of weight 2 counts as two of weight 1."""
+    return (weights * losses).sum() / weights.sum()
+
+
 @validated
 class Task(ABC):
     """What the targets mean. `n_outputs` is C; `primary` is the metric of tables and searches."""
@@ -83,16 +90,20 @@ class Task(ABC):
         logits: Float[Tensor, "rows outputs"],
         targets: Shaped[Tensor, "rows ..."],
         labeled: Bool[Tensor, " rows"],
+        weights: Float[Tensor, " rows"] | None = None,
     ) -> Float[Tensor, ""]:
-        """The mean of `per_sample_loss` over the labelled rows of all ranks.
+        """The mean of `per_sample_loss` over the labelled rows of all ranks, weighted if asked.
 
-        Without any labelled row it is a zero that carries gradients.
+        A row of weight 2 counts as two rows of weight 1. Without any labelled row it is a zero that
+        carries gradients.
         """
         own_losses = self.per_sample_loss(logits[labeled], targets[labeled])
         losses = gather(own_losses)
         if not len(losses):
             return logits.sum() * 0.0
-        return losses.mean()
+        if weights is None:
+            return losses.mean()
+        return weighted_mean(losses, gather(weights[labeled]))
 
     @abstractmethod
     def check_targets(self, targets: Tensor) -> None:

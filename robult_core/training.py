@@ -7,13 +7,13 @@ terms, step. The last weights are evaluated; nothing is selected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -24,6 +24,7 @@ from robult_core.checks import (
     check_labeled_rows,
     check_presence,
     check_seed,
+    check_weights,
     training_rows,
 )
 from robult_core.datasets.container import MultimodalData
@@ -74,7 +75,8 @@ def train(
     config: TrainingConfig | None = None,
     seed: int = 0,
     *,
-    on_step: Callable[[int, Method], None] | None = None,
+    weights: np.ndarray | Sequence[float] | None = None,
+    on_step: Callable[[int, Method], bool | None] | None = None,
     fabric: Fabric | None = None,
     log_every: int | None = None,
 ) -> History:
@@ -85,8 +87,11 @@ def train(
 
     labeled_rows: the training rows that carry labels. Without any, representations are trained, and
         a prediction says so.
+    weights: how much each sample of `data` counts in the supervised loss, `(N,)`; those of
+        unlabelled rows do not matter, and a labelled row of weight 0 is an unlabelled one. None
+        counts all alike.
     on_step: called with the step and the method before the first step, as step 0, and after every
-        step.
+        step; the training ends early after a step for which it returns True.
     fabric: a launched `lightning_fabric.Fabric` for another device, precision or several ranks;
         None trains on the CPU.
     log_every: steps between two records of the history, at least 1; None makes about 100 records.
@@ -104,6 +109,9 @@ def train(
         check_count("log_every", log_every)
     rows = training_rows(data)
     labeled = check_labeled_rows(labeled_rows, data)
+    if weights is not None:
+        weights = check_weights(weights, labeled, len(data))
+        labeled = labeled[weights[labeled] > 0]
     if data.present is not None:
         check_presence(data.present[:, rows], rows)
 
@@ -127,7 +135,7 @@ def train(
     for step, drawn in enumerate(batches(rows, labeled, config, seed), start=1):
         method.train()
         method.progress = (step - 1) / config.steps
-        batch = make_batch(data, drawn, is_labeled)
+        batch = make_batch(data, drawn, is_labeled, weights)
         terms = wrapped.loss_terms(own_share(batch, fabric.device))
         total = torch.stack(list(terms.values())).sum()
         _check_loss(total, step, rate)
@@ -141,11 +149,11 @@ def train(
         schedule.step()
         if step % log_every == 0 or step in (1, config.steps):
             history.record(step, terms, total)
-        if on_step:
-            on_step(step, method)
+        if on_step and on_step(step, method):
+            break
     method.progress = 1.0
     method.eval()
-    _check_weights(method, config.steps, rate)
+    _check_weights(method, step, rate)
     return history
 
 
@@ -195,9 +203,15 @@ def batches(
 
 
 def make_batch(
-    data: MultimodalData, rows: Int[np.ndarray, " batch"], labeled: Bool[np.ndarray, " samples"]
+    data: MultimodalData,
+    rows: Int[np.ndarray, " batch"],
+    labeled: Bool[np.ndarray, " samples"],
+    weights: Float[np.ndarray, " samples"] | None = None,
 ) -> Batch:
-    """The samples `rows`; `labeled` covers the whole data set. Unlabelled targets are blanked."""
+    """The samples `rows`; `labeled` and `weights` cover the whole data set.
+
+    Unlabelled targets are blanked.
+    """
     index = torch.from_numpy(rows)
     is_labeled = torch.from_numpy(labeled[rows])
     targets = data.targets[index]
@@ -208,6 +222,7 @@ def make_batch(
         targets=torch.where(keep, targets, blank),
         labeled=is_labeled,
         present=None if data.present is None else data.present[:, index],
+        weights=None if weights is None else torch.from_numpy(weights[rows]),
     )
 
 
@@ -227,6 +242,7 @@ def own_share(batch: Batch, device: torch.device) -> Batch:
         targets=shard(batch.targets).to(device),
         labeled=shard(batch.labeled).to(device),
         present=present,
+        weights=None if batch.weights is None else shard(batch.weights).to(device),
     )
 
 

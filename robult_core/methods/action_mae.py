@@ -31,7 +31,7 @@ from robult_core.encoders import Spec
 from robult_core.method import Batch, make_encoders, present_mask
 from robult_core.methods.baseline import Baseline
 from robult_core.methods.vit import Block, xavier
-from robult_core.tasks import Task
+from robult_core.tasks import Task, weighted_mean
 from robult_core.validation import Count, Even, Rate, Share, Weight, validated
 
 
@@ -160,11 +160,14 @@ class ActionMAE(Baseline):
         """The task's loss on the labelled rows, smoothed where it is one of classes."""
         labeled = batch.labeled
         targets = gather(batch.targets[labeled])
-        if self.task.kind == "classification" and len(targets):
-            known = gather(logits[labeled])
-            smoothing = self.config.label_smoothing
+        if self.task.kind != "classification" or not len(targets):
+            return self.task.supervised_loss(logits, batch.targets, labeled, batch.weights)
+        known = gather(logits[labeled])
+        smoothing = self.config.label_smoothing
+        if batch.weights is None:
             return F.cross_entropy(known, targets.long(), label_smoothing=smoothing)
-        return self.task.supervised_loss(logits, batch.targets, labeled)
+        losses = F.cross_entropy(known, targets.long(), label_smoothing=smoothing, reduction="none")
+        return weighted_mean(losses, gather(batch.weights[labeled]))
 
     # --- the networks ---------------------------------------------------------------------------
 

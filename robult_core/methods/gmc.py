@@ -142,7 +142,9 @@ class GMC(Baseline):
         all_joint = gather(joint)[complete_of_all_ranks]
         all_z = gather(z.transpose(0, 1)).transpose(0, 1)[:, complete_of_all_ranks]
         contrastive = gmc_loss(all_joint, all_z, self.config.temperature)
-        supervised = self.task.supervised_loss(self.head(joint), batch.targets[rows], labeled)
+        supervised = self.task.supervised_loss(
+            self.head(joint), batch.targets[rows], labeled, batch.weights_of(rows)
+        )
         return {
             "contrastive": self.config.contrastive_weight * contrastive,
             "supervised": supervised,

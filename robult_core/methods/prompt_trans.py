@@ -314,7 +314,10 @@ class PromptTrans(Baseline):
         if self.frozen and self.config.simulate_missing:
             pattern = self._simulated(pattern)
         logits = self.head(self._pooled(take(batch.inputs, rows), pattern))
-        return {"supervised": self.task.supervised_loss(logits, batch.targets[rows], usable[rows])}
+        supervised = self.task.supervised_loss(
+            logits, batch.targets[rows], usable[rows], batch.weights_of(rows)
+        )
+        return {"supervised": supervised}
 
     def _simulated(self, present: Bool[Tensor, "batch modalities"]) -> Tensor:
         """A random pattern for every complete row; the others keep theirs."""

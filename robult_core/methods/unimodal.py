@@ -82,13 +82,17 @@ class Unimodal(Baseline):
         """The loss of one modality's model over the `usable` rows."""
         rows = rows_or_first(usable)
         logits = self._unimodal_logits(name, {name: batch.inputs[name][rows]})
-        return self.task.supervised_loss(logits, batch.targets[rows], usable[rows])
+        return self.task.supervised_loss(
+            logits, batch.targets[rows], usable[rows], batch.weights_of(rows)
+        )
 
     def _joint_loss(self, batch: Batch, usable: Bool[Tensor, " batch"]) -> Tensor:
         """The loss of f_0's model over the `usable` rows."""
         rows = rows_or_first(usable)
         logits = self._joint_logits(take(batch.inputs, rows))
-        return self.task.supervised_loss(logits, batch.targets[rows], usable[rows])
+        return self.task.supervised_loss(
+            logits, batch.targets[rows], usable[rows], batch.weights_of(rows)
+        )
 
     # --- prediction and inspection --------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from robult_core.checks import (
     check_rows,
     check_seed,
     check_share,
+    check_weights,
     training_rows,
 )
 from robult_core.datasets.container import MultimodalData
@@ -141,3 +142,29 @@ def test_a_sample_without_any_modality_is_named():
     check_presence(present[:, [0, 2]], np.array([10, 30]))
     with pytest.raises(ValueError, match="sample 20 has no modality left: every sample needs"):
         check_presence(present, np.array([10, 20, 30]))
+
+
+LABELED = np.array([0, 2])
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"), [([1, math.nan, 0], [1, math.nan, 0]), (2.0, [2, 2, 2])]
+)
+def test_weights_of_unlabelled_samples_do_not_matter(weights, expected):
+    checked = check_weights(weights, LABELED, 3)
+    np.testing.assert_array_equal(checked, np.float32(expected))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1, 1], r"shape \(2,\): give \(3,\)"),
+        ([1, 1, -1], r"sample 2 is -1.0: give a finite number of at least 0"),
+        ([math.inf, 1, 1], r"sample 0 is inf"),
+        ([0, 1, 0], r"all 2 labelled samples have weight 0"),
+        (["a", "b", "c"], r"weights are not numbers"),
+    ],
+)
+def test_wrong_weights_are_named(weights, message):
+    with pytest.raises(ValueError, match=message):
+        check_weights(weights, LABELED, 3)

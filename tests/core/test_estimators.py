@@ -30,6 +30,8 @@ ROUNDING = "float32 on another number of rows rounds differently in the last bit
 EXCLUDED = {
     "check_methods_subset_invariance": ROUNDING,
     "check_array_api_input": "needs an environment variable of scipy",
+    "check_sample_weight_equivalence_on_dense_data": "batches are drawn at random, so that a "
+    "doubled row is drawn at other times than a row of weight 2",
     "check_do_not_raise_errors_in_init_or_set_params": "under pytest types are checked at the call",
 }
 
@@ -445,3 +447,64 @@ def test_a_constant_feature_harms_nothing(fitted):
     constant = {**X, "flat": np.full((len(y), 3), 7.0)}
     model = MultimodalClassifier(**FAST).fit(constant, y)
     assert np.isfinite(model.predict_proba(constant)).all()
+
+
+def unbalanced(y):
+    """Labels for all of class 0 and for one in five of the others."""
+    rare = (y > 0) & (np.arange(len(y)) % 5 > 0)
+    return np.where(rare, -1, y)
+
+
+def test_balanced_equals_the_dict_and_the_weights(fitted):
+    _, X, y = fitted
+    labels = unbalanced(y)
+    values, counts = np.unique(labels[labels >= 0], return_counts=True)
+    weights = dict(zip(values.tolist(), counts.sum() / (3 * counts), strict=True))
+    balanced = MultimodalClassifier(class_weight="balanced", **FAST).fit(X, labels)
+    by_dict = MultimodalClassifier(class_weight=weights, **FAST).fit(X, labels)
+    by_sample = np.array([weights.get(label, np.nan) for label in labels])
+    weighted = MultimodalClassifier(**FAST).fit(X, labels, sample_weight=by_sample)
+    plain = MultimodalClassifier(**FAST).fit(X, labels)
+    expected = balanced.predict_proba(X)
+    assert np.array_equal(by_dict.predict_proba(X), expected)
+    assert np.array_equal(weighted.predict_proba(X), expected)
+    assert expected[:, 0].mean() < plain.predict_proba(X)[:, 0].mean()
+
+
+def test_equal_weights_are_no_weights(fitted):
+    model, X, y = fitted
+    labels = few_labels(y)
+    for weights in (3.0, np.where(labels >= 0, 3.0, 1.0), pd.Series(np.full(len(y), 0.5))):
+        again = MultimodalClassifier(**FAST).fit(X, labels, sample_weight=weights)
+        assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+def test_a_label_of_weight_0_teaches_nothing(fitted):
+    _, X, y = fitted
+    labels = few_labels(y, share=0.6)
+    weights = np.where(np.arange(len(y)) < 40, 0.0, 1.0)
+    wrong = np.where((np.arange(len(y)) < 40) & (labels >= 0), (labels + 1) % 3, labels)
+    first = MultimodalClassifier(**FAST).fit(X, labels, sample_weight=weights)
+    second = MultimodalClassifier(**FAST).fit(X, wrong, sample_weight=weights)
+    assert np.array_equal(first.predict_proba(X), second.predict_proba(X))
+
+
+def test_weights_of_the_other_kinds(fitted):
+    _, X, y = fitted
+    heavy = np.where(y == 2, 30.0, 1.0)
+    plain = MultimodalRegressor(**FAST).fit(X, y * 1.0)
+    weighted = MultimodalRegressor(**FAST).fit(X, y * 1.0, sample_weight=heavy)
+    assert weighted.predict(X).mean() > plain.predict(X).mean()
+    several = np.eye(3, dtype=int)[y]
+    model = MultimodalMultilabelClassifier(**FAST)
+    shares = model.fit(X, several).predict_proba(X)[:, 2].mean()
+    assert model.fit(X, several, sample_weight=heavy).predict_proba(X)[:, 2].mean() > shares
+
+
+@pytest.mark.parametrize("weights", [[1, 2], "balanced", np.zeros(120)])
+def test_wrong_weights_are_one_clear_sentence(fitted, weights):
+    _, X, y = fitted
+    with pytest.raises(ValueError, match="weight"):
+        MultimodalClassifier(**FAST).fit(X, y, sample_weight=weights)
+    with pytest.raises(ValueError, match="class_weight"):
+        MultimodalClassifier(class_weight={7: 1.0}, **FAST).fit(X, y)

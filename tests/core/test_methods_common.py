@@ -5,6 +5,7 @@ The last test asks that every baseline learns.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -88,6 +89,43 @@ def test_unknown_targets_change_nothing(name, task, progress):
     second = loss_and_gradients(make(name, task, progress=progress), spoilt)
     assert torch.isfinite(first[0])
     assert_same(first, second)
+
+
+@both_stages
+@every_task
+@every_method
+def test_weights_weigh_the_supervised_loss_alone(name, task, progress):
+    batch = batch_of(task)
+    weights = torch.full((8,), 3.0)
+    plain = supervised_and_others(name, task, progress, batch)
+    alike = supervised_and_others(name, task, progress, replace(batch, weights=weights))
+    weights[0] = 50.0
+    other = supervised_and_others(name, task, progress, replace(batch, weights=weights))
+    torch.testing.assert_close(alike[0], plain[0])
+    assert not torch.allclose(other[0], plain[0])
+    assert alike[1] == other[1] == plain[1]
+
+
+def supervised_and_others(name, task, progress, batch, **hyper):
+    method = make(name, task, progress=progress, **hyper)
+    torch.manual_seed(5)
+    terms = method.loss_terms(batch)
+    supervised = [value for term, value in terms.items() if term.startswith("supervised")]
+    others = [value.item() for term, value in terms.items() if not term.startswith("supervised")]
+    return torch.stack(supervised), others
+
+
+@every_method
+def test_beside_a_weight_of_a_billion_the_other_labels_do_not_count(name):
+    dropouts = {"dropout": 0.0}
+    if name == "prompt_trans":
+        dropouts["block_dropout"] = 0.0
+    batch = batch_of(CLASSES, labeled=torch.arange(8) < 2)
+    heavy = replace(batch, weights=torch.tensor([1e9] + [1.0] * 7))
+    alone = replace(batch, labeled=torch.arange(8) < 1)
+    first, _ = supervised_and_others(name, CLASSES, 0.0, heavy, **dropouts)
+    second, _ = supervised_and_others(name, CLASSES, 0.0, alone, **dropouts)
+    torch.testing.assert_close(first, second)
 
 
 def without_modality(n, missing):

@@ -145,13 +145,33 @@ def test_contrastive_class_is_the_label_or_the_pseudo_label(task):
     assert torch.equal(classes[~labeled], task.label_classes(decoded)[~labeled])
 
 
-@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_supervised_loss_is_the_mean_over_labelled_rows(task):
-    logits = torch.randn(4, task.n_outputs, requires_grad=True)
-    targets = {
+def four_targets(task):
+    """The third of them is unlabelled and holds nonsense."""
+    return {
         "classification": torch.tensor([0, 2, 1, 1]),
         "regression": torch.tensor([0.5, -1, math.nan, 2]),
     }.get(task.kind, torch.tensor([[0, 1, 1], [1, 0, 0], [9, 9, 9], [0, 0, 1]]))
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_weight_two_equals_the_row_twice(task):
+    logits, targets = torch.randn(4, task.n_outputs), four_targets(task)
+    labeled = torch.tensor([True, True, False, True])
+    weights = torch.tensor([1.0, 2.0, math.nan, 1.0])
+    twice = torch.tensor([0, 1, 1, 3])
+    expected = task.supervised_loss(logits[twice], targets[twice], labeled[twice])
+    weighted = task.supervised_loss(logits, targets, labeled, weights)
+    torch.testing.assert_close(weighted, expected)
+    torch.testing.assert_close(
+        task.supervised_loss(logits, targets, labeled, weights * 3), expected
+    )
+    assert task.supervised_loss(logits, targets, labeled & ~labeled, weights) == 0
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_supervised_loss_is_the_mean_over_labelled_rows(task):
+    logits = torch.randn(4, task.n_outputs, requires_grad=True)
+    targets = four_targets(task)
     labeled = torch.tensor([True, True, False, True])
     each = task.per_sample_loss(logits, targets)
     torch.testing.assert_close(task.supervised_loss(logits, targets, labeled), each[labeled].mean())

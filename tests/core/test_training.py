@@ -207,6 +207,30 @@ class Broken(Robult):
         }
 
 
+def test_a_labelled_row_of_weight_0_is_an_unlabelled_one():
+    weights = np.where(np.arange(60) < 3, 0.0, 1.0)
+    weights[30:] = math.nan  # nobody looks at those of unlabelled rows
+    weighted, _ = trained(weights=weights)
+    unlabelled, _ = trained(labeled=LABELED[3:], weights=np.where(np.arange(60) < 30, 1.0, 5.0))
+    assert equal_weights(weighted, unlabelled)
+
+
+def test_weights_move_the_training_and_equal_ones_hardly_do():
+    plain, _ = trained()
+    equal, _ = trained(weights=np.ones(60))
+    other, _ = trained(weights=np.arange(1.0, 61.0))
+    for one, two in zip(plain.parameters(), equal.parameters(), strict=True):
+        torch.testing.assert_close(one, two)
+    assert not equal_weights(plain, other)
+
+
+def test_training_ends_early_where_on_step_says_so():
+    method, history = trained(on_step=lambda step, _: step == 3, log_every=1)
+    assert history.rows[-1][0] == 3
+    assert method.progress == 1.0
+    assert not method.training
+
+
 def test_loss_that_is_not_finite_names_the_step_and_the_remedy():
     data = make_data()
     with pytest.raises(
