@@ -158,8 +158,8 @@ def check_weights(
         )
     if len(labeled) and not given.any():
         raise ValueError(
-            f"all {len(labeled)} labelled samples have weight 0, so that nothing is learnt: "
-            "give one of them a weight above 0"
+            f"the weights of all {len(labeled)} labelled samples are zero, so that nothing is "
+            "learnt: give one of them a weight above 0"
         )
     return array
 

@@ -161,7 +161,7 @@ def test_weights_of_unlabelled_samples_do_not_matter(weights, expected):
         ([1, 1], r"shape \(2,\): give \(3,\)"),
         ([1, 1, -1], r"sample 2 is -1.0: give a finite number of at least 0"),
         ([math.inf, 1, 1], r"sample 0 is inf"),
-        ([0, 1, 0], r"all 2 labelled samples have weight 0"),
+        ([0, 1, 0], r"weights of all 2 labelled samples are zero"),
         (["a", "b", "c"], r"weights are not numbers"),
     ],
 )
