@@ -9,7 +9,6 @@ from itertools import combinations
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from robult_core.checks import (
@@ -64,6 +63,8 @@ def validation_split(data: MultimodalData, seed: int, share: float = 0.3) -> Mul
     Raises ValueError for a share that is not strictly between 0 and 1, and for data with fewer than
     two labelled training rows.
     """
+    from sklearn.model_selection import train_test_split
+
     check_share("validation share", share)
     if share in (0, 1):
         raise ValueError(f"validation share is {share!r}: it must lie strictly between 0 and 1")

@@ -4,7 +4,8 @@ A task is the only place that knows what an output means (readings 9 and 17 to 2
 raw outputs, the logits `(N, C)`. Evaluation hands it scores: probabilities for classification and
 multilabel, the predicted value for regression. Late fusion averages scores.
 
-Reading n is row n of the table "Where the paper is ambiguous" in notebook 03.
+Reading n is row n of the table "Where the paper is ambiguous" in notebook 03. scikit-learn and
+scipy load with the first metric, because importing them takes a second.
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Num, Shaped
-from scipy.stats import pearsonr
-from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from torch import Tensor
 
 from robult_core.distributed import gather
@@ -250,6 +249,8 @@ class Classification(Task):
         return scores
 
     def _metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        from sklearn.metrics import accuracy_score, f1_score
+
         predicted = scores.argmax(axis=1)
         classes = np.arange(self.n_outputs)
         macro = f1_score(targets, predicted, labels=classes, average="macro", zero_division=0)
@@ -397,6 +398,8 @@ class Multilabel(Task):
         return (scores - 1 / 2).abs()
 
     def _metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        from sklearn.metrics import f1_score
+
         predicted = scores > 0.5
         metrics = {}
         for average in ("macro", "micro", "weighted", "samples"):
@@ -412,6 +415,8 @@ def _geometric_mean(probabilities: Tensor) -> Tensor:
 
 def _auroc(score: np.ndarray, targets: np.ndarray) -> float:
     """The area under the ROC curve; NaN where only one class occurs."""
+    from sklearn.metrics import roc_auc_score
+
     if len(np.unique(targets)) < 2:
         return math.nan
     return float(roc_auc_score(targets, score))
@@ -419,6 +424,8 @@ def _auroc(score: np.ndarray, targets: np.ndarray) -> float:
 
 def _correlation(predicted: np.ndarray, truth: np.ndarray) -> float:
     """Pearson's correlation; NaN where one side is constant."""
+    from scipy.stats import pearsonr
+
     if np.ptp(predicted) == 0 or np.ptp(truth) == 0:
         return math.nan
     with warnings.catch_warnings():
@@ -429,6 +436,8 @@ def _correlation(predicted: np.ndarray, truth: np.ndarray) -> float:
 
 def _sign_metrics(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Accuracy and F1 of two columns of booleans; NaN where there is no row."""
+    from sklearn.metrics import f1_score
+
     if not len(truth):
         return dict.fromkeys(("accuracy", "f1", "f1_gmc", "f1_macro"), math.nan)
     weighted = f1_score(truth, predicted, average="weighted", zero_division=0)

@@ -173,6 +173,8 @@ ESTIMATOR = """
 import importlib, pkgutil, sys
 import numpy as np
 import robult_core
+slow = {"sklearn", "scipy", "pandas", "lightning_fabric"} & set(sys.modules)
+assert not slow, f"import robult_core loads {slow}, which takes seconds"
 for module in pkgutil.walk_packages(robult_core.__path__, "robult_core."):
     importlib.import_module(module.name)
 
