@@ -61,6 +61,8 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
         supervised loss only, the other losses treat all samples alike.
     max_steps: gradient steps; None: ten times through the data, at least 400, at most 2,000.
     batch_size, learning_rate: of the training; None is the method's own rate, which was searched.
+    patience: checks without a better one after which early stopping ends the training; it needs a
+        validation part, which only you can give (see `fit`).
     calibrate: fit one temperature per availability pattern by cross-fitting, so that probabilities
         can be trusted. It trains five more times. Below 5 labelled samples per class nothing is
         held out, and the probabilities stay uncalibrated.
@@ -69,7 +71,8 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
     random_state: an integer makes two fits equal bit for bit.
 
     Attributes after `fit`: `classes_`, `n_features_in_` and `feature_names_in_` by modality,
-    `modality_names_`, `model_` (the trained `Method`), `temperatures_`, `n_steps_`.
+    `modality_names_`, `model_` (the trained `Method`), `temperatures_`, `n_steps_`
+    (the gradient steps behind the weights) and, after early stopping, `validation_scores_` by step.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
         max_steps: int | None = None,
         batch_size: int = 64,
         learning_rate: float | None = None,
+        patience: int = 5,
         calibrate: bool = False,
         device: str = "auto",
         verbose: bool | None = None,
@@ -97,6 +101,7 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
             max_steps=max_steps,
             batch_size=batch_size,
             learning_rate=learning_rate,
+            patience=patience,
             device=device,
             verbose=verbose,
             random_state=random_state,
@@ -122,6 +127,20 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
         given = self.class_weight
         return compute_sample_weight(dict(given) if isinstance(given, Mapping) else given, labels)
 
+    def _trained_values(self, targets: Targets) -> np.ndarray:
+        """Numbers of the classes of the fit, also for the labels of a validation part."""
+        assert targets.classes is not None
+        self._check_known(targets.classes)
+        return np.searchsorted(self.classes_, targets.classes)[targets.values]
+
+    def _check_known(self, classes: np.ndarray) -> None:
+        strangers = np.setdiff1d(classes, self.classes_)
+        if len(strangers):
+            raise ValueError(
+                f"y holds the class {strangers.tolist()[0]!r}, which fit never saw: "
+                f"it knows {first_names(self.classes_)}"
+            )
+
     def _task_of(self, n_outputs: int) -> Task:
         return Classification(n_outputs)
 
@@ -141,7 +160,7 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=lesson.seed)
         held_out: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         for seen, unseen in folds.split(labeled_rows, codes):
-            model = self._trained(lesson, labeled_rows[seen])
+            model = self._trained(lesson, labeled_rows[seen])[0]
             for pattern in patterns(data.names):
                 rows = having(data, labeled_rows[unseen], pattern)
                 if len(rows):
@@ -169,12 +188,7 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The accuracy on labelled samples; ValueError for a class that `fit` never saw."""
         check_is_fitted(self, "model_")
-        strangers = np.setdiff1d(np.asarray(y), self.classes_)
-        if len(strangers):
-            raise ValueError(
-                f"y holds the class {strangers.tolist()[0]!r}, which fit never saw: "
-                f"it knows {first_names(self.classes_)}"
-            )
+        self._check_known(np.asarray(y))
         return super().score(X, y, sample_weight)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from robult_core.checks import check_weights
+from robult_core.checks import check_count, check_weights
 from robult_core.datasets.container import MultimodalData
+from robult_core.early_stopping import EarlyStopping
 from robult_core.inputs import (
     Modalities,
     feature_names,
@@ -65,6 +66,7 @@ class Lesson:
 
     data: MultimodalData
     weights: np.ndarray | None  # of every sample, in the supervised loss
+    validation: MultimodalData | None  # for early stopping
     seed: int
 
 
@@ -81,6 +83,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         max_steps: int | None = None,
         batch_size: int = 64,
         learning_rate: float | None = None,
+        patience: int = 5,
         device: str = "auto",
         verbose: bool | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -92,13 +95,20 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         self.max_steps = max_steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.patience = patience
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
 
     # --- fitting ------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MultimodalEstimator:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        validation: Any = None,
+    ) -> MultimodalEstimator:
         """Train on samples of which some have a label.
 
         X: a dict with one array per modality, `(N, F)` features or `(N, T, F)` sequences, as numpy
@@ -108,11 +118,17 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         sample_weight: how much each sample counts in the supervised loss, `(N,)`; the other losses
         do not weigh. Weights of unlabelled samples do not matter, and a labelled sample of weight 0
         is an unlabelled one.
+        validation: other samples and their labels, `(X, y)`, for early stopping. Every 50 steps the
+        task's first metric (accuracy; mean absolute error; macro F1) is measured on them, as the
+        mean over every modality alone and all of them together. The best weights are kept, and the
+        training ends after `patience` checks without a better one. Without it nothing is held out,
+        and the last weights are kept.
         Raises ValueError in one sentence before any training starts. An estimator that was fitted
         before and fails is no longer fitted.
         """
         self.__dict__.pop("model_", None)  # it must not answer with the labels of another fit
         _checked_device(self.device)
+        check_count("patience", self.patience)
         given = read_modalities(X, self.modalities)
         arrays = {name: to_array(x, name) for name, x in given.items()}
         present = _presence(arrays)
@@ -137,11 +153,15 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
             unscaled=tuple(self.encoders or ()),
         )
         labeled_rows = np.flatnonzero(targets.known)
-        lesson = Lesson(data, weights, self._seed())
+        held_out = None if validation is None else self._validation_data(validation)
+        lesson = Lesson(data, weights, held_out, self._seed())
         self.n_steps_ = self._training_config(len(data)).steps
         known = f"{len(labeled_rows)} of {len(data)} samples are labelled"
         logger.info("%s: %s, %d steps", type(self).__name__, known, self.n_steps_)
-        self.model_ = self._trained(lesson, labeled_rows)
+        self.model_, stopping = self._trained(lesson, labeled_rows)
+        self.__dict__.pop("validation_scores_", None)
+        if stopping is not None:
+            self.n_steps_, self.validation_scores_ = stopping.best_step, stopping.scores
         self._after_training(lesson, labeled_rows)
         return self
 
@@ -163,11 +183,58 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         """The weights of the labelled samples by their class; None where there are none."""
         return None
 
-    def _trained(self, lesson: Lesson, labeled_rows: np.ndarray) -> Method:
-        """A trained method; the caller's random state stays as it is."""
+    def _validation_data(self, validation: Any) -> MultimodalData:
+        """The labelled samples of the validation part, read as those of the fit were."""
+        try:
+            X, y = validation
+        except (TypeError, ValueError):
+            raise ValueError("validation is no pair: give it as (X, y)") from None
+        try:
+            given = self._checked_modalities(X)
+            lacking = [name for name in self.modality_names_ if name not in given]
+            if lacking:
+                raise ValueError(
+                    f"X lacks the modality '{lacking[0]}': give all of the fit, with rows of NaN "
+                    "where a sample lacks one"
+                )
+            tensors, present = self._read(given)
+            targets = self._read_targets(y, len(given))
+            values = self._trained_values(targets)
+        except ValueError as error:
+            raise ValueError(f"validation: {error}") from None
+        known = targets.known
+        return MultimodalData(
+            name="your validation data",
+            task=self._task_of(len(self.base_scores_)),
+            modalities={name: x[known] for name, x in tensors.items()},
+            targets=torch.from_numpy(values[known]),
+            split=np.full(int(known.sum()), "valid"),
+            present=torch.from_numpy(present[:, known]),
+            unscaled=tuple(self.encoders or ()),
+        )
+
+    def _trained(
+        self, lesson: Lesson, labeled_rows: np.ndarray
+    ) -> tuple[Method, EarlyStopping | None]:
+        """A trained method, and what its early stopping saw, if there was any.
+
+        The caller's random state stays as it is.
+        """
         data = lesson.data
         config = self._training_config(len(data))
-        with torch.random.fork_rng(devices=[]):
+        stopping = None
+        if lesson.validation is not None:
+            stopping = EarlyStopping(lesson.validation, self.patience, config.steps)
+        devices = [torch.cuda.current_device()] if _checked_device(self.device) == "cuda" else []
+        with (
+            torch.random.fork_rng(devices=devices),
+            _progress_bar(config.steps, self.verbose) as bar,
+        ):
+
+            def on_step(step: int, method: Method) -> bool:
+                bar.update(step - bar.n)
+                return stopping is not None and stopping(step, method)
+
             torch.manual_seed(lesson.seed)
             model = self._make_method(data.task, data.shapes)
             train(
@@ -178,9 +245,11 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
                 seed=lesson.seed,
                 weights=lesson.weights,
                 fabric=_fabric(self.device),
-                on_step=_progress_bar(config.steps, self.verbose),
+                on_step=on_step,
             )
-        return model
+        if stopping is not None:
+            stopping.restore(model)
+        return model, stopping
 
     def _after_training(self, lesson: Lesson, labeled_rows: np.ndarray) -> None:
         """What a kind of estimator still learns from the training samples."""
@@ -552,20 +621,12 @@ def _checked_device(device: str) -> str:
     return device
 
 
-def _progress_bar(steps: int, verbose: bool | None) -> Callable[[int, Method], None] | None:
-    """A callback that moves a bar, or None where nobody watches."""
+def _progress_bar(steps: int, verbose: bool | None) -> Any:
+    """A bar of steps, which shows where `verbose` asks for it, or where a terminal watches."""
     from tqdm.auto import tqdm
 
-    if verbose is False:
-        return None
-    bar = tqdm(total=steps, unit="step", disable=False if verbose else None, leave=False)
-
-    def on_step(step: int, _: Method) -> None:
-        bar.update(step - bar.n)
-        if step == steps:
-            bar.close()
-
-    return on_step
+    disable = None if verbose is None else not verbose  # None leaves it to the terminal
+    return tqdm(total=steps, unit="step", disable=disable, leave=False)
 
 
 def _of_method(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -508,3 +508,62 @@ def test_wrong_weights_are_one_clear_sentence(fitted, weights):
         MultimodalClassifier(**FAST).fit(X, y, sample_weight=weights)
     with pytest.raises(ValueError, match="class_weight"):
         MultimodalClassifier(class_weight={7: 1.0}, **FAST).fit(X, y)
+
+
+def test_early_stopping_keeps_the_best_weights_of_the_validation_part(fitted):
+    _, X, y = fitted
+    labels = few_labels(y)
+    other, truth = samples(90, seed=5)
+    options = {**FAST, "max_steps": 120}
+    model = MultimodalClassifier(**options).fit(X, labels, validation=(other, truth))
+    checks = model.validation_scores_
+    assert list(checks) == [50, 100, 120]
+    assert model.n_steps_ == max(checks, key=checks.get)
+    parts = [{"text": other["text"]}, {"audio": other["audio"]}, other]
+    kept = np.mean([model.score(part, truth) for part in parts])
+    assert kept == pytest.approx(max(checks.values()))
+    plain = clone(model).fit(X, labels)
+    assert not hasattr(plain, "validation_scores_")
+    assert plain.n_steps_ == 120
+
+
+def test_early_stopping_ends_a_training_that_does_not_improve(fitted):
+    _, X, y = fitted
+    noise = np.arange(len(y)) % 3  # has nothing to do with X
+    model = MultimodalClassifier(patience=1, **{**FAST, "max_steps": 800})
+    model.fit(X, few_labels(y), validation=(X, noise))
+    assert len(model.validation_scores_) < 16
+    assert model.n_steps_ < max(model.validation_scores_)
+
+
+def test_labels_of_a_validation_part_mean_what_they_mean_at_fit(fitted):
+    _, X, y = fitted
+    names = np.array(["a", "b", "c"])[y]
+    rows = y > 0  # the validation part has two of the three classes
+    part = {name: x[rows] for name, x in X.items()}
+    model = MultimodalClassifier(**FAST).fit(X, names, validation=(part, names[rows]))
+    assert max(model.validation_scores_.values()) > 0.6
+    target = 100 + 10.0 * y
+    regressor = MultimodalRegressor(**FAST).fit(X, target, validation=(X, target))
+    assert min(regressor.validation_scores_.values()) < 2  # in deviations of the target
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X, y: 3, "validation is no pair"),
+        (lambda X, y: ({"text": X["text"]}, y), "validation: X lacks the modality 'audio'"),
+        (lambda X, y: (X, y + 3), "validation: y holds the class 3, which fit never saw"),
+        (lambda X, y: (X, y[:9]), "validation: .*120 samples and y has 9 labels"),
+    ],
+)
+def test_a_wrong_validation_part_is_one_clear_sentence(fitted, change, message):
+    _, X, y = fitted
+    with pytest.raises(ValueError, match=message):
+        MultimodalClassifier(**FAST).fit(X, y, validation=change(X, y))
+
+
+def test_patience_is_a_count(fitted):
+    _, X, y = fitted
+    with pytest.raises(ValueError, match="patience is 0"):
+        MultimodalClassifier(patience=0, **FAST).fit(X, y)
