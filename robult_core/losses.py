@@ -53,6 +53,8 @@ class SoftPUOptions:
     normalizer: Literal["count", "weights"] = "count"
     # whether gradients flow through the weights of Eq. 5 (reading 8)
     weight_gradient: bool = False
+    # who stands in the sum of v in Eq. 4: every sample, or the labelled ones (reading 24)
+    labeled_candidates: Literal["all", "labeled"] = "all"
 
 
 class SoftPULoss(NamedTuple):
@@ -278,9 +280,20 @@ def _anchor_terms(batch: _UnitBatch, rows: slice, options: SoftPUOptions) -> tup
     """Eq. 4 and Eq. 6 of the anchors in `rows`, each `(M, b)`."""
     pairs = _pairs(batch, rows, options.temperature)
     weights = _pair_weights(pairs, options)
-    labeled = labeled_terms(pairs.log_v, pairs.labeled)
+    labeled = labeled_terms(_labeled_log_v(pairs, batch, options), pairs.labeled)
     unlabeled = unlabeled_terms(pairs.log_v, weights, pairs.unlabeled, options.normalizer)
     return labeled, unlabeled
+
+
+def _labeled_log_v(pairs: _Pairs, batch: _UnitBatch, options: SoftPUOptions) -> Tensor:
+    """The log v of Eq. 4: over every partner, or over the labelled ones (reading 24)."""
+    if options.labeled_candidates == "all":
+        return pairs.log_v
+    # where no labelled sample has the modality no anchor has a term, and an empty sum would make
+    # the gradient NaN
+    has_candidates = (batch.labeled & batch.present).any(-1)[:, None, None]  # (M, 1, 1)
+    others = ~batch.labeled & has_candidates
+    return pairs.log_phi - log_normalizer(pairs.log_phi_present.masked_fill(others, -math.inf))
 
 
 def _tiled_anchor_terms(

@@ -214,7 +214,7 @@ def ablations(settings: Settings) -> list[RunConfig]:
             training = {"steps": settings.steps}
             configs.append(RunConfig(name, "gmc", seed, training=training, tag="gmc"))
     configs += vary([variants.DEFAULT, *variants.TERMS], sets, *budget)
-    configs += vary([variants.NO_CONTRAST], switch_sets(settings), *budget)
+    configs += vary([variants.NO_CONTRAST, variants.LABELED_ONLY], switch_sets(settings), *budget)
     configs += vary(narrow_maps(settings), [inspected_set(settings)], *budget)
     with_weights = (inspected_set(settings), "robult", settings.seed)
     return [

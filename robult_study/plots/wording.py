@@ -68,6 +68,8 @@ VARIANTS = {
     "bandwidth 1.0": "kernel of fixed width 1",
     "reference class": "class mean as the reference",
     "normalizer weights": "normalised by the sum of weights",
+    "labeled_candidates labeled": "labelled samples alone in Eq. 4's sum",
+    "no L_ulb, labelled candidates": "without $L_{ulb}$, labelled samples alone in Eq. 4's sum",
     "temperature 0.1": "temperature 0.1",
     "temperature 0.2": "temperature 0.2",
     "temperature 0.5": "temperature 0.5",

@@ -56,6 +56,7 @@ METHOD_SWITCHES = (
     Switch("weights", "bandwidth", (1.0,)),  # 7
     Switch("weights", "reference", ("class",)),  # 6
     Switch("weights", "normalizer", ("weights",)),  # 10
+    Switch("contrast", "labeled_candidates", ("labeled",)),  # 24
     Switch("contrast", "temperature", (0.1, 0.2, 0.5, 1.0)),  # 16
 )
 TRAINING_SWITCHES = (Switch("batches", "sampling", ("shuffle",)),)  # 22
@@ -89,6 +90,12 @@ def term(name: str) -> Variant:
 DEFAULT = Variant("", "robult")
 TERMS = tuple(term(name) for name in ABLATIONS)
 NO_CONTRAST = without("loss terms", "no L_lb, no L_ulb", "labeled_weight", "unlabeled_weight")
+# L_lb alone, where v compares labelled samples only (reading 24)
+LABELED_ONLY = Variant(
+    "loss terms",
+    "no L_ulb, labelled candidates",
+    {"unlabeled_weight": 0.0, "labeled_candidates": "labeled"},
+)
 # the same runs under the names that notebook 04 uses
 NO_PSEUDO_LABELS = replace(term("no_unlabeled"), group="noise", name="no L_ulb")
 NO_ALIGNMENT = replace(NO_CONTRAST, group="noise", name="no L_PU")

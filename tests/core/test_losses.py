@@ -49,6 +49,7 @@ class SlowRow(NamedTuple):
     """What Eq. 4 and 6 say about one anchor and one modality."""
 
     log_v: np.ndarray
+    labeled_log_v: np.ndarray
     labeled_pairs: list[int]
     unlabeled_pairs: list[int]
     weights: dict[int, float]
@@ -63,9 +64,15 @@ def slow_row(case: Case, i: int, j: int, options: SoftPUOptions) -> SlowRow:
     there = [k for k in range(len(case.s)) if case.present[i, k]]
     cosine = {k: unit(case.s[j]) @ unit(case.z[i, k]) for k in there}
     phi = {k: math.exp(cosine[k] / options.temperature) for k in there}
+    candidates = there
+    if options.labeled_candidates == "labeled":
+        candidates = [k for k in there if case.labeled[k]]
     log_v = np.full(len(case.s), math.nan)
+    labeled_log_v = np.full(len(case.s), math.nan)
     for k in there:
         log_v[k] = math.log(phi[k] / sum(phi.values()))
+    for k in candidates:
+        labeled_log_v[k] = math.log(phi[k] / sum(phi[h] for h in candidates))
     same_class = [k for k in there if case.classes[k] == case.classes[j]]
     labeled_pairs = [k for k in same_class if case.labeled[j] and case.labeled[k]]
     unlabeled_pairs = [k for k in same_class if k not in labeled_pairs]
@@ -81,7 +88,7 @@ def slow_row(case: Case, i: int, j: int, options: SoftPUOptions) -> SlowRow:
     weights = {
         k: slow_weight(abs(reference - proximity[k]), width, options) for k in unlabeled_pairs
     }
-    return SlowRow(log_v, labeled_pairs, unlabeled_pairs, weights)
+    return SlowRow(log_v, labeled_log_v, labeled_pairs, unlabeled_pairs, weights)
 
 
 def slow_weight(distance: float, width: float, options: SoftPUOptions) -> float:
@@ -101,7 +108,7 @@ def slow_loss(case: Case, options: SoftPUOptions) -> tuple[float, float]:
     for i in range(len(case.z)):
         for j in np.flatnonzero(case.present.all(axis=0)):
             row = slow_row(case, i, j, options)
-            labeled_sum = -sum(row.log_v[k] for k in row.labeled_pairs)
+            labeled_sum = -sum(row.labeled_log_v[k] for k in row.labeled_pairs)
             weighted_sum = -sum(row.weights[k] * row.log_v[k] for k in row.unlabeled_pairs)
             norm = len(row.unlabeled_pairs)
             if options.normalizer == "weights":
@@ -143,6 +150,7 @@ SWITCHES = st.fixed_dictionaries(
         "weighting": st.sampled_from(["rbf", "cosine", "hard", "none"]),
         "reference": st.sampled_from(["own", "class"]),
         "normalizer": st.sampled_from(["count", "weights"]),
+        "labeled_candidates": st.sampled_from(["all", "labeled"]),
     }
 )
 
@@ -458,12 +466,26 @@ def test_float32_at_small_temperatures(temperature, options):
     np.testing.assert_allclose(found, wanted, rtol=1e-3)
 
 
+def test_labelled_candidates_that_all_lack_a_modality_leave_a_finite_gradient():
+    s, z = leaves(2)
+    present = torch.ones(2, 5, dtype=torch.bool)
+    present[1, LABELED] = False
+    out = soft_pu_loss(s, z, CLASSES, LABELED, present=present, labeled_candidates="labeled")
+    assert finite(out, s, z)
+    assert out.labeled == 0
+
+
 # --- blocks ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("block_size", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize(
-    "options", [{}, {"weight_gradient": True, "reference": "class", "normalizer": "weights"}]
+    "options",
+    [
+        {},
+        {"weight_gradient": True, "reference": "class", "normalizer": "weights"},
+        {"labeled_candidates": "labeled"},
+    ],
 )
 def test_blocks_equal_the_plain_path_in_value_and_gradient(block_size, options):
     s, z = leaves(3)

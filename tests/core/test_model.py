@@ -320,6 +320,7 @@ SWITCHES = [
     {"reference": "class"},
     {"normalizer": "weights"},
     {"weight_gradient": True},
+    {"labeled_candidates": "labeled"},
 ]
 
 
@@ -334,7 +335,7 @@ def test_the_contrastive_loss_obeys_every_switch(switch):
     z = torch.stack([latents[f"z/{name}"] for name in SPECS]).detach()
 
     def value_and_gradient(loss) -> tuple[Tensor, Tensor]:
-        return loss.unlabeled.detach(), torch.autograd.grad(loss.unlabeled, s)[0]
+        return loss.total.detach(), torch.autograd.grad(loss.total, s)[0]
 
     ours = value_and_gradient(model.soft_pu(s, z, classes, batch.labeled, present))
     wanted = value_and_gradient(soft_pu_loss(s, z, classes, batch.labeled, **switch))

@@ -8,7 +8,7 @@ from made_up import results
 
 from robult_study.results import ablations
 from robult_study.results.scores import FUSED, SINGLE, VIEWS
-from robult_study.results.variants import ABLATIONS, NO_CONTRAST
+from robult_study.results.variants import ABLATIONS, LABELED_ONLY, NO_CONTRAST
 
 NEEDED = "no_unlabeled"
 
@@ -104,9 +104,13 @@ def test_the_effect_of_reconstruction_is_with_minus_without():
 
 def test_the_labelled_term_alone_is_compared_with_no_contrast():
     neither = results({"robult": 0.6}, tag=NO_CONTRAST.name)
-    row = ablations.labeled_term_alone(pd.concat([ablated(), neither]), "digits")
-    assert (row["view"], row["tag"], row["verdict"]) == (SINGLE, "no_unlabeled", "worse")
-    assert row["difference"] == pytest.approx(-0.1)
+    among_labeled = results({"robult": 0.65}, tag=LABELED_ONLY.name)
+    runs = pd.concat([ablated(), among_labeled, neither])
+    alone = ablations.labeled_term_alone(runs, "digits").set_index("tag")
+    assert set(alone["view"]) == {SINGLE}
+    assert alone.loc["no_unlabeled", "verdict"] == "worse"
+    assert alone.loc["no_unlabeled", "difference"] == pytest.approx(-0.1)
+    assert alone.loc[LABELED_ONLY.name, "difference"] == pytest.approx(0.05)
 
 
 # Switches ----------------------------------------------------------------------------------------

@@ -135,7 +135,8 @@ def test_ablations_are_on_the_studied_sets_and_their_base_is_shared():
     assert on_digits == {"gmc", "robult", *variants.ABLATIONS}
     on_cub10 = {config.tag for config in configs if config.data_set == "cub10"}
     narrow = {variant.name for variant in plans.narrow_maps(given)}
-    assert on_cub10 == on_digits | narrow | {variants.NO_CONTRAST.name}
+    alone = {variants.NO_CONTRAST.name, variants.LABELED_ONLY.name}
+    assert on_cub10 == on_digits | narrow | alone
     assert len(keys(configs)) == len(configs)
     assert len(keys(configs) & keys(plans.comparison(given))) == 2 * 2 * 3
 
@@ -146,7 +147,8 @@ def test_only_the_first_seed_of_the_inspected_set_keeps_weights():
     assert {(config.data_set, config.seed, config.method) for config in kept} == {
         ("cub10", 0, "robult")
     }
-    for variant in (variants.DEFAULT, variants.NO_CONTRAST, *variants.TERMS):
+    extra = (variants.DEFAULT, variants.NO_CONTRAST, variants.LABELED_ONLY)
+    for variant in (*extra, *variants.TERMS):
         assert plans.inspected_run(given, variant) in kept
 
 

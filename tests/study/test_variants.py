@@ -50,7 +50,7 @@ def test_a_variant_differs_from_the_default_in_one_setting(variant):
 
 def test_no_two_variants_are_the_same_run():
     chosen = [variants.DEFAULT, *variants.TERMS, variants.NO_CONTRAST, *variants.switches()]
-    chosen += [*variants.narrow(128), variants.NO_ALIGNMENT]
+    chosen += [*variants.narrow(128), variants.NO_ALIGNMENT, variants.LABELED_ONLY]
     distinct = {run.key("data") for run in runs_of(*chosen)}
     # "bottleneck 128" is a switch as well, and both alignment terms are the contrastive terms
     assert len(distinct) == len(chosen) - 2
@@ -92,6 +92,7 @@ def choices_of(setting: str) -> set[str]:
         "weighting",
         "reference",
         "normalizer",
+        "labeled_candidates",
     ],
 )
 def test_every_choice_of_a_setting_is_tried(setting):
