@@ -1,7 +1,7 @@
 """The soft-PU loss (Eq. 4-7) with its gradient in closed form: the fast twin of `soft_pu_loss`.
 
-`losses.py` is the path to read and this file the faster one; both give the same numbers. No run
-uses this file yet: training calls `losses.soft_pu_loss`. `python -m benchmarks` measures the two.
+`losses.py` is the path to read; this file is the one that training takes (`Robult.soft_pu`). Both
+give the same numbers. `python -m benchmarks` measures the two.
 Letters as in the paper: `s (B, d)` fused and `z (M, B, d)` unimodal representations. On unit
 vectors `phi(s_j, z_k) = exp(l_jk)` with `l_jk = <s_j, z_k> / temperature`, and `v_jk` is phi
 divided by its sum over the K candidates of row j, the samples that have the modality (Eq. 2).
@@ -20,8 +20,11 @@ needs, and nothing is computed twice.
 **Memory.** About eight tiles of `block_size` rows by at most B columns, most of them as wide as the
 window only, beside vectors of the sizes of s and z. Nothing is `(B, B)`, and M adds no tile.
 
-**Sorting.** Samples are sorted by class. The pairs of a block that have a weight then lie in one
+**Sorting.** Samples are sorted by class. The pairs of a tile that have a weight then lie in one
 window of neighbouring columns, and only the window pays for masks, references and weights.
+
+**Small batches.** There it is the number of operations that costs, so several modalities share a
+tile: their columns lie side by side, and each operation serves all of them.
 
 **Forecast.** a and b belong to a sum that the caller forms later, so they are arguments. They are
 a forecast and never a factor: where the backward pass brings others, it goes over the blocks once
@@ -197,37 +200,45 @@ def _common_factor(weights: Weights, forecast: Weights, eps: float) -> float | N
     return weights[larger] / forecast[larger]
 
 
-# --- all blocks -----------------------------------------------------------------------------------
+# --- all tiles ------------------------------------------------------------------------------------
 
 
 def _evaluate(s: Tensor, z: Tensor, problem: _Problem, weights: Weights | None) -> Any:
     """Eq. 4, Eq. 6 and, with `weights`, the gradients of their weighted sum for s and z."""
-    anchors, partners = _layout(problem, len(z), s.dtype)
-    rows = _unit_rows(s, anchors.sample)
+    samples, anchors = _layout(problem, s.dtype)
+    rows = _unit_rows(s.index_select(0, anchors.sample))
     queries = rows.unit / problem.temperature
-    labeled = s.new_zeros(len(z), len(queries))
-    unlabeled = torch.zeros_like(labeled)
-    n_terms = max(labeled.numel(), 1)
     ds = torch.zeros_like(queries)
     grad_z = torch.zeros_like(z if weights is not None else z[:0])
-    for i, partner in enumerate(partners):
-        columns = _unit_rows(z[i], partner.sample)
+    labeled, unlabeled = s.new_zeros(2)
+    n_terms = max(len(z) * len(queries), 1)
+    for group in _groups(len(z), len(s), problem.block_size):
+        columns = _unit_rows(_sorted_columns(z[group], samples, problem.present, group))
         dz = torch.zeros_like(columns.unit)
-        for block in _blocks(anchors, partner, problem.block_size):
-            block_queries = queries[block.rows]
-            logits = torch.mm(block_queries, columns.unit.T)
-            terms = _block_terms(logits, block, weights)
-            labeled[i, block.rows], unlabeled[i, block.rows] = terms
+        for tile in _tiles(samples, anchors, group, problem):
+            tile_queries = queries[tile.rows]
+            logits = torch.mm(tile_queries, columns.unit.T)  # (b, g B)
+            terms = _tile_terms(logits.view(len(logits), -1, len(s)), tile, weights)
+            labeled = labeled + terms[0]
+            unlabeled = unlabeled + terms[1]
             if weights is not None:
-                ds[block.rows].addmm_(logits, columns.unit)
-                dz.addmm_(logits.T, block_queries)
+                ds[tile.rows].addmm_(logits, columns.unit)
+                dz.addmm_(logits.T, tile_queries)
         if weights is not None:
-            grad_z[i].index_copy_(0, partner.sample, columns.pull_back_(dz, 1 / n_terms))
-    means = labeled.sum() / n_terms, unlabeled.sum() / n_terms
+            gradient = columns.pull_back_(dz, 1 / n_terms).view_as(z[group])
+            grad_z[group].index_copy_(1, samples.sample, gradient)
+    means = labeled / n_terms, unlabeled / n_terms
     if weights is None:
         return *means, ()
     gradient = rows.pull_back_(ds, 1 / (n_terms * problem.temperature))
     return *means, (torch.zeros_like(s).index_copy_(0, anchors.sample, gradient), grad_z)
+
+
+def _groups(n_modalities: int, batch: int, block_size: int) -> Iterator[slice]:
+    """Which modalities share a tile: one of a large batch, several of a small one."""
+    size = max(1, 4 * block_size // max(batch, 1))
+    for first in range(0, n_modalities, size):
+        yield slice(first, min(first + size, n_modalities))
 
 
 class _UnitRows(NamedTuple):
@@ -243,176 +254,169 @@ class _UnitRows(NamedTuple):
         return gradient.addcmul_(self.unit, radial, value=-1).mul_(factor / self.length)
 
 
-def _unit_rows(x: Tensor, index: Tensor) -> _UnitRows:
-    """The rows `index` of `x (B, d)` as unit vectors, zeros as zeros; no other row is read."""
-    rows = x.index_select(0, index)
+def _unit_rows(rows: Tensor) -> _UnitRows:
+    """Rows `(K, d)` as unit vectors, zeros as zeros; overwrites them."""
     length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True).clamp_(min=SHORTEST)
     return _UnitRows(rows.div_(length), length)
+
+
+def _sorted_columns(z: Tensor, samples: _Samples, present: Tensor | None, group: slice) -> Tensor:
+    """The z of some modalities below one another, `(g B, d)`, zero where a sample lacks one."""
+    columns = z.index_select(1, samples.sample)
+    if present is not None:
+        absent = ~present[group].index_select(1, samples.sample)
+        columns.masked_fill_(absent[..., None], 0.0)
+    return columns.flatten(0, 1)
 
 
 # --- who is compared with whom --------------------------------------------------------------------
 
 
-class _Sorted(NamedTuple):
-    """Samples sorted by class, `(K,)` each."""
+class _Samples(NamedTuple):
+    """All B samples sorted by class: the partners."""
 
-    sample: Tensor  # which sample
-    number: Tensor  # its class, as the place of the first sample of that class
-    labeled: Tensor  # bool
-
-    def keep(self, places: Tensor) -> _Sorted:
-        return _Sorted(*(field.index_select(0, places) for field in self))
+    sample: Tensor  # (B,) which sample
+    number: Tensor  # (B,) its class, as the place of the first sample of that class
+    label: Tensor  # (B,) class where labelled, -1 elsewhere: equal to no anchor's -2
 
 
 class _Anchors(NamedTuple):
-    """The A samples that have every modality."""
+    """The A samples that have every modality, in the same order."""
 
-    sample: Tensor  # (A,) rows of s
+    sample: Tensor  # (A,) which sample
+    place: Tensor  # (A, 1) its column among the partners
     number: Tensor  # (A, 1) class
     label: Tensor  # (A, 1) class where labelled, -2 elsewhere
     labeled: Tensor  # (A, 1) 1 where labelled, so that B_11 holds the anchor itself, else 0
 
 
-class _Partners(NamedTuple):
-    """The K samples that have one modality, and what each anchor finds among them."""
-
-    sample: Tensor  # (K,) rows of z
-    number: Tensor  # (K,) class
-    label: Tensor  # (K,) class where labelled, -1 elsewhere: equal to no anchor's -2
-    own: Tensor  # (A, 1) the anchor's own sample
-    labeled_share: Tensor  # (A, 1) 1 / |B_11|
-    pseudo_share: Tensor  # (A, 1) 1 / |B_10|
-    windows: list[slice]  # of each block of anchors: the partners of its classes
-
-
-def _layout(
-    problem: _Problem, n_modalities: int, dtype: torch.dtype
-) -> tuple[_Anchors, list[_Partners]]:
-    """Anchors, and partners in each modality: the same for all of them where nothing is missing."""
-    classes, index = torch.sort(problem.classes)
-    samples = _Sorted(index, torch.searchsorted(classes, classes), problem.labeled[index])
-    places = torch.arange(len(index), device=index.device)
-    if problem.present is None or bool(problem.present.all()):
-        rows = samples
-        partners = [_partners(rows, samples, places, problem.block_size, dtype)] * n_modalities
-    else:
-        present = problem.present[:, index]
-        anchors = places[present.all(0)]
-        rows = samples.keep(anchors)
-        partners = []
-        for here in present:
-            columns = places[here]
-            own = torch.searchsorted(columns, anchors)
-            partners.append(_partners(rows, samples.keep(columns), own, problem.block_size, dtype))
-    number = rows.number.to(dtype)[:, None]
-    labeled = rows.labeled[:, None]
+def _layout(problem: _Problem, dtype: torch.dtype) -> tuple[_Samples, _Anchors]:
+    """Partners and anchors, sorted by class."""
+    classes, sample = torch.sort(problem.classes)
+    number = torch.searchsorted(classes, classes).to(dtype)
+    labeled = problem.labeled[sample]
+    samples = _Samples(sample, number, torch.where(labeled, number, -1.0))
+    place = torch.arange(len(sample), device=sample.device)
+    if problem.present is not None:
+        place = place[problem.present.all(0)[sample]]
+        sample, number, labeled = sample[place], number[place], labeled[place]
     label = torch.where(labeled, number, -2.0)
-    return _Anchors(rows.sample, number, label, labeled.to(dtype)), partners
+    columns = (place, number, label, labeled.to(dtype))
+    return samples, _Anchors(sample, *(column[:, None] for column in columns))
 
 
-def _partners(
-    rows: _Sorted, columns: _Sorted, own: Tensor, block_size: int, dtype: torch.dtype
-) -> _Partners:
-    """Places, shares and windows of the anchors `rows` among the partners `columns`."""
-    start = torch.searchsorted(columns.number, rows.number)
-    stop = torch.searchsorted(columns.number, rows.number, right=True)
-    labeled_before = torch.nn.functional.pad(columns.labeled.cumsum(0), (1, 0))
-    n_labeled = torch.where(rows.labeled, labeled_before[stop] - labeled_before[start], 0)
-    n_pseudo = stop - start - n_labeled
-    shares = torch.stack([n_labeled, n_pseudo]).to(dtype).clamp_(min=1).reciprocal_()
-    firsts = range(0, len(own), block_size)
-    lasts = [min(first + block_size, len(own)) - 1 for first in firsts]
-    starts = start.tolist()
-    stops = stop.tolist()
-    number = columns.number.to(dtype)
-    return _Partners(
-        sample=columns.sample,
-        number=number,
-        label=torch.where(columns.labeled, number, -1.0),
-        own=own[:, None],
-        labeled_share=shares[0, :, None],
-        pseudo_share=shares[1, :, None],
-        windows=[
-            slice(starts[first], stops[last]) for first, last in zip(firsts, lasts, strict=True)
-        ],
-    )
+class _Tile(NamedTuple):
+    """Neighbouring anchors, b of them, and the window of partners of their classes, w columns.
 
-
-# --- one block of rows ----------------------------------------------------------------------------
-
-
-class _Block(NamedTuple):
-    """Neighbouring anchors, b of them, and the window of partners of their classes, w columns."""
+    The g modalities of a group lie between rows and columns. Where every sample has every modality
+    they share one mask, and g is 1 in its shape.
+    """
 
     rows: slice
     window: slice
-    own: Tensor  # (b, 1) column of the anchor's own sample
-    has_labels: Tensor  # (b, 1) 1 or 0
-    labeled: Tensor  # (b, w) 1 / |B_11| in B_11, 0 elsewhere
-    pseudo: Tensor  # (b, w) 1 / |B_10| in B_10, 0 elsewhere
+    own: Tensor  # (b, 1, 1) column of the anchor's own sample
+    has_labels: Tensor  # (b, 1, 1) 1 or 0
+    labeled: Tensor  # (b, g, w) 1 / |B_11| in B_11, 0 elsewhere
+    pseudo: Tensor  # (b, g, w) 1 / |B_10| in B_10, 0 elsewhere
+    present: Tensor | None  # (g, B) which partner has the modality
 
 
-def _blocks(anchors: _Anchors, partners: _Partners, size: int) -> Iterator[_Block]:
-    """The masks of readings 4 and 5, block by block.
+def _tiles(
+    samples: _Samples, anchors: _Anchors, group: slice, problem: _Problem
+) -> Iterator[_Tile]:
+    """The masks of readings 4 and 5, tile by tile.
 
     Comparisons write numbers at once: bool masks and their conversion cost several times as much.
     """
-    for i, window in enumerate(partners.windows):
-        rows = slice(i * size, min((i + 1) * size, len(anchors.sample)))
-        shape = rows.stop - rows.start, window.stop - window.start
-        labeled = anchors.number.new_empty(shape)
-        same = anchors.number.new_empty(shape)
-        torch.eq(anchors.label[rows], partners.label[window], out=labeled)
-        torch.eq(anchors.number[rows], partners.number[window], out=same)
-        pseudo = same.sub_(labeled).mul_(partners.pseudo_share[rows])
-        labeled.mul_(partners.labeled_share[rows])
-        yield _Block(rows, window, partners.own[rows], anchors.labeled[rows], labeled, pseudo)
+    present = problem.present
+    if present is not None:
+        present = present[group].index_select(1, samples.sample)
+    size = problem.block_size
+    for first, window in zip(*_windows(samples, anchors, size), strict=True):
+        rows = slice(first, min(first + size, len(anchors.sample)))
+        shape = rows.stop - rows.start, 1, window.stop - window.start
+        labeled = samples.number.new_empty(shape)
+        pseudo = samples.number.new_empty(shape)
+        torch.eq(anchors.label[rows, None], samples.label[window], out=labeled)
+        torch.eq(anchors.number[rows, None], samples.number[window], out=pseudo)
+        pseudo.sub_(labeled)
+        if present is not None:
+            labeled = labeled * present[:, window]
+            pseudo = pseudo * present[:, window]
+        labeled.div_(labeled.sum(-1, keepdim=True).clamp_(min=1))
+        pseudo.div_(pseudo.sum(-1, keepdim=True).clamp_(min=1))
+        has_labels = anchors.labeled[rows, None]
+        yield _Tile(rows, window, anchors.place[rows, None], has_labels, labeled, pseudo, present)
 
 
-def _block_terms(logits: Tensor, block: _Block, weights: Weights | None) -> tuple[Tensor, Tensor]:
-    """Eq. 4 and Eq. 6 of the anchors of a block, `(b,)` each, from their logits `(b, K)`.
+def _windows(samples: _Samples, anchors: _Anchors, size: int) -> tuple[list[int], list[slice]]:
+    """The first anchor of each tile, and the columns of the classes of its anchors."""
+    n_anchors = len(anchors.sample)
+    firsts = list(range(0, n_anchors, size))
+    if len(firsts) == 1:
+        return firsts, [slice(0, len(samples.sample))]
+    lasts = [min(first + size, n_anchors) - 1 for first in firsts]
+    starts = torch.searchsorted(samples.number, anchors.number[firsts, 0])
+    stops = torch.searchsorted(samples.number, anchors.number[lasts, 0], right=True)
+    bounds = zip(starts.tolist(), stops.tolist(), strict=True)
+    return firsts, [slice(*bound) for bound in bounds]
+
+
+# --- one tile -------------------------------------------------------------------------------------
+
+
+def _tile_terms(logits: Tensor, tile: _Tile, weights: Weights | None) -> tuple[Tensor, Tensor]:
+    """Eq. 4 and Eq. 6 summed over the rows of a tile, of its logits `(b, g, B)`.
 
     With `weights` the logits are overwritten by N times the gradient for them, else by phi.
     """
-    near = logits[:, block.window].clone()
+    near = logits[..., tile.window].clone()
     phi = logits
-    total, log_sum = _exponentiate_(phi)
-    w = _pair_weights(phi, total, block)
+    total, log_sum = _exponentiate_(phi, tile.present)
+    w = _pair_weights(phi, total, tile)
     mean_weight = w.sum(-1, keepdim=True)
-    labeled = log_sum * block.has_labels - (near * block.labeled).sum(-1, keepdim=True)
-    unlabeled = log_sum * mean_weight - near.mul_(w).sum(-1, keepdim=True)
+    labeled = (log_sum * tile.has_labels).sum() - (near * tile.labeled).sum()
+    unlabeled = (log_sum * mean_weight).sum() - near.mul_(w).sum()
     if weights is not None:
         labeled_weight, unlabeled_weight = weights
-        coefficient = labeled_weight * block.has_labels + unlabeled_weight * mean_weight
+        coefficient = labeled_weight * tile.has_labels + unlabeled_weight * mean_weight
         phi.mul_(coefficient.div_(total))
-        gradient = phi[:, block.window]
-        gradient.sub_(block.labeled, alpha=labeled_weight)
+        gradient = phi[..., tile.window]
+        gradient.sub_(tile.labeled, alpha=labeled_weight)
         gradient.sub_(w, alpha=unlabeled_weight)
-    return labeled[:, 0], unlabeled[:, 0]
+    return labeled, unlabeled
 
 
-def _exponentiate_(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Overwrite logits `(b, K)` by phi divided by the largest phi of the row.
+def _exponentiate_(logits: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Overwrite logits `(b, g, B)` by phi divided by the largest phi of the row; absent ones by 0.
 
-    Returns the sums of the rows written and log sum phi, `(b, 1)` each.
+    Returns the sums of the rows written and log sum phi, `(b, g, 1)` each.
     """
+    if present is not None:
+        logits.masked_fill_(~present, -math.inf)
     top = logits.amax(-1, keepdim=True)
     total = logits.sub_(top).exp_().sum(-1, keepdim=True)
     return total, total.log().add_(top)
 
 
-def _pair_weights(phi: Tensor, total: Tensor, block: _Block) -> Tensor:
-    """Eq. 5 divided by |B_10|, `(b, w)`: an RBF as wide as phi varies in its row (readings 6, 7).
+def _pair_weights(phi: Tensor, total: Tensor, tile: _Tile) -> Tensor:
+    """Eq. 5 divided by |B_10|, `(b, g, w)`: an RBF as wide as phi varies in its row.
 
-    A factor per row of phi changes nothing.
+    See readings 6 and 7. A factor per row of phi changes nothing.
     """
-    mean = total / phi.shape[-1]
-    spread = torch.linalg.vector_norm(phi - mean, dim=-1, keepdim=True)
-    variance = spread.square_().div_(phi.shape[-1])
+    count: Any = phi.shape[-1]
+    if tile.present is not None:
+        count = tile.present.sum(-1, keepdim=True)  # (g, 1)
+    mean = total / count
+    deviation = phi - mean
+    if tile.present is not None:
+        deviation.mul_(tile.present)
+    variance = torch.linalg.vecdot(deviation, deviation)[..., None].div_(count)
     rounding = (16 * torch.finfo(phi.dtype).eps * mean).square_()
     precision = variance.reciprocal().masked_fill_(variance <= rounding, 0.0)  # all equal: weight 1
-    near = phi[:, block.window]
-    reference = (near * block.labeled).sum(-1, keepdim=True)
-    reference = torch.where(block.has_labels > 0, reference, phi.gather(1, block.own))
+    near = phi[..., tile.window]
+    reference = (near * tile.labeled).sum(-1, keepdim=True)
+    own = phi.gather(-1, tile.own.expand(-1, phi.shape[1], -1))
+    reference = torch.where(tile.has_labels > 0, reference, own)
     exponent = (near - reference).square_().mul_(precision.mul_(-0.5))
-    return exponent.exp_().mul_(block.pseudo)
+    return exponent.exp_().mul_(tile.pseudo)

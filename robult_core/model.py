@@ -22,12 +22,8 @@ from torch import Tensor, nn
 
 from robult_core.distributed import gather
 from robult_core.encoders import JointEncoder, ResidualMLP, Spec
-from robult_core.losses import (
-    SoftPULoss,
-    SoftPUOptions,
-    latent_reconstruction_loss,
-    soft_pu_loss,
-)
+from robult_core.fused_loss import fused_soft_pu_loss
+from robult_core.losses import SoftPULoss, SoftPUOptions, latent_reconstruction_loss
 from robult_core.method import Batch, Method, make_classifier, make_encoders, present_mask
 from robult_core.tasks import LateFusion, Task
 from robult_core.validation import Count, Rate, Weight, validated
@@ -199,7 +195,7 @@ class Robult(Method):
         supervised_full = self._supervised_full(full_logits, batch, present)
         supervised_unimodal = self._supervised_unimodal(unimodal_logits, batch, present)
         classes = self._classes(full_logits, unimodal_logits, batch, present)
-        soft_pu = self.soft_pu(latents.s, latents.z, classes, batch.labeled, present)
+        soft_pu = self.soft_pu(latents.s, latents.z, classes, batch.labeled, batch.present)
         reconstruction = self._reconstruction(latents.h, latents.z, present)
         return {
             "supervised_full": config.supervised_weight * supervised_full,
@@ -250,14 +246,21 @@ class Robult(Method):
         z: Float[Tensor, "modalities batch dim"],
         classes: Int[Tensor, " batch"],
         labeled: Bool[Tensor, " batch"],
-        present: Bool[Tensor, "modalities batch"],
+        present: Bool[Tensor, "modalities batch"] | None,
     ) -> SoftPULoss:
-        """L_lb and L_ulb, Eq. 4 to 7, over the samples of all ranks."""
+        """L_lb and L_ulb, Eq. 4 to 7, over the samples of all ranks; not weighted yet."""
         s, classes, labeled = gather(s), gather(classes), gather(labeled)
         z = gather(z.transpose(0, 1)).transpose(0, 1)  # rows of (B, M, d)
-        present = gather(present.T).T
-        options = self.config.soft_pu_options()
-        return soft_pu_loss(s, z, classes, labeled, present=present, **options)
+        return fused_soft_pu_loss(
+            s,
+            z,
+            classes,
+            labeled,
+            labeled_weight=self.config.labeled_weight,
+            unlabeled_weight=self.config.unlabeled_weight,
+            present=None if present is None else gather(present.T).T,
+            **self.config.soft_pu_options(),
+        )
 
     def _reconstruction(self, h: Tensor, z: Tensor, present: Tensor) -> Tensor:
         """L_rec, Eq. 10, over the modalities that the samples of all ranks have."""

@@ -13,6 +13,7 @@ from robult_study.runs.store import canonical
 ROOT = Path(__file__).resolve().parents[2]
 MOVING = (
     "robult_core/losses.py",
+    "robult_core/fused_loss.py",
     "robult_core/model.py",
     "robult_core/method.py",
     "robult_core/encoders.py",

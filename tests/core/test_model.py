@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from robult_core import model as model_module
+from robult_core.fused_loss import fused_soft_pu_loss
 from robult_core.losses import latent_reconstruction_loss, soft_pu_loss
 from robult_core.method import Batch
 from robult_core.model import Robult, RobultConfig
@@ -342,6 +344,53 @@ def test_the_contrastive_loss_obeys_every_switch(switch):
     ignored = value_and_gradient(soft_pu_loss(s, z, classes, batch.labeled))
     torch.testing.assert_close(ours, wanted)
     assert not torch.allclose(ours[1], ignored[1], rtol=1e-3)
+
+
+def plain_loss(*arguments, labeled_weight, unlabeled_weight, **options):
+    """The path to read, called as the fast one is."""
+    return soft_pu_loss(*arguments, **options)
+
+
+PRESENCE = {
+    "complete": None,
+    "all present": torch.ones(3, 12, dtype=torch.bool),
+    "some missing": torch.arange(36).reshape(3, 12) % 5 > 0,
+    "nobody complete": torch.tensor([True, True, False])[:, None].expand(3, 12),
+}
+
+
+@pytest.mark.parametrize("presence", PRESENCE)
+@pytest.mark.parametrize("n_labeled", [0, 5, 12])
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_the_fast_and_the_plain_loss_train_alike(monkeypatch, task, n_labeled, presence):
+    """Terms and gradients of a whole step, in float64."""
+    present = PRESENCE[presence]
+    batch = make_batch(task, n_labeled=n_labeled, present=present)
+    assert_fast_equals_plain(monkeypatch, task, batch)
+
+
+def test_the_fast_and_the_plain_loss_train_alike_on_one_sample(monkeypatch):
+    task = TASKS["classification"]
+    assert_fast_equals_plain(monkeypatch, task, make_batch(task, size=1))
+
+
+def assert_fast_equals_plain(monkeypatch, task, batch: Batch) -> None:
+    calls = []
+
+    def fast_loss(*arguments, **options):
+        terms = fused_soft_pu_loss(*arguments, **options)
+        calls.append(terms.labeled.grad_fn.name())
+        return terms
+
+    inputs = {name: x.double() for name, x in batch.inputs.items()}
+    targets = batch.targets.double() if task.kind == "regression" else batch.targets
+    batch = replace(batch, inputs=inputs, targets=targets)
+    steps = []
+    for loss in (fast_loss, plain_loss):
+        monkeypatch.setattr(model_module, "fused_soft_pu_loss", loss)
+        steps.append(step(make_model(task).double(), batch))
+    assert calls == ["_FusedSoftPUBackward"]
+    torch.testing.assert_close(steps[0], steps[1], rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("weight", ["supervised", "labeled", "unlabeled", "reconstruction"])
