@@ -36,6 +36,26 @@ class Batch:
     def __len__(self) -> int:
         return len(self.labeled)
 
+    def __getitem__(self, rows: Int[Tensor, " rows"]) -> Batch:
+        """Some of the samples, named by indices."""
+        return Batch(
+            inputs={name: x.index_select(0, rows) for name, x in self.inputs.items()},
+            targets=self.targets.index_select(0, rows),
+            labeled=self.labeled.index_select(0, rows),
+            present=None if self.present is None else self.present.index_select(1, rows),
+            weights=None if self.weights is None else self.weights.index_select(0, rows),
+        )
+
+    def to(self, device: torch.device) -> Batch:
+        """The same samples on a device; nothing is copied where they are there already."""
+        return Batch(
+            inputs={name: x.to(device) for name, x in self.inputs.items()},
+            targets=self.targets.to(device),
+            labeled=self.labeled.to(device),
+            present=None if self.present is None else self.present.to(device),
+            weights=None if self.weights is None else self.weights.to(device),
+        )
+
     def weights_of(self, rows: Shaped[Tensor, " rows"]) -> Float[Tensor, " chosen"] | None:
         """The weights of some rows, named by indices or by a mask; None when all count alike."""
         return None if self.weights is None else self.weights[rows]

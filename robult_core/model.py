@@ -24,7 +24,7 @@ from robult_core.distributed import gather
 from robult_core.encoders import JointEncoder, ResidualMLP, Spec
 from robult_core.fused_loss import fused_soft_pu_loss
 from robult_core.losses import SoftPULoss, SoftPUOptions, latent_reconstruction_loss
-from robult_core.method import Batch, Method, make_classifier, make_encoders, present_mask
+from robult_core.method import Batch, Method, make_classifier, make_encoders
 from robult_core.tasks import LateFusion, Task
 from robult_core.validation import Count, Rate, Weight, validated
 
@@ -187,16 +187,15 @@ class Robult(Method):
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """L_sup (of the full and of the unimodal predictions), L_lb, L_ulb and L_rec, weighted."""
         config = self.config
-        present = present_mask(batch, len(self.names))  # (M, B)
         latents = self._all_latents(batch.inputs)
         full_logits = self.c(self.fused_input(latents.h0, latents.s))  # (B, C)
         unimodal_logits = self.c(self.unimodal_input(latents.u, latents.z))  # (M, B, C)
 
-        supervised_full = self._supervised_full(full_logits, batch, present)
-        supervised_unimodal = self._supervised_unimodal(unimodal_logits, batch, present)
-        classes = self._classes(full_logits, unimodal_logits, batch, present)
+        supervised_full = self._supervised_full(full_logits, batch)
+        supervised_unimodal = self._supervised_unimodal(unimodal_logits, batch)
+        classes = self._classes(full_logits, unimodal_logits, batch)
         soft_pu = self.soft_pu(latents.s, latents.z, classes, batch.labeled, batch.present)
-        reconstruction = self._reconstruction(latents.h, latents.z, present)
+        reconstruction = self._reconstruction(latents.h, latents.z, batch.present)
         return {
             "supervised_full": config.supervised_weight * supervised_full,
             "supervised_unimodal": config.supervised_weight * supervised_unimodal,
@@ -205,19 +204,28 @@ class Robult(Method):
             "reconstruction": config.reconstruction_weight * reconstruction,
         }
 
-    def _supervised_full(self, logits: Tensor, batch: Batch, present: Tensor) -> Tensor:
+    def _supervised_full(self, logits: Tensor, batch: Batch) -> Tensor:
         """The full prediction's part of L_sup: complete labelled rows (reading 21)."""
-        complete = present.all(dim=0)
-        usable = batch.labeled & complete
+        usable = batch.labeled
+        if batch.present is not None:
+            usable = usable & batch.present.all(dim=0)
         return self.task.supervised_loss(logits, batch.targets, usable, batch.weights)
 
-    def _supervised_unimodal(self, logits: Tensor, batch: Batch, present: Tensor) -> Tensor:
+    def _supervised_unimodal(self, logits: Tensor, batch: Batch) -> Tensor:
         """The mean of L_sup over modalities, each on the labelled rows it has (reading 21)."""
+        if batch.present is None:  # all have the same rows: the mean of means is one mean
+            several = len(logits)
+            return self.task.supervised_loss(
+                logits.flatten(0, 1),
+                torch.cat([batch.targets] * several),
+                batch.labeled.repeat(several),
+                None if batch.weights is None else batch.weights.repeat(several),
+            )
         losses = [
             self.task.supervised_loss(
                 logits_i, batch.targets, batch.labeled & present_i, batch.weights
             )
-            for logits_i, present_i in zip(logits, present, strict=True)
+            for logits_i, present_i in zip(logits, batch.present, strict=True)
         ]
         return torch.stack(losses).mean()
 
@@ -227,17 +235,18 @@ class Robult(Method):
         full_logits: Float[Tensor, "batch outputs"],
         unimodal_logits: Float[Tensor, "modalities batch outputs"],
         batch: Batch,
-        present: Bool[Tensor, "modalities batch"],
     ) -> Int[Tensor, " batch"]:
         """Labels where they are known and pseudo-labels elsewhere (reading 9).
 
         A sample that lacks a modality has no full prediction: its pseudo-label comes from the mean
         of the modalities it has.
         """
-        complete = present.all(dim=0)
-        count = present.sum(0)[:, None].clamp(min=1)
-        mean_logits = (unimodal_logits * present[..., None]).sum(0) / count
-        logits = torch.where(complete[:, None], full_logits, mean_logits)
+        logits = full_logits
+        if batch.present is not None:
+            complete = batch.present.all(dim=0)
+            count = batch.present.sum(0)[:, None].clamp(min=1)
+            mean_logits = (unimodal_logits * batch.present[..., None]).sum(0) / count
+            logits = torch.where(complete[:, None], full_logits, mean_logits)
         return self.task.contrastive_classes(batch.targets, batch.labeled, logits)
 
     def soft_pu(
@@ -262,10 +271,14 @@ class Robult(Method):
             **self.config.soft_pu_options(),
         )
 
-    def _reconstruction(self, h: Tensor, z: Tensor, present: Tensor) -> Tensor:
+    def _reconstruction(self, h: Tensor, z: Tensor, present: Tensor | None) -> Tensor:
         """L_rec, Eq. 10, over the modalities that the samples of all ranks have."""
         rebuilt, target = self.reconstruct(h, z)
-        return latent_reconstruction_loss(gather(rebuilt[present]), gather(target[present]))
+        if present is None:
+            rebuilt, target = rebuilt.flatten(0, 1), target.flatten(0, 1)
+        else:
+            rebuilt, target = rebuilt[present], target[present]
+        return latent_reconstruction_loss(gather(rebuilt), gather(target))
 
     # --- prediction and inspection --------------------------------------------------------------
 

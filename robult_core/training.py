@@ -132,11 +132,12 @@ def train(
     log_every = log_every or max(1, config.steps // 100)
     if on_step:
         on_step(0, method)
+    samples = all_samples(data, is_labeled, weights).to(fabric.device)
     for step, drawn in enumerate(batches(rows, labeled, config, seed), start=1):
         method.train()
         method.progress = (step - 1) / config.steps
-        batch = make_batch(data, drawn, is_labeled, weights)
-        terms = wrapped.loss_terms(own_share(batch, fabric.device))
+        batch = own_share(samples[torch.from_numpy(drawn).to(fabric.device)])
+        terms = wrapped.loss_terms(batch)
         total = torch.stack(list(terms.values())).sum()
         _check_loss(total, step, rate)
         optimizer.zero_grad()
@@ -191,6 +192,8 @@ def batches(
     if config.sampling == "extra_labeled":
         extra = max(4, config.batch_size // 8)
     queue = np.empty(0, dtype=train.dtype)
+    labeled = np.unique(labeled)
+    is_drawn = np.zeros(max([*train, *labeled]) + 1, dtype=bool)
     for _ in range(config.steps):
         if len(queue) < size:
             shuffled = rng.permutation(train)
@@ -198,7 +201,9 @@ def batches(
             is_queued = np.isin(shuffled, queue)
             queue = np.concatenate([queue, shuffled[~is_queued], shuffled[is_queued]])
         batch, queue = queue[:size], queue[size:]
-        spare = np.setdiff1d(labeled, batch)
+        is_drawn[batch] = True
+        spare = labeled[~is_drawn[labeled]]
+        is_drawn[batch] = False
         yield np.concatenate([batch, rng.permutation(spare)[:extra]])
 
 
@@ -208,41 +213,47 @@ def make_batch(
     labeled: Bool[np.ndarray, " samples"],
     weights: Float[np.ndarray, " samples"] | None = None,
 ) -> Batch:
-    """The samples `rows`; `labeled` and `weights` cover the whole data set.
+    """The samples `rows`, as `all_samples` has them."""
+    return all_samples(data, labeled, weights)[torch.from_numpy(rows)]
 
-    Unlabelled targets are blanked.
-    """
-    index = torch.from_numpy(rows)
-    is_labeled = torch.from_numpy(labeled[rows])
-    targets = data.targets[index]
-    keep = is_labeled.reshape(-1, *[1] * (targets.ndim - 1))
-    blank = torch.zeros((), dtype=targets.dtype)
+
+def all_samples(
+    data: MultimodalData,
+    labeled: Bool[np.ndarray, " samples"],
+    weights: Float[np.ndarray, " samples"] | None = None,
+) -> Batch:
+    """The whole data set as one batch; unlabelled targets are blanked."""
+    is_labeled = torch.from_numpy(labeled)
+    keep = is_labeled.reshape(-1, *[1] * (data.targets.ndim - 1))
+    blank = torch.zeros((), dtype=data.targets.dtype)
     return Batch(
-        inputs={name: x[index] for name, x in data.modalities.items()},
-        targets=torch.where(keep, targets, blank),
+        inputs=data.modalities,
+        targets=torch.where(keep, data.targets, blank),
         labeled=is_labeled,
-        present=None if data.present is None else data.present[:, index],
-        weights=None if weights is None else torch.from_numpy(weights[rows]),
+        present=data.present,
+        weights=None if weights is None else torch.from_numpy(weights),
     )
 
 
-def own_share(batch: Batch, device: torch.device) -> Batch:
-    """This rank's share of the batch, on its device.
+def own_share(batch: Batch) -> Batch:
+    """This rank's share of the batch; on one rank the batch itself.
 
     Where the batch does not divide by the ranks, the shares hold filling rows: the presence mask
     says that they have no modality.
     """
+    if world_size() == 1:
+        return batch
     present = batch.present
     if len(batch) % world_size():
         present = present_mask(batch, len(batch.inputs))
     if present is not None:
-        present = shard(present.T.contiguous()).T.to(device)
+        present = shard(present.T.contiguous()).T
     return Batch(
-        inputs={name: shard(x).to(device) for name, x in batch.inputs.items()},
-        targets=shard(batch.targets).to(device),
-        labeled=shard(batch.labeled).to(device),
+        inputs={name: shard(x) for name, x in batch.inputs.items()},
+        targets=shard(batch.targets),
+        labeled=shard(batch.labeled),
         present=present,
-        weights=None if batch.weights is None else shard(batch.weights).to(device),
+        weights=None if batch.weights is None else shard(batch.weights),
     )
 
 

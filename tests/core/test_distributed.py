@@ -126,7 +126,7 @@ def one_step(case: Case) -> Step:
     if world_size() > 1:
         module = DistributedDataParallel(module, find_unused_parameters=True)
     torch.manual_seed(5)
-    terms = module(own_share(make_batch(case), torch.device("cpu")))
+    terms = module(own_share(make_batch(case)))
     torch.stack(list(terms.values())).sum().backward()
     values = {name: value.detach() for name, value in terms.items()}
     gradients = {
