@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
+
+logger = logging.getLogger("robult_core")
+
+# Names of classes that are hardly meant as such.
+LOOK_UNLABELED = {"-", "?", "-1", "na", "n/a", "nan", "nil", "none", "null"}
+LOOK_UNLABELED |= {"missing", "unknown", "unlabeled", "unlabelled"}
 
 
 class Targets(NamedTuple):
@@ -128,6 +135,7 @@ def read_classes(y: Any, n: int, unlabeled: Any) -> Targets:
             )
         given = given.astype(np.int64)
     classes, codes = np.unique(given, return_inverse=True)
+    _warn_of_marks(classes, codes)
     if len(classes) < 2:
         only = classes.tolist()[0]
         hint = _one_class_hint(classes, unlabeled)
@@ -135,6 +143,19 @@ def read_classes(y: Any, n: int, unlabeled: Any) -> Targets:
     values = np.zeros(n, dtype=np.int64)
     values[known] = codes
     return Targets(values, known, classes)
+
+
+def _warn_of_marks(classes: np.ndarray, codes: np.ndarray) -> None:
+    """A class by the name "unknown" is more likely a sample without a label."""
+    for code, name in enumerate(classes.tolist()):
+        if isinstance(name, str) and name.strip().lower() in LOOK_UNLABELED:
+            logger.warning(
+                "%d samples have the class %r: if that marks samples without a label, say so by "
+                "unlabeled=%r (on the command line: --unlabeled)",
+                int((codes == code).sum()),
+                name,
+                name,
+            )
 
 
 def _one_class_hint(classes: np.ndarray, unlabeled: Any) -> str:

@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     import numpy as np
 
+ID = click.option("--id", "identity", help="Column that names the samples: no feature.")
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 TASKS = ("auto", "classification", "regression", "multilabel")
 
@@ -22,6 +23,7 @@ TASKS = ("auto", "classification", "regression", "multilabel")
 @FILES
 @click.option("--target", default="y", show_default=True, help="Name of the array of labels.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the model.")
+@ID
 @click.option("--task", type=click.Choice(TASKS), default="auto", show_default=True)
 @click.option("--method", default="robult", show_default=True, help="Any method of the study.")
 @click.option("--unlabeled", default="-1", show_default=True, help="Label of unlabelled samples.")
@@ -29,12 +31,20 @@ TASKS = ("auto", "classification", "regression", "multilabel")
 @click.option("--max-steps", type=click.IntRange(1), help="Gradient steps [default: by size].")
 @click.option("--calibrate", is_flag=True, help="Calibrate the probabilities; five more trainings.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-def fit(files: tuple[Path, ...], target: str, out: Path, task: str, **options: Any) -> None:
+def fit(
+    files: tuple[Path, ...],
+    target: str,
+    out: Path,
+    identity: str | None,
+    task: str,
+    **options: Any,
+) -> None:
     """Train on FILES: one npz archive, or one csv or parquet file per modality."""
-    from robult_core.datasets.own_files import read_tables, split_target
+    from robult_core.datasets.own_files import split_target
     from robult_core.saved_models import DESCRIPTION
 
-    modalities, labels = split_target(read_tables(files, [target]), target)
+    tables, _ = _tables(files, [target], identity, required=[target])
+    modalities, labels = split_target(tables, target)
     if (out / DESCRIPTION).exists():
         raise ValueError(f"'{out}' holds a model already: delete it, or choose another --out")
     model = _estimator(task, labels, options)
@@ -44,6 +54,29 @@ def fit(files: tuple[Path, ...], target: str, out: Path, task: str, **options: A
         f"{type(model).__name__} on {', '.join(modalities)}: {len(labels)} samples, "
         f"{model.n_steps_} steps; saved in {out}"
     )
+
+
+def _tables(
+    files: tuple[Path, ...], columns: list[str], identity: str | None, **options: Any
+) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """The arrays of the files by name, and the ids of the samples, where a column of them is named.
+
+    Raises ValueError where the files lack that column.
+    """
+    from robult_core.datasets.own_files import read_tables
+
+    if identity is None:
+        return read_tables(files, columns, **options), None
+    required = [*options.pop("required", []), identity]
+    tables = read_tables(files, [*columns, identity], required=required, ids=[identity])
+    ids = tables.pop(identity)
+    for name, table in tables.items():
+        if len(table) != len(ids):
+            raise ValueError(
+                f"'{name}' has {len(table)} rows and the id '{identity}' {len(ids)}: "
+                "give every file the same samples in the same order"
+            )
+    return tables, ids
 
 
 def _estimator(task: str, labels: np.ndarray, options: dict[str, Any]) -> Any:
@@ -90,17 +123,30 @@ def _mark_of_unlabeled(labels: np.ndarray, text: str) -> str | int:
 @FILES
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A csv file.")
 @click.option("--target", default="y", show_default=True, help="Array to leave out, if there.")
+@ID
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-def predict(model: Path, files: tuple[Path, ...], out: Path, target: str, device: str) -> None:
-    """Predict from whatever modalities FILES hold with the MODEL that `robult fit` saved."""
-    from robult_core.datasets.own_files import as_modalities, read_tables
+def predict(
+    model: Path,
+    files: tuple[Path, ...],
+    out: Path,
+    target: str,
+    identity: str | None,
+    device: str,
+) -> None:
+    """Predict from whatever modalities FILES hold with the MODEL that `robult fit` saved.
+
+    The first column of the table is the id of the sample, or its row from 0 up.
+    """
+    from robult_core.datasets.own_files import as_modalities
     from robult_core.estimators import load
 
     estimator = load(model, device)
-    tables = read_tables(files, [target])
+    tables, ids = _tables(files, [target], identity)
     tables.pop(target, None)
     modalities = as_modalities(tables)
     header, columns = _answers(estimator, modalities)
+    header.insert(0, identity or "row")
+    columns.insert(0, range(len(columns[0])) if ids is None else ids)
     with open(out, "w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
         writer.writerow(header)
@@ -124,12 +170,13 @@ def _answers(estimator: Any, modalities: dict[str, np.ndarray]) -> tuple[list[st
 @FILES
 @click.option("--target", default="y", show_default=True, help="Name of the array of labels.")
 @click.option("--unlabeled", default="-1", show_default=True, help="Label of unlabelled samples.")
-def describe(files: tuple[Path, ...], target: str, unlabeled: str) -> None:
+@ID
+def describe(files: tuple[Path, ...], target: str, unlabeled: str, identity: str | None) -> None:
     """Say what FILES hold: modalities, what is missing, labels per class."""
-    from robult_core.datasets.own_files import as_modalities, read_tables
+    from robult_core.datasets.own_files import as_modalities
     from robult_core.inputs import presence, to_array
 
-    tables = read_tables(files, [target])
+    tables, _ = _tables(files, [target], identity)
     features = {name: table for name, table in tables.items() if name != target}
     for name, table in as_modalities(features).items():
         there = presence(to_array(table, name), name)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,37 +45,80 @@ OTHER_SPLIT_NAMES = {"val": "valid", "dev": "valid", "validation": "valid", "tra
 
 
 def read_tables(
-    paths: str | Path | Sequence[str | Path], columns: Sequence[str] = ()
+    paths: str | Path | Sequence[str | Path],
+    columns: Sequence[str] = (),
+    *,
+    required: Sequence[str] = (),
+    ids: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
     """Arrays by name: the entries of an npz archive, or one array per csv or parquet file.
 
     paths: one path or several; a folder stands for the files in it.
     columns: names of columns that become arrays of their own, wherever they stand: the labels.
+    required: names that some file must give.
+    ids: those of `columns` whose cells stay as they are written.
 
     A csv or parquet file is named without its ending. A table with a single column is read as one
     flat array; an empty cell is NaN, or None among text. Raises DataError for a file that is
-    missing, damaged or of another kind, and for text where a modality should be.
+    missing, damaged or of another kind, for a required name that no file gives, and for text where
+    a modality should be.
     """
+    contents = {path: _read_file(path, ids) for path in _files(paths)}
+    _check_required(required, contents)
     tables: dict[str, np.ndarray] = {}
-    for path in [paths] if isinstance(paths, str | Path) else paths:
-        for name, array in _read_path(Path(path), columns).items():
-            if name in tables and not (name in columns and _equal(tables[name], array)):
+    for path, content in contents.items():
+        named = content if path.suffix == ".npz" else _table(path, content, columns)
+        for name, array in named.items():
+            if name in tables and name not in columns:
                 raise DataError(f"two files give the name '{name}': rename one of them")
+            if name in tables and not _equal(tables[name], array):
+                raise DataError(
+                    f"two files differ in the column '{name}', the second is '{path}': "
+                    "give all files the same samples in the same order"
+                )
             tables[name] = array
     return tables
 
 
-def _read_path(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
-    if path.is_dir():
+def _files(paths: str | Path | Sequence[str | Path]) -> Iterator[Path]:
+    """The files that the paths stand for."""
+    for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
+        if not path.is_dir():
+            yield path
+            continue
         inside = files_of(path)
         if not inside:
             raise DataError(f"folder '{path}' holds no {', '.join(KINDS)} file: {REMEDY}")
-        return read_tables(inside, columns)
+        yield from inside
+
+
+def _read_file(path: Path, ids: Sequence[str]) -> dict[str, np.ndarray]:
+    """The arrays of an archive, or the columns of a table, by name."""
     if path.suffix == ".npz":
         return read_npz(path, None, REMEDY)
-    if path.suffix in KINDS:
-        return _read_table(path, columns)
-    raise DataError(f"file '{path}' is not one of {', '.join(KINDS)}: convert it first")
+    if path.suffix not in KINDS:
+        raise DataError(f"file '{path}' is not one of {', '.join(KINDS)}: convert it first")
+    with reading(path, f"a {path.suffix[1:]} table", REMEDY):
+        return _read_csv(path, ids) if path.suffix == ".csv" else _read_parquet(path, ids)
+
+
+def _check_required(
+    required: Sequence[str], contents: Mapping[Path, Mapping[str, np.ndarray]]
+) -> None:
+    """DataError for a name that neither an array, nor a column, nor a table of one column has."""
+    alone = {path.stem for path, content in contents.items() if len(content) == 1}
+    for name in required:
+        if name in alone or any(name in content for content in contents.values()):
+            continue
+        there = "; ".join(
+            f"{path.name} has {_first_names(list(content))}" for path, content in contents.items()
+        )
+        raise DataError(f"no file has '{name}', as a column or an array: {there}")
+
+
+def _first_names(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:8])
+    return shown if len(names) <= 8 else f"{shown}, … ({len(names)} in all)"
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -84,14 +127,14 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def _equal(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.shape == b.shape and bool((a == b).all())
+    is_number = a.dtype.kind == "f" and b.dtype.kind == "f"
+    return np.array_equal(a, b, equal_nan=is_number)
 
 
-def _read_table(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
+def _table(
+    path: Path, table: dict[str, np.ndarray], columns: Sequence[str]
+) -> dict[str, np.ndarray]:
     """The table as one array by the name of its file, and each of `columns` that it has."""
-    read = _read_csv if path.suffix == ".csv" else _read_parquet
-    with reading(path, f"a {path.suffix[1:]} table", REMEDY):
-        table = read(path)
     tables = {name: table.pop(name) for name in columns if name in table}
     if not table:
         return tables
@@ -112,11 +155,11 @@ def _no_numbers(name: str, cells: np.ndarray, path: Path) -> DataError:
         return DataError(f"column '{name}' of '{path}' is empty: drop the column")
     return DataError(
         f"column '{name}' of '{path}' holds text, such as {example!r}: "
-        "give numbers, drop the column, or name it as the target"
+        "give numbers, drop the column, or name it as the target or the id"
     )
 
 
-def _read_csv(path: Path) -> dict[str, np.ndarray]:
+def _read_csv(path: Path, ids: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """Columns by name. The first line holds names, unless all its cells are numbers."""
     with open(path, newline="", encoding="utf-8-sig") as handle:
         rows = [row for row in csv.reader(handle) if row]
@@ -134,7 +177,10 @@ def _read_csv(path: Path) -> dict[str, np.ndarray]:
         if len(row) != len(names):
             raise ValueError(f"row {number} has {len(row)} cells, expected {len(names)}")
     cells = zip(*rows, strict=True) if rows else [()] * len(names)
-    return {name: _column(column) for name, column in zip(names, cells, strict=True)}
+    return {
+        name: np.array(column, dtype=object) if name in ids else _column(column)
+        for name, column in zip(names, cells, strict=True)
+    }
 
 
 def _is_number(cell: str) -> bool:
@@ -153,12 +199,12 @@ def _column(cells: Sequence[str]) -> np.ndarray:
         return np.array([None if cell in ABSENT else cell for cell in cells], dtype=object)
 
 
-def _read_parquet(path: Path) -> dict[str, np.ndarray]:
+def _read_parquet(path: Path, ids: Sequence[str] = ()) -> dict[str, np.ndarray]:
     import pandas as pd
 
     table = {}
     for name, column in pd.read_parquet(path).items():
-        if pd.api.types.is_numeric_dtype(column):
+        if pd.api.types.is_numeric_dtype(column) and name not in ids:
             table[str(name)] = column.to_numpy(dtype=np.float64, na_value=np.nan)
         else:
             present = column.astype(object).where(column.notna(), None)
@@ -263,7 +309,7 @@ def load_own_files(path: Path, target: str = TARGET, task: str = "auto") -> Mult
     task: "classification", "regression", "multilabel", or "auto", which looks at the labels.
     Raises ValueError, which DataError is one of, in one sentence.
     """
-    tables = read_tables(path, columns=(target, SPLIT))
+    tables = read_tables(path, columns=(target, SPLIT), required=(target,))
     given = tables.pop(SPLIT, None)
     modalities, labels = split_target(tables, target)
     arrays = {name: to_array(x, name) for name, x in modalities.items()}

@@ -173,7 +173,7 @@ def test_the_task_can_be_said(tmp_path):
 def test_another_name_of_the_target(tmp_path):
     path = archive(tmp_path, y=None, mood=arrays()["y"])
     assert datasets.load(path, target="mood").names == ("text", "audio")
-    with pytest.raises(DataError, match="there is no 'y' among text, audio, mood: name the target"):
+    with pytest.raises(DataError, match="no file has 'y', as a column or an array: "):
         datasets.load(path)
 
 
@@ -239,7 +239,7 @@ def test_kind_of_labels(labels, kind):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"y": None}, "there is no 'y' among text, audio"),
+        ({"y": None}, "no file has 'y', as a column or an array"),
         ({"text": None, "audio": None}, "nothing beside the target 'y'"),
         ({"text": np.zeros((3, 2))}, "'text' has 3 rows and the target 'y' 40"),
         ({"text": np.float64(1)}, "'text' has 0 rows and the target 'y' 40"),
@@ -297,3 +297,35 @@ def test_other_paths(tmp_path):
     archive(tmp_path)
     with pytest.raises(DataError, match="task is 'rank': choose classification"):
         load_own_files(tmp_path / "data.npz", task="rank")
+
+
+def two_tables(folder, second_ids=("007", "b", "c")):
+    """Two modalities whose files both name their samples."""
+    (folder / "text.csv").write_text("id,t0,t1,mood\n007,1,2,sad\nb,3,4,\nc,5,6,glad\n")
+    lines = [f"{name},{place}" for place, name in enumerate(second_ids)]
+    (folder / "audio.csv").write_text("\n".join(["id,a0", *lines]))
+    return folder
+
+
+def test_ids_stay_as_they_are_written_and_are_no_features(tmp_path):
+    tables = read_tables(two_tables(tmp_path), ["mood", "id"], required=["id"], ids=["id"])
+    assert tables["id"].tolist() == ["007", "b", "c"]
+    assert tables["text"].tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert tables["audio"].tolist() == [0, 1, 2]
+
+
+def test_files_whose_samples_differ_are_named(tmp_path):
+    folder = two_tables(tmp_path, second_ids=("b", "007", "c"))
+    with pytest.raises(DataError, match="two files differ in the column 'id'"):
+        read_tables(folder, ["mood", "id"], ids=["id"])
+
+
+def test_a_name_that_no_file_has_is_told_with_the_names_there_are(tmp_path):
+    with pytest.raises(DataError) as error:
+        read_tables(two_tables(tmp_path), ["mode"], required=["mode"])
+    assert str(error.value) == (
+        "no file has 'mode', as a column or an array: "
+        "audio.csv has id, a0; text.csv has id, t0, t1, mood"
+    )
+    (tmp_path / "mode.csv").write_text("m\n1\n2\n3\n")
+    assert "mode" in read_tables(tmp_path / "mode.csv", ["mode"], required=["mode"])

@@ -174,6 +174,34 @@ def test_kinds_of_arrays_give_equal_answers(fitted, convert):
     np.testing.assert_allclose(model.predict_proba(converted), model.predict_proba(X), atol=1e-5)
 
 
+def test_memory_maps_are_read_and_left_alone(fitted, tmp_path):
+    model, X, y = fitted
+    for name, x in X.items():
+        np.save(tmp_path / f"{name}.npy", x)
+    maps = {name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in X}
+    again = clone(model).fit(maps, few_labels(y))
+    assert np.array_equal(again.predict_proba(maps), model.predict_proba(X))
+
+
+def test_polars_frames_fit_and_predict(fitted):
+    polars = pytest.importorskip("polars")
+    model, X, y = fitted
+    labels = few_labels(y)
+    frames = {name: polars.DataFrame(x) for name, x in X.items()}
+    unknown = polars.Series([None if label < 0 else label for label in labels.tolist()])
+    again = clone(model).fit(frames, unknown)
+    assert np.array_equal(again.predict_proba(frames), model.predict_proba(X))
+    assert again.n_features_in_ == {"text": 6, "audio": 4}
+    holes = frames["audio"].with_columns(polars.lit(None).alias("column_0"))
+    with pytest.raises(ValueError, match="NaN in some features of row 0"):
+        again.predict({"audio": holes})
+    wide = polars.DataFrame(np.hstack(list(X.values())))
+    columns = {"text": wide.columns[:6], "audio": wide.columns[6:]}
+    cut = MultimodalClassifier(modalities=columns, **FAST).fit(wide, labels)
+    assert np.array_equal(cut.predict_proba(wide), model.predict_proba(X))
+    assert cut.predict(wide[:7]).shape == (7,)
+
+
 def test_one_frame_is_cut_into_modalities(fitted):
     _, X, y = fitted
     wide = pd.DataFrame(np.hstack(list(X.values()))).add_prefix("f")

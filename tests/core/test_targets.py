@@ -45,3 +45,15 @@ def test_a_text_and_a_truth_value_equal_no_number(labels, mark):
 def test_the_only_class_is_shown_as_it_was_given(labels, shown):
     with pytest.raises(ValueError, match=f"y holds one class only, {shown}: a classifier"):
         read_classes(labels, 2, -1)
+
+
+@pytest.mark.parametrize("mark", ["unknown", "N/A", " ? "])
+def test_a_class_that_looks_like_a_mark_is_warned_of(mark, caplog):
+    labels = ["cat", mark, "dog", mark]
+    targets = read_classes(labels, 4, -1)
+    assert targets.known.all()
+    assert f"2 samples have the class {mark!r}" in caplog.text
+    assert f"unlabeled={mark!r}" in caplog.text
+    caplog.clear()
+    read_classes(labels, 4, mark)
+    assert not caplog.text

@@ -83,7 +83,7 @@ def test_numbers_become_a_regression(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"y": None}, "there is no 'y' among audio, text"),
+        ({"y": None}, "no file has 'y', as a column or an array: d.npz has audio, text"),
         ({"audio": np.ones((3, 2))}, "'audio' has 3 rows and the target 'y' 60"),
         ({"audio": None, "text": None}, "nothing beside the target 'y'"),
     ],
@@ -161,3 +161,24 @@ def test_a_modality_that_was_not_there_at_fit_says_how_files_are_named(tmp_path)
     run(fit, tmp_path / "d.npz", "--out", tmp_path / "model", "--max-steps", 2)
     done = run(predict, tmp_path / "model", tmp_path / "new.npz", "--out", tmp_path / "p.csv")
     assert "rename it (a file gives its modality its name)" in str(done.exception)
+
+
+def test_samples_are_named_by_their_id_or_their_row(tmp_path):
+    X, labels, _ = arrays()
+    text = pd.DataFrame(X["text"]).add_prefix("t")
+    text.insert(0, "id", [f"{row:03}" for row in range(60)])
+    text["mood"] = labels
+    text.to_csv(tmp_path / "text.csv", index=False)
+    out, named = tmp_path / "model", ["--id", "id", "--target", "mood"]
+    done = run(fit, tmp_path / "text.csv", "--out", out, "--max-steps", 20, *named)
+    assert done.exit_code == 0, done.exception
+    assert load(out, "cpu").n_features_in_ == {"text": 3}
+    run(predict, out, tmp_path / "text.csv", "--out", tmp_path / "p.csv", *named)
+    assert [row["id"] for row in rows(tmp_path / "p.csv")][:3] == ["000", "001", "002"]
+    np.savez(tmp_path / "new.npz", text=X["text"])
+    run(predict, out, tmp_path / "new.npz", "--out", tmp_path / "p.csv")
+    assert [row["row"] for row in rows(tmp_path / "p.csv")] == [str(row) for row in range(60)]
+    done = run(describe, tmp_path / "text.csv", *named)
+    assert "text: 60 samples of 3 features" in done.output
+    done = run(predict, out, tmp_path / "new.npz", "--out", tmp_path / "p.csv", "--id", "name")
+    assert "no file has 'name'" in str(done.exception)
