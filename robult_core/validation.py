@@ -64,7 +64,7 @@ def validated(cls: SettingsClass) -> SettingsClass:
 
 def _with_one_sentence(make: Callable[..., None], owner: type) -> Callable[..., None]:
     @wraps(make)
-    def __init__(self: Any, *values: Any, **named: Any) -> None:
+    def __init__(self: Any, /, *values: Any, **named: Any) -> None:
         try:
             make(self, *values, **named)
         except ValidationError as error:

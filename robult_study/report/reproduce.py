@@ -94,7 +94,7 @@ def select(folder: Path, only: Sequence[str] = ()) -> list[Path]:
     if not notebooks:
         raise SettingsError(f"there is no notebook NN_name.ipynb in '{folder}': {NO_CLONE}")
     for prefix in only:
-        if not any(path.name.startswith(prefix) for path in notebooks):
+        if not prefix or not any(path.name.startswith(prefix) for path in notebooks):
             names = ", ".join(path.stem for path in notebooks)
             raise SettingsError(f"no notebook starts with '{prefix}': there are {names}")
     return [path for path in notebooks if not only or path.name.startswith(tuple(only))]

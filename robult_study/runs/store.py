@@ -418,19 +418,20 @@ class Store:
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """Turns the errors that a person can mend into a sentence."""
+    """Turns the errors of the disk into a sentence."""
     try:
         yield
-    except OSError as error:
-        if error.errno in NO_SPACE:
-            remedy = "free some and start again, all finished runs are kept"
-            raise StoreError(error.errno, f"no space left for store {folder}: {remedy}") from error
-        if error.errno in NO_RIGHT:
-            remedy = "choose another folder or change its rights"
-            raise StoreError(
-                error.errno, f"no permission to write to store {folder}: {remedy}"
-            ) from error
+    except StoreError:
         raise
+    except OSError as error:
+        problem, remedy = f"cannot write ({error.strerror}) to", "choose another folder"
+        if error.errno in NO_SPACE:
+            problem = "no space left for"
+            remedy = "free some and start again, all finished runs are kept"
+        elif error.errno in NO_RIGHT:
+            problem = "no permission to write to"
+            remedy = "choose another folder or change its rights"
+        raise StoreError(error.errno, f"{problem} store {folder}: {remedy}") from error
 
 
 def _write_record(

@@ -108,6 +108,7 @@ def test_the_first_of_several_wrong_values_is_named():
 @pytest.mark.parametrize(
     ("values", "named", "message"),
     [
+        ((), {"self": 3}, "unknown setting 'self' of Example: choose from steps, seed, rate, "),
         ((), {"stepz": 3}, "unknown setting 'stepz' of Example: choose from steps, seed, rate, "),
         ((3, 0, 0), {}, "rate of Example is 0: it should be greater than 0"),
         ((1,) * 15, {}, "Example got more than its 14 values: pass them by name"),

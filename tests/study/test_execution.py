@@ -39,8 +39,10 @@ def test_a_record_holds_what_the_study_promises(finished, digits):
         assert content["data_checksum"] == digits.checksum
         assert content["versions"]["torch"].startswith("2.")
         assert content["parameters"] == sum(value.numel() for value in record.weights().values())
-        assert content["timings"]["seconds_per_step"] > 0
-        assert len(content["timings"]["latency_ms"]) == len(digits.names) + 1
+        timings = content["timings"]
+        assert timings["train_seconds"] > 0
+        assert timings["seconds_per_step"] == pytest.approx(timings["train_seconds"] / 20)
+        assert len(timings["latency_ms"]) == len(digits.names) + 1
         assert record.curves()["step"].max() == 20
         assert not torch.equal(record.weights(0)["c.weight"], record.weights(10)["c.weight"])
     seeds, variants, metrics = 2, 15 + 1, 2  # the one more is late fusion of all modalities

@@ -65,6 +65,7 @@ def test_the_environment_is_left_as_it_was(reproduced):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"only": ("01", "")}, "no notebook starts with '': there are 01_a"),
         ({"only": ("07",)}, "no notebook starts with '07': there are 01_a"),
         ({"profile": "fast"}, "profile of Parameters is 'fast'"),
         ({"data_sets": "digit"}, "did you mean 'digits'"),

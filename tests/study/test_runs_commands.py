@@ -93,6 +93,7 @@ def test_start_computes_a_grid_from_the_command_line(tmp_path, good):
         ("[" * 100_000, "grid.json is not JSON (maximum recursion depth"),
         ("{}", "data_set of RunConfig"),
         ('{"data_set": "digits", "method": "robult", "colour": 1}', "unknown setting 'colour'"),
+        ('{"data_set": "digits", "method": "robult", "self": 1}', "unknown setting 'self'"),
         ('{"data_set": "digits", "method": "robult", "seed": []}', "dimension 'seed' of the grid"),
         ('{"data_set": "digits", "method": "robult", "seed": null}', "seed of RunConfig is None"),
         ('{"data_set": "digits", "method": "robult", "seed": "1"}', "seed of RunConfig is '1'"),

@@ -221,6 +221,14 @@ def test_a_folder_with_other_files_does_not_become_a_store(tmp_path, files):
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
+def test_a_file_in_the_place_of_a_store_is_one_sentence(tmp_path, files):
+    (tmp_path / "file").write_text("not ours")
+    message = r"cannot write \(Not a directory\) to store .*file: choose another folder"
+    with pytest.raises(StoreError, match=message):
+        Store(tmp_path / "file").put(KEY, CONTENT, files)
+    assert (tmp_path / "file").read_text() == "not ours"
+
+
 def test_a_store_from_the_future(store):
     (store.folder / "store.json").write_text(canonical({"format": module.FORMAT + 1}))
     with pytest.raises(
@@ -315,10 +323,10 @@ WRITER = """
 import sys
 from robult_study.runs.store import Store, sha256
 store = Store(sys.argv[1])
-print("ready", flush=True)
 for index in range(100000):
     body = bytes([index % 251]) * 300000
     store.put(sha256(str(index % 7).encode()), {"index": index}, {"a": body, "b": body})
+    print("written", flush=True)
 """
 
 
@@ -332,8 +340,9 @@ def test_a_killed_writer_leaves_whole_records_only(tmp_path):
             text=True,
             env=ENVIRONMENT,
         )
-        writer.stdout.readline()
-        time.sleep(dice.uniform(0.02, 0.25))
+        for _ in range(dice.randint(5, 9)):
+            writer.stdout.readline()
+        time.sleep(dice.uniform(0, 0.03))
         writer.send_signal(signal.SIGKILL)
         writer.communicate()
         assert store.problems() == {}
