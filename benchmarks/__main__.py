@@ -11,9 +11,12 @@ from pathlib import Path
 import psutil
 import torch
 
-from benchmarks import loss
+from benchmarks import estimators, loss
 
-BENCHMARKS = {"loss": ("The soft-PU loss", loss.report)}
+BENCHMARKS = {
+    "loss": ("The soft-PU loss", loss.report),
+    "estimators": ("The estimators' defaults", estimators.report),
+}
 PACKAGES = ("torch", "numpy", "pytorch-metric-learning", "lightly", "open_clip_torch")
 RESULTS = Path(__file__).with_name("results.md")
 
