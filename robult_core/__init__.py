@@ -8,7 +8,8 @@
     tasks            what an output means: supervised losses, decoding, metrics
     datasets         every data set in one container
     protocol         who is labelled, and which modalities are there
-    training         one loop for all methods; distributed makes it that of several ranks
+    training         one loop for all methods; distributed makes it that of several ranks, and
+                     optimizer is its AdamW
     evaluation       predictions and metrics for every availability pattern
     estimators       scikit-learn's manner of all this; multimodal is what the three share, on
                      inputs, targets, standardization, calibration, shapley and saved_models

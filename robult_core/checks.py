@@ -12,6 +12,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -48,6 +49,25 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
     """A count is a whole number that is not too small."""
     if not isinstance(value, Integral) or int(value) < least:
         raise ValueError(f"{name} is {value!r}: it must be a whole number of at least {least}")
+
+
+def checked_device(device: Any) -> str:
+    """The device to compute on; "auto" takes CUDA, else MPS, else the CPU.
+
+    Raises ValueError for a device that is unknown or that this machine lacks.
+    """
+    is_there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if device == "auto":
+        return next(name for name, available in is_there.items() if available)
+    if device not in is_there:
+        raise ValueError(f"device is {device!r}: choose auto, cpu, cuda or mps")
+    if not is_there[device]:
+        raise ValueError(f"device is {device!r}, which this machine lacks: choose auto or cpu")
+    return device
 
 
 def check_modality_name(name: Any, place: str) -> None:

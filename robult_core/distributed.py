@@ -21,7 +21,11 @@ from torch import Tensor
 from torch import distributed as dist
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lightning_fabric import Fabric
+
+    from robult_core.method import Batch, Method
 
 
 def world_size() -> int:
@@ -67,16 +71,19 @@ def own_rows(drawn: Shaped[Tensor, "all ..."], own: int) -> Shaped[Tensor, "own 
     return drawn.split(counts)[dist.get_rank()]
 
 
-def allow_unused_parameters(fabric: Fabric) -> None:
-    """Let DDP average gradients where a step reaches only some of the parameters.
+def loss_terms_on(method: Method, fabric: Fabric) -> Callable[[Batch], dict[str, Tensor]]:
+    """The method's `loss_terms` with the precision and the ranks of a launched fabric.
 
-    Prompt-Trans needs it: its prompts are not used in its first stage, its backbone is frozen in
-    the second. Call this before `fabric.setup`.
+    The method itself moves to the fabric's device.
     """
     from lightning_fabric.strategies import DDPStrategy
 
     if isinstance(fabric.strategy, DDPStrategy):
+        # a step may reach only some parameters: Prompt-Trans uses no prompts in its first stage
         fabric.strategy._ddp_kwargs["find_unused_parameters"] = True
+    wrapped = fabric.setup_module(method)
+    wrapped.mark_forward_method("loss_terms")
+    return wrapped.loss_terms
 
 
 def _row_counts(own: int, device: torch.device) -> list[int]:

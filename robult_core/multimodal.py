@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from robult_core.checks import check_count, check_weights
+from robult_core.checks import check_count, check_weights, checked_device
 from robult_core.datasets.container import MultimodalData
 from robult_core.early_stopping import EarlyStopping
 from robult_core.inputs import (
@@ -127,7 +127,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         before and fails is no longer fitted.
         """
         self.__dict__.pop("model_", None)  # it must not answer with the labels of another fit
-        _checked_device(self.device)
+        checked_device(self.device)
         check_count("patience", self.patience)
         given = read_modalities(X, self.modalities)
         arrays = {name: to_array(x, name) for name, x in given.items()}
@@ -225,7 +225,8 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         stopping = None
         if lesson.validation is not None:
             stopping = EarlyStopping(lesson.validation, self.patience, config.steps)
-        devices = [torch.cuda.current_device()] if _checked_device(self.device) == "cuda" else []
+        device = checked_device(self.device)
+        devices = [torch.cuda.current_device()] if device == "cuda" else []
         with (
             torch.random.fork_rng(devices=devices),
             _progress_bar(config.steps, self.verbose) as bar,
@@ -236,7 +237,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
                 return stopping is not None and stopping(step, method)
 
             torch.manual_seed(lesson.seed)
-            model = self._make_method(data.task, data.shapes)
+            model = self._make_method(data.task, data.shapes).to(device)
             train(
                 model,
                 data,
@@ -244,7 +245,6 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
                 config,
                 seed=lesson.seed,
                 weights=lesson.weights,
-                fabric=_fabric(self.device),
                 on_step=on_step,
             )
         if stopping is not None:
@@ -548,7 +548,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         task = self._task_of(len(self.base_scores_))
         method = self._make_method(task, self.sample_shapes_)
         method.load_state_dict(_of_method(tensors))
-        self.model_ = method.to(_checked_device(device)).eval()
+        self.model_ = method.to(checked_device(device)).eval()
         return self
 
     # --- what differs between the kinds ---------------------------------------------------------
@@ -593,32 +593,6 @@ def first_names(names: Any) -> str:
     """The first names of a list, for a message."""
     shown = ", ".join(map(str, names[:5]))
     return shown if len(names) <= 5 else f"{shown}, … ({len(names)} in all)"
-
-
-def _fabric(device: str) -> Any:
-    """Where the training runs."""
-    from lightning_fabric import Fabric
-
-    return Fabric(accelerator=_checked_device(device), devices=1)
-
-
-def _checked_device(device: str) -> str:
-    """The device to train or predict on; "auto" takes CUDA, else MPS, else the CPU.
-
-    Raises ValueError for a device that is unknown or that this machine lacks.
-    """
-    is_there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if device == "auto":
-        return next(name for name, available in is_there.items() if available)
-    if device not in is_there:
-        raise ValueError(f"device is {device!r}: choose auto, cpu, cuda or mps")
-    if not is_there[device]:
-        raise ValueError(f"device is {device!r}, which this machine lacks: choose auto or cpu")
-    return device
 
 
 def _progress_bar(steps: int, verbose: bool | None) -> Any:

@@ -7,6 +7,7 @@ terms, step. The last weights are evaluated; nothing is selected.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -14,8 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
+from torch import Tensor, nn
 
 from robult_core.checks import (
     Rows,
@@ -28,8 +28,9 @@ from robult_core.checks import (
     training_rows,
 )
 from robult_core.datasets.container import MultimodalData
-from robult_core.distributed import allow_unused_parameters, shard, world_size
+from robult_core.distributed import loss_terms_on, shard, world_size
 from robult_core.method import Batch, Method, present_mask
+from robult_core.optimizer import AdamW
 from robult_core.validation import Count, Positive, Share, Weight, validated
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ def train(
         counts all alike.
     on_step: called with the step and the method before the first step, as step 0, and after every
         step; the training ends early after a step for which it returns True.
-    fabric: a launched `lightning_fabric.Fabric` for another device, precision or several ranks;
-        None trains on the CPU.
+    fabric: a launched `lightning_fabric.Fabric` for another device, several ranks, or the precision
+        "bf16-mixed"; None trains in this process, where the method is.
     log_every: steps between two records of the history, at least 1; None makes about 100 records.
 
     Raises ValueError for data, rows or seeds that do not fit, and FloatingPointError when the loss
@@ -115,39 +116,31 @@ def train(
     if data.present is not None:
         check_presence(data.present[:, rows], rows)
 
-    fabric = fabric or _cpu()
     torch.manual_seed(seed)
     method.saw_labels = len(labeled) > 0
     is_labeled = np.isin(np.arange(len(data)), labeled)
     rate = config.learning_rate or method.learning_rate
-    optimizer = torch.optim.AdamW(
-        method.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True
-    )
-    schedule = _schedule(optimizer, config)
-    allow_unused_parameters(fabric)
-    wrapped, optimizer = fabric.setup(method, optimizer)
-    wrapped.mark_forward_method("loss_terms")
+    loss_terms = method.loss_terms if fabric is None else loss_terms_on(method, fabric)
+    device = next(method.parameters()).device
+    optimizer = AdamW(method.parameters(), config.weight_decay)
 
     history = History()
     log_every = log_every or max(1, config.steps // 100)
     if on_step:
         on_step(0, method)
-    samples = all_samples(data, is_labeled, weights).to(fabric.device)
+    samples = all_samples(data, is_labeled, weights).to(device)
     for step, drawn in enumerate(batches(rows, labeled, config, seed), start=1):
         method.train()
         method.progress = (step - 1) / config.steps
-        batch = own_share(samples[torch.from_numpy(drawn).to(fabric.device)])
-        terms = wrapped.loss_terms(batch)
+        batch = own_share(samples[torch.from_numpy(drawn).to(device)])
+        terms = loss_terms(batch)
         total = torch.stack(list(terms.values())).sum()
         _check_loss(total, step, rate)
         optimizer.zero_grad()
         if total.requires_grad:  # otherwise the method learns nothing from this batch
-            fabric.backward(total)
-            fabric.clip_gradients(
-                wrapped, optimizer, max_norm=config.gradient_clip, error_if_nonfinite=False
-            )
-            optimizer.step()
-        schedule.step()
+            total.backward()
+            nn.utils.clip_grad_norm_(optimizer.parameters, config.gradient_clip)
+            optimizer.step(rate * schedule(step - 1, config))
         if step % log_every == 0 or step in (1, config.steps):
             history.record(step, terms, total)
         if on_step and on_step(step, method):
@@ -277,23 +270,13 @@ def gradient_routes(method: Method, batch: Batch) -> dict[str, dict[str, float]]
     return norms
 
 
-def _cpu() -> Fabric:
-    from lightning_fabric import Fabric
-
-    return Fabric(accelerator="cpu", devices=1)
-
-
-def _schedule(optimizer: torch.optim.Optimizer, config: TrainingConfig) -> LambdaLR:
-    """The rate rises linearly, then falls to 0 as a cosine."""
+def schedule(step: int, config: TrainingConfig) -> float:
+    """The factor of the learning rate: it rises linearly, then falls to 0 as a cosine."""
     rise = max(1, round(config.warmup * config.steps))
     fall = max(1, config.steps - rise)
-
-    def factor(step: int) -> float:
-        if step < rise:
-            return (step + 1) / rise
-        return 0.5 * (1 + np.cos(np.pi * (step - rise) / fall))
-
-    return LambdaLR(optimizer, factor)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / fall))
 
 
 def _check_loss(loss: Tensor, step: int, rate: float) -> None:

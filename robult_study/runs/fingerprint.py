@@ -24,6 +24,7 @@ MOVING = (
     "robult_core/training.py",
     "robult_core/evaluation.py",
     "robult_core/distributed.py",
+    "robult_core/optimizer.py",
     "robult_core/validation.py",
     "robult_core/datasets/container.py",
     "robult_core/methods/*.py",
