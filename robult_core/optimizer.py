@@ -32,7 +32,7 @@ class AdamW:
     def __init__(self, parameters: Iterable[nn.Parameter], weight_decay: float) -> None:
         self.parameters = list(parameters)
         self.weight_decay = weight_decay
-        self._moments: dict[nn.Parameter, Moments] = {}
+        self._moments: dict[Tensor, Moments] = {}
 
     def zero_grad(self) -> None:
         for parameter in self.parameters:
@@ -41,11 +41,16 @@ class AdamW:
     @torch.no_grad()
     def step(self, rate: float) -> None:
         """Move the parameters along their gradients, with this learning rate."""
-        moved = [parameter for parameter in self.parameters if parameter.grad is not None]
+        moved: list[Tensor] = []
+        gradients = []
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                moved.append(parameter)
+                gradients.append(parameter.grad)
         moments = [self._moments_of(parameter) for parameter in moved]
         adamw(
             moved,
-            [parameter.grad for parameter in moved],
+            gradients,
             [kept.mean for kept in moments],
             [kept.square for kept in moments],
             [],
@@ -60,7 +65,7 @@ class AdamW:
             maximize=False,
         )
 
-    def _moments_of(self, parameter: nn.Parameter) -> Moments:
+    def _moments_of(self, parameter: Tensor) -> Moments:
         if parameter not in self._moments:
             self._moments[parameter] = Moments(
                 mean=torch.zeros_like(parameter),
