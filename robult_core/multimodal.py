@@ -16,11 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-<<<<<<< HEAD
 from robult_core.checks import check_count, check_weights, checked_device
-=======
-from robult_core.checks import check_weights, checked_device
->>>>>>> 554f81d (Types of the optimiser)
 from robult_core.datasets.container import MultimodalData
 from robult_core.early_stopping import EarlyStopping
 from robult_core.inputs import (
