@@ -47,7 +47,14 @@ def _existing(folder: Path) -> Store:
         raise ValueError(
             f"there is no store at {folder}: name one with --store, or run `robult reproduce` first"
         )
-    return Store(folder)
+    store = Store(folder)
+    first = next(store.records(), None)
+    if first is not None and "config" not in first.content:
+        raise ValueError(
+            f"{folder} holds answers that notebooks keep, and no runs: "
+            "name a folder of runs with --store"
+        )
+    return store
 
 
 # Adding to a store -------------------------------------------------------------------------------

@@ -67,6 +67,33 @@ def test_samples_follow_the_generating_table(case):
     assert len(data.class_names) == data.task.n_outputs == table.shape[2]
 
 
+@pytest.mark.parametrize("case", ["mixed", "noisy", "shared_and_unique"])
+def test_channels_flip_as_many_bits_as_their_dials_say(case):
+    n = 20000
+    data = pid.load_pid(case, n)
+    dials = pid.dials_of(case)
+    rest = data.targets.numpy()
+    for place in reversed(dials.active):  # the last active component is the lowest bit
+        rest, bit = np.divmod(rest, 2)
+        flipped = (bit != data.display["components"][pid.COMPONENTS[place]]).mean()
+        expected = dials.flips[place]
+        assert flipped == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / n))
+
+
+def test_features_carry_noise_of_the_stated_size():
+    data = pid.load_pid(n=20000)
+    for modality, x in enumerate(data.modalities.values()):
+        mixing = pid.mixing_matrix(modality)
+        read = x.numpy() @ mixing  # bits and nuisances, each with its noise
+        assert np.abs(read[:, :3]).mean() == pytest.approx(1, abs=0.01)
+        assert (np.abs(read[:, :3]) - 1).std() == pytest.approx(pid.NOISE, rel=0.02)
+        nuisance = np.hypot(pid.NUISANCE_SCALE, pid.NOISE)
+        assert read[:, 3:].std() == pytest.approx(nuisance, rel=0.02)
+        left_over = x.numpy() - read @ mixing.T
+        share = 1 - mixing.shape[1] / pid.WIDTH
+        assert left_over.std() == pytest.approx(pid.NOISE * np.sqrt(share), rel=0.02)
+
+
 def test_bits_can_be_read_from_the_features_and_only_where_they_are():
     assert pytest.approx(6 * norm.cdf(-1 / pid.NOISE), rel=1e-6) == pid.READING_ERROR
     data = pid.load_pid(n=20000)

@@ -61,6 +61,14 @@ def call(folder: Path, *arguments: str) -> Result:
     return CliRunner().invoke(runs, ["--store", str(folder), *arguments])
 
 
+@pytest.mark.parametrize("command", ["list", "verify", "prune"])
+def test_answers_of_notebooks_are_no_runs(tmp_path, command):
+    Store(tmp_path).put(STALE, {}, {"answer.json": b"1"})
+    result = call(tmp_path, command)
+    assert result.exit_code == 1
+    assert "holds answers that notebooks keep, and no runs: name a folder" in result.output
+
+
 # start -------------------------------------------------------------------------------------------
 
 
