@@ -299,6 +299,32 @@ def test_batch_estimate_is_repeatable_and_leaves_the_random_state_alone():
     assert all(map(math.isfinite, astuple(first)))
 
 
+def test_batch_estimate_is_measured_on_rows_that_nothing_was_fitted_on(monkeypatch):
+    """Its classifiers are replaced by ones that know the fitted rows by heart and no other."""
+
+    def by_heart(x, labels, train, *_):
+        given = torch.full((len(x), 2), 0.5)
+        given[train] = torch.eye(2)[labels[train]].clamp(0.01, 0.99)
+        return given
+
+    measured = []
+    real = info.alignment_information
+
+    def information(logits, given1, given2, prior):
+        if not torch.is_grad_enabled():
+            measured.append(torch.cat([given1, given2]))
+        return real(logits, given1, given2, prior)
+
+    monkeypatch.setattr(info, "_posteriors", by_heart)
+    monkeypatch.setattr(info, "alignment_information", information)
+    estimate = batch_on_gate(lambda a, b: a, 1000, epochs=1)
+    assert measured
+    assert all((given == 0.5).all() for given in measured)
+    assert estimate.redundancy + estimate.unique1 == pytest.approx(0, abs=0.01)
+    assert estimate.redundancy + estimate.unique2 == pytest.approx(0, abs=0.01)
+    assert sum(astuple(estimate)) == pytest.approx(0, abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("label", "bits"),
     [
