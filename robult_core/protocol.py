@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from robult_core.checks import (
@@ -196,4 +196,45 @@ def random_missing(
     keeper = rng.integers(n_modalities, size=n)
     is_empty = ~present.any(axis=0)
     present[keeper[is_empty], np.flatnonzero(is_empty)] = True
+    return torch.from_numpy(present)
+
+
+def missing_by_label(
+    classes: Int[np.ndarray, " batch"], n_modalities: int, rate: float, seed: int
+) -> Bool[Tensor, "modalities batch"]:
+    """A presence mask that depends on the class: missing not at random.
+
+    Modality c mod M of a sample of class c is always there, and each other one is missing with
+    probability `rate`. At rate 1 every class is seen by one modality alone. Raises ValueError as
+    `random_missing` does.
+    """
+    check_count("n_modalities", n_modalities)
+    check_share("missing rate", rate)
+    check_seed(seed)
+    rng = np.random.default_rng(seed)
+    classes = np.asarray(classes)
+    present = rng.random((n_modalities, len(classes))) >= rate
+    present[classes % n_modalities, np.arange(len(classes))] = True
+    return torch.from_numpy(present)
+
+
+def missing_by_value(
+    size: Float[np.ndarray, "modalities batch"], rate: float
+) -> Bool[Tensor, "modalities batch"]:
+    """A presence mask that depends on the values: missing not at random.
+
+    size: how extreme the reading of each modality is for each sample, for example the mean square
+        of its standardised features.
+
+    The share `rate` of the samples with the most extreme readings of a modality lack it, like a
+    sensor that fails where it is needed. A sample that would lose everything keeps the modality in
+    which it stands lowest among all samples. Raises ValueError for a rate outside [0, 1].
+    """
+    check_share("missing rate", rate)
+    size = np.asarray(size)
+    n = size.shape[1]
+    place = size.argsort(axis=1, kind="stable").argsort(axis=1)  # 0 is the least extreme
+    present = place < n - round(rate * n)
+    is_empty = ~present.any(axis=0)
+    present[place.argmin(axis=0)[is_empty], np.flatnonzero(is_empty)] = True
     return torch.from_numpy(present)

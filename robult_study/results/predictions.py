@@ -9,13 +9,20 @@ import pandas as pd
 import torch
 
 from robult_core.datasets import MultimodalData
-from robult_core.protocol import pattern_name, patterns, random_missing
+from robult_core.protocol import (
+    missing_by_label,
+    missing_by_value,
+    pattern_name,
+    patterns,
+    random_missing,
+)
 from robult_core.tasks import LATE_FUSION
 from robult_study.results.metrics import primary
 from robult_study.results.scores import LATE, scores
 from robult_study.runs.store import Record
 
 TOLERANCE = 1e-6  # predictions are stored as float32
+LOST_RATE = 0.5  # at which the mechanisms of loss are compared
 STORED_RULE = "probabilities"  # the late fusion that runs use themselves
 
 
@@ -96,18 +103,29 @@ def random_loss(
     A sample gets the stored score of the modalities that it is left with. The draw depends on the
     run's seed alone, so that all methods lose the same. `lost` is the share really lost.
     """
-    subsets = patterns(data.names)
-    rows, stored = stored_scores(record, subsets)
-    targets = data.targets[rows].numpy()
+    rows, stored = stored_scores(record, patterns(data.names))
     measures = []
     for rate in rates:
         present = random_missing(len(rows), len(data.names), rate, record.config["seed"]).numpy()
-        chosen = _subset_of(present, data.names, subsets)
-        measured = data.task.metrics(stored[chosen, np.arange(len(rows))], targets)
-        for metric, value in measured.items():
-            row = _row(record, rate=rate, metric=metric, value=value, lost=1 - present.mean())
-            measures.append(row)
+        for row in _measured(record, data, rows, stored, present):
+            measures.append({**row, "rate": rate})
     return measures
+
+
+def _measured(
+    record: Record, data: MultimodalData, rows: np.ndarray, stored: np.ndarray, present: np.ndarray
+) -> list[dict[str, object]]:
+    """The metrics of one run when the sample `rows[j]` has the modalities of `present[:, j]`.
+
+    stored: the scores of every subset, `(patterns, n, C)`. `lost` is the share that is missing.
+    """
+    chosen = _subset_of(present, data.names, patterns(data.names))
+    scores = stored[chosen, np.arange(len(rows))]
+    measured = data.task.metrics(scores, data.targets[rows].numpy())
+    lost = 1 - present.mean()
+    return [
+        _row(record, metric=metric, value=value, lost=lost) for metric, value in measured.items()
+    ]
 
 
 def _subset_of(
@@ -122,8 +140,34 @@ def _subset_of(
     return np.array(chosen)
 
 
+def mechanisms_of_loss(record: Record, data: MultimodalData) -> list[dict[str, object]]:
+    """The metrics of one run when modalities of its test samples are lost by different mechanisms.
+
+    data: standardised, since "by value" compares the sizes of the features. The rows have a column
+    `mechanism`, such as "by label".
+    """
+    rows, stored = stored_scores(record, patterns(data.names))
+    seed = record.config["seed"]
+    count = len(data.names)
+    classes = data.task.label_classes(data.targets[rows]).numpy()
+    features = [data.modalities[name][rows].flatten(1) for name in data.names]
+    size = np.stack([x.square().mean(dim=1).numpy() for x in features])
+    masks = {
+        "at random": random_missing(len(rows), count, LOST_RATE, seed),
+        "by label": missing_by_label(classes, count, LOST_RATE, seed),
+        "by value": missing_by_value(size, LOST_RATE),
+        "one modality each": random_missing(len(rows), count, 1.0, seed),
+        "one modality a class": missing_by_label(classes, count, 1.0, seed),
+    }
+    measures = []
+    for mechanism, present in masks.items():
+        for row in _measured(record, data, rows, stored, present.numpy()):
+            measures.append({**row, "mechanism": mechanism})
+    return measures
+
+
 def loss_scores(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
-    """The first metric of all rows of `random_loss`, errors negated."""
+    """The first metric of all rows of `random_loss` or `mechanisms_of_loss`, errors negated."""
     return primary(pd.DataFrame(rows)).assign(view="random loss")
 
 

@@ -15,6 +15,8 @@ from robult_core import datasets
 from robult_core.datasets.container import MultimodalData
 from robult_core.protocol import (
     label_split,
+    missing_by_label,
+    missing_by_value,
     paper_patterns,
     pattern_modalities,
     pattern_name,
@@ -221,6 +223,50 @@ def test_missing_rate_is_met_and_the_keeper_is_drawn_alike():
 def test_missing_rate_outside_is_named(rate):
     with pytest.raises(ValueError, match=f"missing rate is {rate}"):
         random_missing(5, 2, rate, 0)
+
+
+@given(
+    st.lists(st.integers(-3, 6), max_size=30), st.integers(1, 5), st.floats(0, 1), st.integers(0, 9)
+)
+@settings(max_examples=50, deadline=None)
+def test_loss_by_label_spares_the_modality_of_the_class(classes, n_modalities, rate, seed):
+    classes = np.array(classes, dtype=int)
+    present = missing_by_label(classes, n_modalities, rate, seed)
+    assert present.shape == (n_modalities, len(classes))
+    for sample, label in enumerate(classes):
+        assert present[label % n_modalities, sample]
+    assert torch.equal(present, missing_by_label(classes, n_modalities, rate, seed))
+
+
+def test_loss_by_label_takes_the_others_at_the_rate():
+    classes = np.arange(30000) % 3
+    present = missing_by_label(classes, 3, 0.3, 0).numpy()
+    others = np.arange(3)[:, None] != classes
+    assert (1 - present)[others].mean() == pytest.approx(0.3, abs=0.01)
+    alone = missing_by_label(classes, 3, 1.0, 0).numpy()
+    assert (alone == ~others).all()
+
+
+def test_loss_by_value_takes_the_most_extreme_readings():
+    size = np.array([[1.0, 2.0, 3.0, 4.0], [9.0, 8.0, 7.0, 6.0]])
+    present = missing_by_value(size, 0.5)
+    assert present.tolist() == [[True, True, False, False], [False, False, True, True]]
+    assert missing_by_value(size, 0.0).all()
+    # all would be lost: each keeps the modality in which it stands lowest
+    assert missing_by_value(size, 1.0).tolist() == [
+        [True, True, False, False],
+        [False, False, True, True],
+    ]
+    low = np.array([[1.0, 2.0], [5.0, 4.0]])
+    assert missing_by_value(low, 1.0).tolist() == [[True, False], [False, True]]
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.5, math.nan])
+def test_loss_that_is_not_at_random_refuses_a_rate_that_is_none(rate):
+    with pytest.raises(ValueError, match="missing rate is"):
+        missing_by_label(np.zeros(4, dtype=int), 2, rate, 0)
+    with pytest.raises(ValueError, match="missing rate is"):
+        missing_by_value(np.ones((2, 4)), rate)
 
 
 @pytest.mark.parametrize(

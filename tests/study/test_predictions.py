@@ -109,3 +109,16 @@ def test_the_draw_depends_on_the_seed_and_not_on_the_method(made, digits, lost):
     assert again["value"].tolist() == first["value"].tolist()
     shares = lost[lost["rate"] == 0.5].groupby("seed")["lost"].first()
     assert shares.nunique() == 2
+
+
+def test_mechanisms_at_the_same_rate_lose_other_samples(made, digits, lost):
+    _, records = made
+    rows = predictions.mechanisms_of_loss(records[0], digits.standardized())
+    table = predictions.loss_scores(rows).set_index("mechanism")
+    by_rate = lost[lost["key"] == records[0].key].set_index("rate")["value"]
+    assert table.loc["at random", "value"] == by_rate[0.5]
+    assert table.loc["one modality each", "value"] == by_rate[1.0]
+    assert table.loc["by value", "lost"] == pytest.approx(0.5, abs=0.1)
+    assert table.loc["by label", "lost"] == pytest.approx(0.375, abs=0.05)  # 3 of 4 at the rate .5
+    assert table.loc["one modality a class", "lost"] == pytest.approx(0.75)
+    assert table["value"].nunique() == 5
