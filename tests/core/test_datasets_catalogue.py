@@ -51,6 +51,27 @@ def test_the_checksums_have_not_moved(name, request):
     assert datasets.load(name, folder).checksum == CHECKSUMS[name]
 
 
+AFFECT = {  # a name: its publisher's files, and the set that an unaligned one stands in for
+    "mosi-mult": ("mosi_data.pkl mosi_raw.pkl", ""),
+    "mosi-mult-unaligned": ("mosi_data_noalign.pkl", "mosi-mult"),
+    "mosi-mmsa": ("aligned_50.pkl Processed/aligned_50.pkl", ""),
+    "mosi-mmsa-unaligned": ("unaligned_50.pkl Processed/unaligned_50.pkl", "mosi-mmsa"),
+    "mosei-mult": ("mosei_senti_data.pkl mosei_data.pkl mosei_raw.pkl", ""),
+    "mosei-mult-unaligned": ("mosei_senti_data_noalign.pkl mosei_data_noalign.pkl", "mosei-mult"),
+    "mosei-mmsa": ("aligned_50.pkl Processed/aligned_50.pkl", ""),
+    "mosei-mmsa-unaligned": ("unaligned_50.pkl Processed/unaligned_50.pkl", "mosei-mmsa"),
+}
+
+
+@pytest.mark.parametrize("name", AFFECT)
+def test_the_files_of_the_sentiment_sets(name):
+    files, stands_in_for = AFFECT[name]
+    entry = datasets.CATALOGUE[name]
+    folder = f"cmu-{name.partition('-')[0]}"
+    assert entry.needs == (("|".join(f"{folder}/{file}" for file in files.split()),),)
+    assert entry.instead_of == stands_in_for
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_cases_of_pid_have_names(case):
     data = datasets.load(f"pid-{case}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from loopback import serve
 
+from robult_core.datasets import download
 from robult_core.datasets.download import Remote, build_in_place, fetch
 from robult_core.datasets.files import DataError
 
@@ -34,6 +35,33 @@ def test_many_files_and_an_absent_one(tmp_path):
         assert sorted(int(path.read_text()) for path in tmp_path.iterdir()) == list(range(25))
         with pytest.raises(DataError, match=r"o/r/c/nope' was not downloaded \(HTTPError: 404"):
             fetch([Remote("nope", "o/r", "c", "nope")], tmp_path, address)
+
+
+@pytest.mark.parametrize(
+    ("error", "failures", "tries"),
+    [
+        (ConnectionError("reset"), 0, 1),
+        (ConnectionError("reset"), 2, 3),
+        (ConnectionError("reset"), 99, 3),
+        (ValueError("the hash differs"), 99, 1),  # trying again would not help
+    ],
+)
+def test_a_broken_connection_is_tried_three_times(tmp_path, monkeypatch, error, failures, tries):
+    tried = []
+
+    def retrieve(url, *_):
+        tried.append(url)
+        if len(tried) <= failures:
+            raise error
+
+    monkeypatch.setattr(download, "_retrieve", retrieve)
+    remote = Remote("a", "o/r", "c", "a")
+    if failures < tries:
+        fetch([remote], tmp_path, "http://x")
+    else:
+        with pytest.raises(DataError, match="'http://x/o/r/c/a' was not downloaded"):
+            fetch([remote], tmp_path, "http://x")
+    assert len(tried) == tries
 
 
 def test_a_failed_build_leaves_nothing(tmp_path):
