@@ -22,6 +22,7 @@ from robult_study.results.metrics import is_regression
 from robult_study.results.tables import COLUMNS, PAPER_SHARE
 from robult_study.results.variants import Variant
 from robult_study.runs.configuration import RunConfig
+from robult_study.runs.missing import REMEDIES, has_all
 from robult_study.settings import Settings
 
 Plan = Callable[[Settings], list[RunConfig]]
@@ -34,6 +35,9 @@ SHARES = {  # of the labels, by profile
 }
 # two shares count as different where their numbers of labels differ by more than this part
 NEW_LABELS = 0.1
+MISSING_SETS = ("cub10", "utd_mhad", "handwritten")  # that lose modalities in training
+MISSING_RATES = {"smoke": (0.5,), "quick": (0.3, 0.7), "full": (0.1, 0.3, 0.5, 0.7)}
+MISSING_SEEDS = 5  # at most
 SWITCH_SEEDS = 3  # as in the paper; with ten the switches would be most of the full profile
 SMOKE_SWITCHES = 6  # the smoke profile tries every sixth
 RECONSTRUCTION = {WITH: {}, WITHOUT: {"reconstruction_weight": 0.0}}
@@ -304,6 +308,44 @@ def _swept(settings: Settings, data_set: str, share: float) -> list[RunConfig]:
     return configs
 
 
+def missing_sets(settings: Settings) -> tuple[str, ...]:
+    """The data sets on which notebook 07 trains with missing modalities: one, in full three."""
+    found = tuple(name for name in MISSING_SETS if name in settings.data_sets)
+    chosen = found or studied_sets(settings)
+    return chosen if settings.profile == "full" else chosen[:1]
+
+
+def missing_training(settings: Settings) -> list[RunConfig]:
+    """Robult trained on samples that lack modalities, with every remedy, tagged with it.
+
+    At rate 0 all remedies are one run. Samples are only dropped where each seed keeps a label.
+    """
+    configs = []
+    for name in missing_sets(settings):
+        for rate in (0.0, *MISSING_RATES[settings.profile]):
+            for remedy in REMEDIES:
+                if remedy != "dropped" or _keeps_labels(settings, name, rate):
+                    configs += _with_missing(settings, name, rate, remedy)
+    return configs
+
+
+def _with_missing(settings: Settings, name: str, rate: float, remedy: str) -> list[RunConfig]:
+    run = RunConfig(name, "robult", training={"steps": settings.steps}, tag=remedy)
+    if rate:
+        run = replace(run, missing_in_training=rate, remedy=remedy)
+    return [replace(run, seed=seed) for seed in settings.seeds[:MISSING_SEEDS]]
+
+
+def _keeps_labels(settings: Settings, name: str, rate: float) -> bool:
+    """Whether a labelled sample keeps every modality, for every seed."""
+    data = load(name)
+    for seed in settings.seeds[:MISSING_SEEDS]:
+        labeled = label_split(data, PAPER_SHARE, seed)
+        if not np.isin(labeled, has_all(data, rate, seed)).any():
+            return False
+    return True
+
+
 def loss_rates(settings: Settings) -> np.ndarray:
     """The rates at which modalities go missing at random in notebook 07."""
     return np.linspace(0, 1, 11 if settings.profile == "full" else 5).round(2)
@@ -426,7 +468,7 @@ BY_NOTEBOOK: dict[str, tuple[Plan, ...]] = {
     "04": (comparison, noise),
     "05": (comparison,),
     "06": (ablations, switches),
-    "07": (label_shares, availability),
+    "07": (label_shares, availability, missing_training),
     "08": (reconstruction, reconstruction_weights),
     "09": (pseudo_pairs,),
 }

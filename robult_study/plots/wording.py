@@ -78,6 +78,12 @@ VARIANTS = {
     "late_fusion logits": "late fusion of logits",
     "late_fusion confidence": "late fusion by confidence",
 }
+REMEDIES = {
+    "masked": "what a sample has (masked losses)",
+    "dropped": "incomplete samples dropped",
+    "mean": "filled with the mean",
+    "neighbours": "filled from 5 neighbours",
+}
 MEASURES = {
     "kept": "share of the pairs used",
     "probe: class": "class told\nby a probe",
@@ -86,9 +92,14 @@ MEASURES = {
     "gap to s": "gap to s",
     "CKA with s": "CKA with s",
 }
-AXES = {"present": "modalities present", "labels": "labels known, %", "rate": "rate of loss"}
+AXES = {
+    "missing": "missing in training, %",
+    "present": "modalities present",
+    "labels": "labels known, %",
+    "rate": "rate of loss",
+}
 WORDS = METHOD_NAMES | PID_NAMES | ROLE_NAMES | DATA_SETS | MODALITIES | METRICS | LOSS_TERMS
-WORDS |= VARIANTS | MEASURES | AXES
+WORDS |= VARIANTS | REMEDIES | MEASURES | AXES
 
 
 def in_words(name: object) -> str:

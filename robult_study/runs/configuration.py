@@ -19,6 +19,7 @@ from robult_core.methods.sanity import SANITY
 from robult_core.training import TrainingConfig
 from robult_core.validation import Seed, Share, Whole, validated
 from robult_study.runs.fingerprint import numerics
+from robult_study.runs.missing import MASKED
 from robult_study.runs.store import canonical, sha256, weights_name, weights_step
 
 COLUMNS = ("data_set", "method", "seed", "label_fraction", "rows", "post", "tag")
@@ -33,6 +34,8 @@ class RunConfig:
         part stand in for the test rows.
     post: "logistic" fits a linear model on the vectors that the trained method's classifier sees
         (ablation 1 of Table 3).
+    missing_in_training: the rate at which each modality of a training sample is missing.
+    remedy: what is done about it, a key of `runs.missing.REMEDIES`.
     tag: a name for tables.
     keep_weights: whether the record keeps the trained weights.
     snapshots: the steps after which it keeps the weights as well; 0 is before the first step.
@@ -48,6 +51,8 @@ class RunConfig:
     training: Mapping[str, Any] = field(default_factory=dict)
     rows: Literal["test", "validation"] = "test"
     post: Literal["", "logistic"] = ""
+    missing_in_training: Share = 0.0
+    remedy: Literal["masked", "dropped", "mean", "neighbours"] = MASKED
     tag: str = ""
     keep_weights: bool = False
     snapshots: tuple[Whole, ...] = ()
@@ -69,6 +74,11 @@ class RunConfig:
         if self.post and self.method != "robult":
             raise ValueError(
                 f"post={self.post!r} is defined for method 'robult', not for '{self.method}'"
+            )
+        if self.missing_in_training and not self.is_trained:
+            raise ValueError(
+                f"missing_in_training={self.missing_in_training} is defined for trained methods, "
+                f"not for '{self.method}'"
             )
         self.complete()  # raises where hyper or training hold something wrong
         has_tokens = self.data_set.endswith(VILT)
@@ -110,6 +120,8 @@ class RunConfig:
             "training": training if self.is_trained else {},
             "rows": self.rows,
             "post": self.post,
+            "missing_in_training": self.missing_in_training,
+            "remedy": self.remedy if self.missing_in_training else MASKED,
         }
 
     def _complete_hyper(self) -> dict[str, Any]:
@@ -149,6 +161,8 @@ class RunConfig:
     def columns(self) -> dict[str, Any]:
         """The configuration as table columns; settings become `hyper.<name>`, `training.<name>`."""
         columns = {name: getattr(self, name) for name in COLUMNS}
+        if self.missing_in_training:
+            columns |= {"missing_in_training": self.missing_in_training, "remedy": self.remedy}
         columns |= {f"hyper.{name}": value for name, value in self.hyper.items()}
         columns |= {f"training.{name}": value for name, value in self.training.items()}
         return columns

@@ -31,6 +31,7 @@ from robult_core.protocol import (
 from robult_core.training import train
 from robult_study.runs.configuration import RunConfig
 from robult_study.runs.fingerprint import numeric_versions, numerics
+from robult_study.runs.missing import without_some
 from robult_study.runs.store import Record, to_parquet, weights_name
 
 LATENCY_ROWS = 64
@@ -105,13 +106,19 @@ def _execute(config: RunConfig, raw: MultimodalData) -> tuple[dict[str, Any], di
 def _scene(config: RunConfig, raw: MultimodalData) -> Scene:
     searching = config.rows == "validation"
     data = validation_split(raw, config.seed) if searching else raw
-    data = data.standardized()
+    labeled = label_split(data, config.label_fraction, config.seed)
+    scored = data.rows("test")
+    if config.missing_in_training:
+        data = without_some(data, config.missing_in_training, config.remedy, config.seed)
+        labeled = np.intersect1d(labeled, data.rows("train"))
+    else:
+        data = data.standardized()
     few_patterns = searching or config.post
     return Scene(
         data=data,
         origin=raw.rows("train") if searching else np.arange(len(raw)),
-        labeled=label_split(data, config.label_fraction, config.seed),
-        scored=data.rows("test"),
+        labeled=labeled,
+        scored=scored,
         patterns=paper_patterns(data.names) if few_patterns else patterns(data.names),
     )
 

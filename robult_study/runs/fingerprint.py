@@ -30,6 +30,7 @@ MOVING = (
     "robult_core/methods/*.py",
     "robult_study/runs/configuration.py",
     "robult_study/runs/execution.py",
+    "robult_study/runs/missing.py",
 )
 LIBRARIES = (
     "torch",

@@ -92,11 +92,24 @@ def test_the_key_knows_nothing_but_what_moves_a_number(same):
         {"training": {"steps": 3}},
         {"rows": "validation"},
         {"post": "logistic"},
+        {"missing_in_training": 0.5},
+        {"missing_in_training": 0.5, "remedy": "mean"},
     ],
     ids=lambda change: next(iter(change)),
 )
 def test_the_key_knows_everything_that_moves_a_number(change):
     assert replace(DEFAULT, **change).key("abc") != DEFAULT.key("abc")
+
+
+def test_remedies_differ_where_something_is_missing():
+    lossy = replace(DEFAULT, missing_in_training=0.5)
+    assert replace(lossy, remedy="mean").key("abc") != lossy.key("abc")
+    assert replace(DEFAULT, remedy="mean").key("abc") == DEFAULT.key("abc")
+    columns = replace(lossy, remedy="mean").columns()
+    assert (columns["missing_in_training"], columns["remedy"]) == (0.5, "mean")
+    assert "remedy" not in DEFAULT.columns()
+    with pytest.raises(ValueError, match="is defined for trained methods"):
+        RunConfig("digits", "linear", missing_in_training=0.5)
 
 
 def test_methods_without_settings_have_keys_of_their_own():

@@ -12,6 +12,7 @@ from robult_study import plans
 from robult_study.results import variants
 from robult_study.results.tables import COLUMNS
 from robult_study.runs.configuration import RunConfig
+from robult_study.runs.missing import REMEDIES
 
 ALL = ("pid", "digits", "handwritten", "cub10", "utd_mhad", "mosi")
 
@@ -273,3 +274,18 @@ def test_only_the_plans_that_are_asked_for_are_built(monkeypatch):
     monkeypatch.setattr(plans, "BY_NOTEBOOK", others | {"05": (plans.comparison,)})
     chosen = plans.by_notebook(SMOKE, {"01", "05"})
     assert chosen == {"05": plans.comparison(SMOKE)}
+
+
+def test_missing_in_training_takes_every_remedy_where_labels_are_left():
+    configs = plans.missing_training(settings(data_sets=("digits",)))
+    lossy = [config for config in configs if config.missing_in_training]
+    assert {config.tag for config in configs} == set(REMEDIES)
+    assert all(config.tag == config.remedy for config in lossy)
+    assert {config.missing_in_training for config in lossy} == {0.3, 0.7}
+    complete = [config for config in configs if not config.missing_in_training]
+    assert len(keys(complete)) == 3  # one run a seed
+    dropped = {config.missing_in_training for config in lossy if config.tag == "dropped"}
+    assert dropped == {0.3}  # of 4 sensors at 70 % hardly a sample keeps all
+    full = plans.missing_training(settings("full", ("digits", "cub10"), n_seeds=10))
+    assert {config.data_set for config in full} == {"cub10"}
+    assert {config.seed for config in full} == set(range(5))
