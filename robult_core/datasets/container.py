@@ -171,6 +171,8 @@ class MultimodalData:
             raise ValueError(
                 f"'{self.name}' has {count} class_names for {expected} classes: name all or none"
             )
+        if len(set(self.class_names)) < count:
+            raise ValueError(f"'{self.name}' has a class name twice: give each class its own")
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -304,13 +306,18 @@ def as_tensor(x: Numbers, what: str) -> Tensor:
     if isinstance(x, Tensor):
         if x.is_complex():
             raise ValueError(f"{what} has the type {x.dtype}: give real numbers")
-        return x.detach().cpu() if x.requires_grad or x.device.type != "cpu" else x
+        dense = x if x.layout == torch.strided else x.to_dense()
+        return dense.detach().cpu() if x.requires_grad or x.device.type != "cpu" else dense
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise ValueError(f"{what} is an array with masked entries: fill them, or use `present`")
     try:
         array = np.asarray(x)
     except ValueError as error:  # lists of unequal length
         raise ValueError(f"{what} cannot be read ({error}): give rows of equal length") from None
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{what} has the type {array.dtype}: give numbers")
+    if any(stride < 0 for stride in array.strides):  # torch knows no mirrored arrays
+        array = array.copy()
     native = array.astype(array.dtype.newbyteorder("="), copy=not array.flags.writeable)
     return torch.from_numpy(native)
 

@@ -50,6 +50,11 @@ def with_value(value: float, row: int) -> torch.Tensor:
             {"modalities": {"a": torch.zeros(0, 4)}, "targets": [], "split": []},
             "'toy' has no sample",
         ),
+        (
+            {"modalities": {"a": np.ma.masked_equal(np.arange(10.0).reshape(10, 1), 3)}},
+            "modality 'a' of 'toy' is an array with masked entries: fill them",
+        ),
+        ({"class_names": ("same", "same")}, "'toy' has a class name twice: give each class"),
         ({"targets": ["a"] * 10}, "the targets of 'toy' has the type .*: give numbers"),
         ({"targets": np.linspace(0, 1, 10)}, "labels have shape"),
         ({"present": torch.ones(2, 10)}, "present of 'toy' has the type torch.float32"),
@@ -92,6 +97,10 @@ def test_numbers_of_any_type_become_those_of_the_container():
         assert x.tolist() == values.tolist()
     flags = make_data(modalities={"a": values % 2 == 0}).modalities["a"]
     assert flags.dtype == torch.float32
+    mirrored = values[::-1, ::-1]
+    assert make_data(modalities={"a": mirrored}).modalities["a"].tolist() == mirrored.tolist()
+    sparse = torch.from_numpy(values).to_sparse()
+    assert make_data(modalities={"a": sparse}).modalities["a"].tolist() == values.tolist()
     read_only = values.astype(np.float32)
     read_only.flags.writeable = False
     assert make_data(modalities={"a": read_only}).modalities["a"].tolist() == values.tolist()
