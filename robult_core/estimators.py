@@ -52,7 +52,8 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
     modalities: where X is one frame, the columns of each modality by its name.
     encoders: modality name -> an `nn.Module` from a batch to `(B, width)`; a copy of it is trained.
         Its modality is not standardised and may have any shape. The methods robult, action_mae and
-        prompt_trans take encoders; unimodal and gmc need a joint network as well, which only
+        prompt_trans take encoders whose width is that of the method, 128 unless `settings` names
+        another `width`; unimodal and gmc need a joint network as well, which only
         `make_method(..., joint=...)` takes.
     unlabeled: the label that marks an unlabelled sample; None and NaN always do. Where -1 is a
         class of yours, name another mark or None.
@@ -69,6 +70,14 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
     device: "auto", "cpu", "cuda" or "mps".
     verbose: True shows a progress bar, False none; None shows one where a terminal watches.
     random_state: an integer makes two fits equal bit for bit.
+
+    An encoder of one's own, for images `(N, 1, 28, 28)` beside plain features:
+
+        image = nn.Sequential(
+            nn.Conv2d(1, 8, 5, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 12 * 12, 128)
+        )
+        model = MultimodalClassifier(encoders={"image": image})
+        model.fit({"image": images, "text": text_features}, y)
 
     Attributes after `fit`: `classes_`, `n_features_in_` and `feature_names_in_` by modality,
     `modality_names_`, `model_` (the trained `Method`), `temperatures_`, `n_steps_`

@@ -93,7 +93,11 @@ def read_modalities(X: Any, columns: Mapping[str, Collection[Any]] | None = None
         return X
     _refuse_sparse(X, PLAIN_ARRAY_NAME)  # one of scipy's formats is a dict
     if not isinstance(X, Mapping):
-        return Modalities({PLAIN_ARRAY_NAME: X if hasattr(X, "shape") else np.asarray(X)})
+        plain = X if hasattr(X, "shape") else np.asarray(X)
+        if not plain.shape:
+            given = "None" if X is None else f"a {type(X).__name__}"
+            raise ValueError(f"X is {given}: give a dict with one array per modality, or one array")
+        return Modalities({PLAIN_ARRAY_NAME: plain})
     for name in X:
         check_modality_name(name, "X")
     return Modalities(X)

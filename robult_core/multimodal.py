@@ -129,9 +129,13 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         self.__dict__.pop("model_", None)  # it must not answer with the labels of another fit
         checked_device(self.device)
         check_count("patience", self.patience)
+        if self.max_steps is not None:
+            check_count("max_steps", self.max_steps)
         given = read_modalities(X, self.modalities)
+        _check_samples(given)
         arrays = {name: to_array(x, name) for name, x in given.items()}
         present = _presence(arrays)
+        _check_all_there(arrays, present)
         targets = self._read_targets(y, len(given))
         weights = self._weights(sample_weight, targets)
         if weights is not None:
@@ -395,10 +399,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
             )
         for name, x in given.items():
             self._check_columns(name, x)
-        if not len(given):
-            raise ValueError(
-                "Found array with 0 sample(s) while a minimum of 1 is required: X holds no sample"
-            )
+        _check_samples(given)
         return Modalities({name: given[name] for name in self.modality_names_ if name in given})
 
     def _check_columns(self, name: str, x: Any) -> None:
@@ -577,6 +578,23 @@ def _presence(arrays: Mapping[str, np.ndarray], start: int = 0) -> np.ndarray:
             f"sample {row} has no modality at all, every row of it is NaN: leave the sample out"
         )
     return present
+
+
+def _check_samples(given: Modalities) -> None:
+    if not len(given):
+        raise ValueError(
+            "Found array with 0 sample(s) while a minimum of 1 is required: X holds no sample"
+        )
+
+
+def _check_all_there(arrays: Mapping[str, np.ndarray], present: np.ndarray) -> None:
+    """A modality that no sample has cannot be learnt."""
+    for name, there in zip(arrays, present, strict=True):
+        if not there.any():
+            raise ValueError(
+                f"modality '{name}' is NaN in every sample, so there is nothing to learn from it: "
+                "leave it out"
+            )
 
 
 def _groups_by_pattern(

@@ -217,14 +217,14 @@ def test_sequences_and_own_encoders():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 60)
     sequence = rng.standard_normal((60, 5, 3)) + y[:, None, None]
-    image = rng.standard_normal((60, 1, 4, 4)) + y[:, None, None, None]
-    encoder = nn.Sequential(nn.Flatten(), nn.Linear(16, 128))
-    weights = encoder[1].weight.detach().clone()
+    image = rng.standard_normal((60, 1, 8, 8)) + y[:, None, None, None]
+    encoder = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 128))
+    weights = encoder[0].weight.detach().clone()
     X = {"sensor": sequence, "image": image}
     model = MultimodalClassifier(encoders={"image": encoder}, **FAST).fit(X, y)
     assert model.score(X, y) > 0.8
     assert model.predict({"image": image}).shape == (60,)
-    assert torch.equal(encoder[1].weight, weights)  # a copy was trained
+    assert torch.equal(encoder[0].weight, weights)  # a copy was trained
 
 
 def test_saved_and_loaded_in_a_fresh_process(fitted, tmp_path):
@@ -435,6 +435,15 @@ WRONG = [
     ("infinite", {"a": np.array([[np.inf, 1], [0, 1]])}, [0, 1], "inf.*row 0"),
     ("partly NaN", {"a": np.array([[np.nan, 1], [0, 1]])}, [0, 1], "some features of row 0"),
     ("all NaN", {"a": np.full((2, 2), np.nan)}, [0, 1], "sample 0 has no modality"),
+    (
+        "nobody has it",
+        {"a": np.ones((2, 2)), "b": np.full((2, 2), np.nan)},
+        [0, 1],
+        "'b' is NaN in",
+    ),
+    ("no sample", {"a": np.ones((0, 3))}, [], "0 sample"),
+    ("no X", None, [0, 1], "X is None: give a dict"),
+    ("text", "text.csv", [0, 1], "X is a str: give a dict"),
     ("words", {"a": np.array([["x", "y"], ["u", "v"]])}, [0, 1], "'a' holds values that are not"),
     ("huge", {"a": np.array([[1e300, 1], [0, 1]])}, [0, 1], "1e\\+300.*rescale"),
     ("flat", {"a": np.ones(3)}, [0, 1, 0], "shape \\(3,\\)"),
@@ -468,6 +477,24 @@ def test_wrong_input_at_prediction_is_one_clear_sentence(fitted):
     named = MultimodalClassifier(**FAST).fit({"text": frame, "audio": X["audio"]}, y)
     with pytest.raises(ValueError, match="should match those that were passed during fit"):
         named.predict({"text": frame.rename(columns={"a": "z"})})
+
+
+def test_an_interrupted_fit_leaves_the_random_state_and_no_old_answers(fitted, monkeypatch):
+    _, X, y = fitted
+    model = MultimodalClassifier(**FAST).fit(X, y)
+
+    def interrupt(method, *_, **options):
+        torch.rand(3)
+        options["on_step"](1, method)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("robult_core.multimodal.train", interrupt)
+    state = torch.get_rng_state()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert torch.equal(torch.get_rng_state(), state)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
 
 
 def test_a_constant_feature_harms_nothing(fitted):
@@ -591,7 +618,9 @@ def test_a_wrong_validation_part_is_one_clear_sentence(fitted, change, message):
         MultimodalClassifier(**FAST).fit(X, y, validation=change(X, y))
 
 
-def test_patience_is_a_count(fitted):
+def test_patience_and_steps_are_counts(fitted):
     _, X, y = fitted
+    with pytest.raises(ValueError, match="max_steps is 0"):
+        MultimodalClassifier(max_steps=0).fit(X, y)
     with pytest.raises(ValueError, match="patience is 0"):
         MultimodalClassifier(patience=0, **FAST).fit(X, y)
