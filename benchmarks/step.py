@@ -164,7 +164,8 @@ class Phases:
 
         def run(*arguments: Any) -> Iterator[Any]:
             draw = self.timed("data", partial(next, function(*arguments), None))
-            yield from iter(draw, None)
+            while (rows := draw()) is not None:
+                yield rows
 
         return run
 

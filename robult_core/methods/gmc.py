@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from robult_core.distributed import gather
 from robult_core.encoders import JointEncoder, Spec
-from robult_core.method import Batch, complete_rows, make_encoders, rows_or_first, take
+from robult_core.method import Batch, complete_rows, make_encoders, rows_or_first
 from robult_core.methods.baseline import Baseline
 from robult_core.methods.mult import FlatGRU, MulT
 from robult_core.tasks import Task
@@ -130,20 +130,21 @@ class GMC(Baseline):
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """The contrastive and the supervised loss of the complete samples."""
-        complete = complete_rows(batch)
-        rows = rows_or_first(complete)
-        inputs = take(batch.inputs, rows)
-        labeled = (batch.labeled & complete)[rows]
-
-        joint = self._joint_vectors(inputs)
-        z = self._unimodal_vectors(inputs)
-        # an empty rank brings a stand-in row
-        complete_of_all_ranks = rows_or_first(gather(complete[rows]))
-        all_joint = gather(joint)[complete_of_all_ranks]
-        all_z = gather(z.transpose(0, 1)).transpose(0, 1)[:, complete_of_all_ranks]
+        if batch.present is not None:
+            batch = batch[rows_or_first(complete_rows(batch))]
+        joint = self._joint_vectors(batch.inputs)
+        z = self._unimodal_vectors(batch.inputs)
+        all_joint = gather(joint)
+        all_z = gather(z.transpose(0, 1)).transpose(0, 1)
+        labeled = batch.labeled
+        if batch.present is not None:  # a rank without a complete row brings a stand-in row
+            complete = complete_rows(batch)
+            labeled = labeled & complete
+            rows = rows_or_first(gather(complete))
+            all_joint, all_z = all_joint[rows], all_z[:, rows]
         contrastive = gmc_loss(all_joint, all_z, self.config.temperature)
         supervised = self.task.supervised_loss(
-            self.head(joint), batch.targets[rows], labeled, batch.weights_of(rows)
+            self.head(joint), batch.targets, labeled, batch.weights
         )
         return {
             "contrastive": self.config.contrastive_weight * contrastive,
@@ -174,7 +175,7 @@ class GMC(Baseline):
             latents["s"] = self._joint_vectors(inputs)
         return latents
 
-    def _unit(self, h: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+    def _unit(self, h: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:
         return F.normalize(self.project(h), dim=-1)
 
     def _joint_vectors(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "batch dim"]:
@@ -186,7 +187,7 @@ class GMC(Baseline):
     ) -> Float[Tensor, "modalities batch dim"]:
         """z_i of the modalities given."""
         names = self.check_inputs(inputs)
-        return torch.stack([self._unit(self._encode(name, inputs)) for name in names])
+        return self._unit(torch.stack([self._encode(name, inputs) for name in names]))
 
 
 def _sequence_specs(specs: Mapping[str, Spec]) -> dict[str, tuple[int, int]] | None:

@@ -10,6 +10,7 @@ in between are the mean of the unimodal scores of the modalities present (readin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -21,13 +22,16 @@ from robult_core.method import (
     Batch,
     make_classifier,
     make_encoders,
-    present_mask,
     rows_or_first,
-    take,
 )
 from robult_core.methods.baseline import Baseline
 from robult_core.tasks import Task
 from robult_core.validation import Count, Rate, validated
+
+
+def _labeled_part(batch: Batch, usable: Bool[Tensor, " batch"]) -> Batch:
+    """The `usable` rows as labelled ones; without any, one row without a label."""
+    return replace(batch, labeled=usable)[rows_or_first(usable)]
 
 
 @validated
@@ -70,29 +74,22 @@ class Unimodal(Baseline):
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """The supervised loss of each model over the labelled rows that it can see."""
-        present = present_mask(batch, len(self.names))  # (M, B)
+        if batch.present is None:  # all models see the same rows
+            batch = batch[rows_or_first(batch.labeled)]
+            seen = [batch] * (len(self.names) + 1)
+        else:
+            masks = [*batch.present, batch.present.all(dim=0)]
+            seen = [_labeled_part(batch, batch.labeled & has_it) for has_it in masks]
         terms = {}
-        for name, has_it in zip(self.names, present, strict=True):
-            terms[f"supervised/{name}"] = self._unimodal_loss(name, batch, batch.labeled & has_it)
-        has_all = present.all(dim=0)
-        terms["supervised/joint"] = self._joint_loss(batch, batch.labeled & has_all)
+        for name, part in zip(self.names, seen, strict=False):
+            logits = self._unimodal_logits(name, part.inputs)
+            terms[f"supervised/{name}"] = self._supervised(logits, part)
+        logits = self._joint_logits(seen[-1].inputs)
+        terms["supervised/joint"] = self._supervised(logits, seen[-1])
         return terms
 
-    def _unimodal_loss(self, name: str, batch: Batch, usable: Bool[Tensor, " batch"]) -> Tensor:
-        """The loss of one modality's model over the `usable` rows."""
-        rows = rows_or_first(usable)
-        logits = self._unimodal_logits(name, {name: batch.inputs[name][rows]})
-        return self.task.supervised_loss(
-            logits, batch.targets[rows], usable[rows], batch.weights_of(rows)
-        )
-
-    def _joint_loss(self, batch: Batch, usable: Bool[Tensor, " batch"]) -> Tensor:
-        """The loss of f_0's model over the `usable` rows."""
-        rows = rows_or_first(usable)
-        logits = self._joint_logits(take(batch.inputs, rows))
-        return self.task.supervised_loss(
-            logits, batch.targets[rows], usable[rows], batch.weights_of(rows)
-        )
+    def _supervised(self, logits: Tensor, part: Batch) -> Tensor:
+        return self.task.supervised_loss(logits, part.targets, part.labeled, part.weights)
 
     # --- prediction and inspection --------------------------------------------------------------
 
