@@ -624,3 +624,17 @@ def test_patience_and_steps_are_counts(fitted):
         MultimodalClassifier(max_steps=0).fit(X, y)
     with pytest.raises(ValueError, match="patience is 0"):
         MultimodalClassifier(patience=0, **FAST).fit(X, y)
+
+
+def test_some_of_several_modalities_multiply_their_odds():
+    X, y = samples()
+    X["video"] = X["text"][:, :3] + X["audio"][:, :3]
+    model = MultimodalClassifier(**FAST).fit(X, few_labels(y))
+    singles = [model.predict_proba({name: X[name]}) for name in ("text", "audio")]
+    odds = np.sqrt(singles[0] * singles[1])
+    both = model.predict_proba({name: X[name] for name in ("text", "audio")})
+    np.testing.assert_allclose(both, odds / odds.sum(1, keepdims=True), rtol=1e-3, atol=1e-6)
+    settings = {"late_fusion": "probabilities"}
+    of_study = MultimodalClassifier(settings=settings, **FAST).fit(X, few_labels(y))
+    mean = of_study.predict_proba({name: X[name] for name in ("text", "audio")})
+    np.testing.assert_allclose(mean, np.mean(singles, axis=0), rtol=1e-3, atol=1e-6)
