@@ -126,7 +126,9 @@ def copied_tree(folder: Path) -> Path:
 def run_tests(tree: Path, tests: Path, seconds: float | None) -> bool:
     """Whether a test file passes; False also where it takes longer than `seconds`."""
     environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(tests)]
+    # nbmake, which these tests do not use, takes seconds to load
+    plugins = ["-p", "no:cacheprovider", "-p", "no:nbmake"]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", *plugins, str(tests)]
     try:
         done = subprocess.run(
             command, cwd=tree, env=environment, capture_output=True, timeout=seconds, check=False
