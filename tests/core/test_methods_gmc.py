@@ -180,9 +180,9 @@ ONE_SEQUENCE = {"a": (6, 2)}
 VECTORS = {"text": (4,), "audio": (3,), "video": (2,)}
 
 
-def made(specs):
+def made(specs, **settings):
     torch.manual_seed(0)
-    method = GMC(Classification(3), specs, GMCConfig(width=16)).eval()
+    method = GMC(Classification(3), specs, GMCConfig(width=16, **settings)).eval()
     inputs = {name: torch.randn(3, *shape) for name, shape in specs.items()}
     return method, inputs
 
@@ -215,6 +215,18 @@ def test_the_head_learns_from_the_joint_representation_only():
     assert all(parameter.grad is None for parameter in method.encoders.parameters())
     reached = [p.grad for p in method.joint.parameters() if p.grad is not None]
     assert any(gradient.abs().sum() > 0 for gradient in reached)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.1, 3.0])
+def test_the_weight_scales_the_contrastive_term_and_no_other(weight):
+    terms = []
+    for chosen in (1.0, weight):
+        method, inputs = made(VECTORS, contrastive_weight=chosen)
+        batch = Batch(inputs, torch.tensor([0, 1, 0]), torch.ones(3).bool())
+        terms.append(method.loss_terms(batch))
+    torch.testing.assert_close(terms[1]["contrastive"], weight * terms[0]["contrastive"])
+    assert terms[0]["contrastive"] > 0
+    assert torch.equal(terms[1]["supervised"], terms[0]["supervised"])
 
 
 def test_the_architecture_follows_the_data_unless_it_is_chosen():

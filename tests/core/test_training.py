@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 
@@ -71,6 +72,17 @@ def test_same_seed_twice_is_identical_bit_for_bit(name):
     assert equal_weights(one[0], two[0])
     assert one[1].rows == two[1].rows
     assert not equal_weights(one[0], trained(name, seed=1)[0])
+
+
+def test_training_does_not_depend_on_the_state_of_the_generator():
+    """Dropout is drawn from the seed that is given."""
+    data = make_data()
+    start = make_method("robult", data.task, data.shapes, width=8)
+    one, two = copy.deepcopy(start), copy.deepcopy(start)
+    train(one, data, LABELED, SHORT, seed=3)
+    torch.rand(5)
+    train(two, data, LABELED, SHORT, seed=3)
+    assert equal_weights(one, two)
 
 
 @pytest.mark.parametrize("name", ["robult", "unimodal", "gmc", "action_mae", "prompt_trans"])
