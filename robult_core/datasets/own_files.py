@@ -155,7 +155,7 @@ def _no_numbers(name: str, cells: np.ndarray, path: Path) -> DataError:
         return DataError(f"column '{name}' of '{path}' is empty: drop the column")
     return DataError(
         f"column '{name}' of '{path}' holds text, such as {example!r}: "
-        "give numbers, drop the column, or name it as the target or the id"
+        "give numbers, drop the column, or name it by --target or --id"
     )
 
 
