@@ -77,6 +77,12 @@ class Method(nn.Module):
     learning_rate: float = 1e-3  # of AdamW; a method whose search preferred another one says so
     saw_labels: bool = True  # False after training without any label: it has representations only
 
+    def begin(self, labels: Shaped[Tensor, "labels ..."]) -> None:
+        """Called once before the first step, with the targets of the labelled training rows.
+
+        Most methods need nothing of them beforehand.
+        """
+
     def loss_terms(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """Weighted loss terms by name; their sum is minimised."""
         raise NotImplementedError(f"{type(self).__name__} must implement loss_terms to be trained")

@@ -71,6 +71,14 @@ class Latents(NamedTuple):
     s: Float[Tensor, "batch dim"]
 
 
+class Outputs(NamedTuple):
+    """What the losses need of a batch: the latents, and the logits c gives for them."""
+
+    latents: Latents
+    full: Float[Tensor, "batch outputs"]
+    unimodal: Float[Tensor, "modalities batch outputs"]
+
+
 class Robult(Method):
     """The paper's model on any number of modalities.
 
@@ -186,11 +194,19 @@ class Robult(Method):
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """L_sup (of the full and of the unimodal predictions), L_lb, L_ulb and L_rec, weighted."""
-        config = self.config
-        latents = self._all_latents(batch.inputs)
-        full_logits = self.c(self.fused_input(latents.h0, latents.s))  # (B, C)
-        unimodal_logits = self.c(self.unimodal_input(latents.u, latents.z))  # (M, B, C)
+        return self._weighted_terms(batch, self._outputs(batch.inputs))
 
+    def _outputs(self, inputs: Mapping[str, Tensor]) -> Outputs:
+        """One pass through all modules, of inputs that give every modality."""
+        latents = self._all_latents(inputs)
+        full = self.c(self.fused_input(latents.h0, latents.s))  # (B, C)
+        unimodal = self.c(self.unimodal_input(latents.u, latents.z))  # (M, B, C)
+        return Outputs(latents, full, unimodal)
+
+    def _weighted_terms(self, batch: Batch, outputs: Outputs) -> dict[str, Tensor]:
+        """The terms of the paper's loss, from the outputs of one pass."""
+        config = self.config
+        latents, full_logits, unimodal_logits = outputs
         supervised_full = self._supervised_full(full_logits, batch)
         supervised_unimodal = self._supervised_unimodal(unimodal_logits, batch)
         classes = self._classes(full_logits, unimodal_logits, batch)

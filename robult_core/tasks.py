@@ -136,6 +136,32 @@ class Task(ABC):
     def decode(self, scores: Float[Tensor, "rows outputs"]) -> Shaped[Tensor, "rows ..."]:
         """Predicted targets, in the shape of the targets."""
 
+    # --- soft targets -----------------------------------------------------------------------
+
+    @abstractmethod
+    def soft_loss(
+        self, logits: Float[Tensor, "rows outputs"], scores: Float[Tensor, "rows outputs"]
+    ) -> Float[Tensor, " rows"]:
+        """`per_sample_loss` where the targets are scores, such as the predictions of a teacher."""
+
+    def distributions(
+        self, scores: Float[Tensor, "rows outputs"]
+    ) -> Float[Tensor, "rows ... classes"]:
+        """Scores as distributions over classes; those of several labels have an axis for them."""
+        raise NotImplementedError(f"{type(self).__name__} has no classes")
+
+    def from_distributions(
+        self, p: Float[Tensor, "rows ... classes"]
+    ) -> Float[Tensor, "rows outputs"]:
+        """The scores behind `distributions`."""
+        raise NotImplementedError(f"{type(self).__name__} has no classes")
+
+    def label_distributions(
+        self, targets: Shaped[Tensor, "rows ..."]
+    ) -> Float[Tensor, "rows ... classes"]:
+        """Targets as distributions: all of it on the true class."""
+        raise NotImplementedError(f"{type(self).__name__} has no classes")
+
     def late_fusion(
         self, scores: Float[Tensor, "modalities rows outputs"], rule: LateFusion = "probabilities"
     ) -> Float[Tensor, "rows outputs"]:
@@ -241,6 +267,22 @@ class Classification(Task):
     def decode(self, scores: Float[Tensor, "rows outputs"]) -> Int[Tensor, " rows"]:
         return scores.argmax(dim=-1)
 
+    def soft_loss(
+        self, logits: Float[Tensor, "rows outputs"], scores: Float[Tensor, "rows outputs"]
+    ) -> Float[Tensor, " rows"]:
+        return F.cross_entropy(logits, scores, reduction="none")
+
+    def distributions(self, scores: Float[Tensor, "rows outputs"]) -> Float[Tensor, "rows classes"]:
+        return scores
+
+    def from_distributions(self, p: Float[Tensor, "rows classes"]) -> Float[Tensor, "rows outputs"]:
+        return p
+
+    def label_distributions(
+        self, targets: Shaped[Tensor, " rows"]
+    ) -> Float[Tensor, "rows classes"]:
+        return F.one_hot(targets.long(), self.n_outputs).float()
+
     def _mean_of_logits(self, scores: Tensor) -> Tensor:
         mean = _geometric_mean(scores)
         return mean / mean.sum(-1, keepdim=True)
@@ -315,6 +357,11 @@ class Regression(Task):
     def decode(self, scores: Float[Tensor, "rows 1"]) -> Float[Tensor, " rows"]:
         return scores.squeeze(-1)
 
+    def soft_loss(
+        self, logits: Float[Tensor, "rows 1"], scores: Float[Tensor, "rows 1"]
+    ) -> Float[Tensor, " rows"]:
+        return (logits - scores).abs().squeeze(-1)
+
     def late_fusion(
         self, scores: Float[Tensor, "modalities rows 1"], rule: LateFusion = "probabilities"
     ) -> Float[Tensor, "rows 1"]:
@@ -388,6 +435,26 @@ class Multilabel(Task):
 
     def decode(self, scores: Float[Tensor, "rows outputs"]) -> Int[Tensor, "rows outputs"]:
         return (scores > 0.5).long()
+
+    def soft_loss(
+        self, logits: Float[Tensor, "rows outputs"], scores: Float[Tensor, "rows outputs"]
+    ) -> Float[Tensor, " rows"]:
+        return self.per_sample_loss(logits, scores)
+
+    def distributions(
+        self, scores: Float[Tensor, "rows outputs"]
+    ) -> Float[Tensor, "rows outputs 2"]:
+        return torch.stack([1 - scores, scores], dim=-1)
+
+    def from_distributions(
+        self, p: Float[Tensor, "rows outputs 2"]
+    ) -> Float[Tensor, "rows outputs"]:
+        return p[..., 1]
+
+    def label_distributions(
+        self, targets: Shaped[Tensor, "rows outputs"]
+    ) -> Float[Tensor, "rows outputs 2"]:
+        return self.distributions(targets.float())
 
     def _mean_of_logits(self, scores: Tensor) -> Tensor:
         with_label = _geometric_mean(scores)

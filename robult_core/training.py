@@ -118,6 +118,7 @@ def train(
 
     torch.manual_seed(seed)
     method.saw_labels = len(labeled) > 0
+    method.begin(data.targets[torch.from_numpy(labeled)])
     is_labeled = np.isin(np.arange(len(data)), labeled)
     rate = config.learning_rate or method.learning_rate
     loss_terms = method.loss_terms if fabric is None else loss_terms_on(method, fabric)
