@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -41,15 +43,38 @@ def predict(
 
 @torch.no_grad()
 def predict_all(
-    method: Method, data: MultimodalData, rows: Rows, pattern: Pattern
-) -> dict[str, Float[np.ndarray, "rows outputs"]]:
-    """The scores of `predict` under the name "", and those of the method's variants by theirs."""
-    scores = {"": predict(method, data, rows, pattern)}
-    chunks = _chunks(method, data, rows, pattern)
-    variants = [method.predict_variants(inputs) for inputs in chunks]
-    for name in variants[0]:
-        scores[name] = _joined([chunk[name] for chunk in variants])
-    return scores
+    method: Method, data: MultimodalData, rows: Rows, patterns: Sequence[Pattern]
+) -> dict[str, dict[str, Float[np.ndarray, "rows outputs"]]]:
+    """By pattern name, the scores of `predict` under "" and those of the variants by their names.
+
+    Whatever the number of patterns, each modality is encoded once.
+    """
+    parts: dict[str, dict[str, list[Tensor]]] = {}
+    for inputs in _chunks(method, data, rows, data.names):
+        with _encoding_once(method):
+            for pattern in patterns:
+                given = {name: inputs[name] for name in check_pattern(pattern, data.names)}
+                scores = {"": method.predict(given), **method.predict_variants(given)}
+                of_pattern = parts.setdefault(pattern_name(pattern), {})
+                for variant, values in scores.items():
+                    of_pattern.setdefault(variant, []).append(values)
+    return {
+        name: {variant: _joined(values) for variant, values in variants.items()}
+        for name, variants in parts.items()
+    }
+
+
+@contextmanager
+def _encoding_once(method: Method) -> Iterator[None]:
+    """Within it, an encoder that gets the very same tensor again gives its first answer again."""
+    encoders = set(method.unimodal_encoders())
+    for encoder in encoders:
+        encoder.forward = cache(encoder.forward)  # tensors are compared by identity
+    try:
+        yield
+    finally:
+        for encoder in encoders:
+            del encoder.forward  # the class's own method is seen again
 
 
 def evaluate(
@@ -63,19 +88,33 @@ def evaluate(
     """
     records = []
     scores = {}
-    for pattern in patterns:
-        name = pattern_name(check_pattern(pattern, data.names))
-        chosen = having(data, rows, pattern)
-        if not len(chosen):
+    patterns = [check_pattern(pattern, data.names) for pattern in patterns]
+    chosen = {pattern_name(pattern): having(data, rows, pattern) for pattern in patterns}
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for group in _of_the_same_rows(patterns, chosen):
+        found |= predict_all(method, data, chosen[pattern_name(group[0])], group)
+    for name in map(pattern_name, patterns):
+        if name not in found:
             continue
-        targets = data.targets[torch.from_numpy(chosen)].numpy()
-        by_variant = predict_all(method, data, chosen, pattern)
-        scores[name] = by_variant[""]
-        for variant, values in by_variant.items():
+        targets = data.targets[torch.from_numpy(chosen[name])].numpy()
+        scores[name] = found[name][""]
+        for variant, values in found[name].items():
             for metric, value in data.task.metrics(values, targets).items():
                 row = {"pattern": name, "variant": variant, "metric": metric, "value": value}
                 records.append(row)
     return records, scores
+
+
+def _of_the_same_rows(
+    patterns: Sequence[Pattern], chosen: Mapping[str, np.ndarray]
+) -> list[list[Pattern]]:
+    """Patterns that some sample has, those of the same samples together."""
+    groups: dict[bytes, list[Pattern]] = {}
+    for pattern in patterns:
+        rows = chosen[pattern_name(pattern)]
+        if len(rows):
+            groups.setdefault(rows.tobytes(), []).append(pattern)
+    return list(groups.values())
 
 
 def having(data: MultimodalData, rows: Rows, pattern: Pattern) -> Int[np.ndarray, " chosen"]:

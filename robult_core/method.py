@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
@@ -103,6 +103,13 @@ class Method(nn.Module):
     def latents(self, inputs: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "batch dim"]]:
         """Latents by name: "s", and "z/text", "u/text" and so on for the modalities given."""
         raise NotImplementedError(f"{type(self).__name__} has no latents to look at")
+
+    def unimodal_encoders(self) -> Iterable[nn.Module]:
+        """The networks that read one modality each, if there are any.
+
+        An evaluation of many patterns runs each of them once.
+        """
+        return ()
 
     def check_inputs(self, inputs: Mapping[str, Tensor]) -> tuple[str, ...]:
         """The given modalities in the method's order.

@@ -139,6 +139,9 @@ class Robult(Method):
         """h_i = f_i(x_i) of the modalities given, by name."""
         return {name: self._f(name)(inputs[name]) for name in self.check_inputs(inputs)}
 
+    def unimodal_encoders(self) -> nn.ModuleList:
+        return self.f
+
     def fuse(
         self, inputs: Mapping[str, Tensor], h: Mapping[str, Tensor] | None = None
     ) -> Float[Tensor, "batch dim"]:

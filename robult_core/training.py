@@ -131,7 +131,8 @@ def train(
         on_step(0, method)
     samples = all_samples(data, is_labeled, weights).to(device)
     for step, drawn in enumerate(batches(rows, labeled, config, seed), start=1):
-        method.train()
+        if not method.training:  # on_step may have looked at predictions
+            method.train()
         method.progress = (step - 1) / config.steps
         batch = own_share(samples[torch.from_numpy(drawn).to(device)])
         terms = loss_terms(batch)

@@ -208,11 +208,13 @@ def _regression() -> MultimodalData:
 
 def _evaluation_calls() -> Iterator[Call]:
     for what, rows in WRONG_ROWS.items():
-        for function in (predict, predict_all):
-            yield Call(
-                f"{function.__name__}, rows: {what}",
-                lambda rows=rows, function=function: function(method(), toy(), rows, ("a",)),
-            )
+        yield Call(
+            f"predict, rows: {what}", lambda rows=rows: predict(method(), toy(), rows, ("a",))
+        )
+        yield Call(
+            f"predict_all, rows: {what}",
+            lambda rows=rows: predict_all(method(), toy(), rows, [("a",)]),
+        )
         yield Call(f"having, rows: {what}", lambda rows=rows: having(toy(), rows, ("a",)))
         yield Call(
             f"evaluate, rows: {what}", lambda rows=rows: evaluate(method(), toy(), rows, [("a",)])

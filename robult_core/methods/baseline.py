@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -25,6 +25,9 @@ class Baseline(Method):
         super().__init__()
         self.task = task
         self.names = tuple(specs)
+
+    def unimodal_encoders(self) -> Iterable[nn.Module]:
+        return self.encoders if hasattr(self, "encoders") else ()
 
     def _encode(self, name: str, inputs: Mapping[str, Tensor]) -> Float[Tensor, "batch dim"]:
         """h_i = f_i(x_i) of one modality."""

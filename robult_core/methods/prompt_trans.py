@@ -15,7 +15,7 @@ stage 1. B samples, M modalities, P prompts before a block, D token width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal
 
@@ -293,6 +293,9 @@ class PromptTrans(Baseline):
 
         self.backbone = ViltBackbone(self.config.vilt_folder, self.names)
         return self.backbone.width
+
+    def unimodal_encoders(self) -> Iterable[nn.Module]:
+        return self.backbone.encoders if isinstance(self.backbone, SmallBackbone) else ()
 
     def freeze(self) -> None:
         """Start stage 2: the backbone gets no gradient any more, and prompts are used."""

@@ -12,7 +12,7 @@ import torch
 from robult_core import evaluation
 from robult_core.datasets.container import MultimodalData
 from robult_core.evaluation import evaluate, having, predict, predict_all
-from robult_core.methods import make_method
+from robult_core.methods import METHODS, make_method
 from robult_core.protocol import pattern_name, patterns
 from robult_core.tasks import Classification, Multilabel, Regression
 
@@ -56,9 +56,9 @@ def test_prediction_reads_the_rows_and_modalities_asked_for():
 def test_chunks_do_not_matter(monkeypatch):
     data = make_data()
     model = make_model(data)
-    whole = predict_all(model, data, ROWS, data.names)
+    whole = predict_all(model, data, ROWS, [data.names])["a+b+c"]
     monkeypatch.setattr(evaluation, "CHUNK", 7)
-    parts = predict_all(model, data, ROWS, data.names)
+    parts = predict_all(model, data, ROWS, [data.names])["a+b+c"]
     assert set(whole) == {"", "late_fusion"}
     for name, scores in whole.items():
         np.testing.assert_allclose(parts[name], scores, rtol=1e-5, atol=1e-6)
@@ -153,6 +153,26 @@ def test_samples_that_lack_a_modality_are_left_out():
     }
     assert set(table["pattern"]) == set(scores)  # no sample has a+c or a+b+c
     np.testing.assert_allclose(scores["a"], predict(model, data, np.arange(20, 30), ("a",)))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_all_patterns_encode_each_modality_once(name):
+    generator = torch.Generator().manual_seed(0)
+    views = {f"m{i}": torch.randn(30, 4, generator=generator) for i in range(6)}
+    targets, split = torch.arange(30) % 3, np.array(["test"] * 30)
+    data = MultimodalData("six", Classification(3), views, targets, split)
+    model = make_model(data, name)
+    calls = []
+    for encoder in model.unimodal_encoders():
+        encoder.inner.register_forward_hook(lambda module, *_: calls.append(module))
+    _, scores = evaluate(model, data, np.arange(30), patterns(data.names))
+    assert len(scores) == 63
+    assert len(calls) == len(set(calls)) == 6
+    calls.clear()
+    for pattern in (("m1",), ("m0", "m4"), data.names):
+        alone = predict(model, data, np.arange(30), pattern)
+        np.testing.assert_array_equal(scores[pattern_name(pattern)], alone)
+    assert len(calls) >= 2  # nothing is remembered afterwards
 
 
 def test_evaluation_leaves_random_numbers_alone():
