@@ -15,13 +15,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
-from sklearn.model_selection import StratifiedKFold, cross_val_score
-from sklearn.semi_supervised import SelfTrainingClassifier
 from torch import Tensor
 
 from robult_core.checks import (
@@ -36,6 +33,9 @@ from robult_core.datasets.container import MultimodalData
 from robult_core.method import Method
 from robult_core.model import Robult
 from robult_core.tasks import Task
+
+if TYPE_CHECKING:  # the runs of other methods do without it
+    from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 
 SANITY = ("linear", "self_training", "linear_distillation")
 
@@ -252,17 +252,23 @@ class Constant:
 
 def _ridge(n_rows: int) -> Ridge | RidgeCV:
     """A ridge whose penalty is chosen by leave-one-out, as far as there are rows for it."""
+    from sklearn.linear_model import Ridge, RidgeCV
+
     if n_rows > 2:
         return RidgeCV(PENALTIES)
     return Ridge(DEFAULT_PENALTY)
 
 
 def _logistic(strength: float) -> LogisticRegression:
+    from sklearn.linear_model import LogisticRegression
+
     return LogisticRegression(C=strength, max_iter=2000)
 
 
 def choose_strength(x: np.ndarray, y: np.ndarray, seed: int) -> float:
     """C by cross-validated log-likelihood; a fixed one where a class has a single row."""
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
     _, counts = np.unique(y, return_counts=True)
     smallest = counts.min()
     if smallest < 2:
@@ -286,6 +292,8 @@ def _linear_classifier(x: np.ndarray, y: np.ndarray, seed: int) -> Any:
 
 def _self_training_classifier(x: np.ndarray, y: np.ndarray, known: np.ndarray, seed: int) -> Any:
     """The same, which labels the rows that are not `known` step by step."""
+    from sklearn.semi_supervised import SelfTrainingClassifier
+
     classes = np.unique(y[known])
     if len(classes) == 1:
         return Constant(int(classes[0]))
