@@ -70,16 +70,34 @@ def _existing(folder: Path) -> Store:
     help="Processes on this machine; more than cores or runs are not started.",
 )
 @SCHEDULER
+@click.option("--device", help="auto, cpu, cuda or mps [default: that of the grid, else cpu].")
+@click.option(
+    "--ranks",
+    type=click.IntRange(1),
+    help="Processes of each run, which share its batches [default: that of the grid, else 1].",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    help="Of the trainings [default: that of the grid, else float32].",
+)
 @click.pass_obj
-def start(folder: Path, path: Path, jobs: int, scheduler: str | None) -> None:
+def start(folder: Path, path: Path, jobs: int, scheduler: str | None, **place: Any) -> None:
     """Compute what the grid in PATH lacks.
 
     PATH is a JSON file; a list is a dimension of the grid:
     {"data_set": "digits", "method": ["robult", "gmc"], "seed": [0, 1]}.
     """
+    from dataclasses import replace
+
+    from robult_core.checks import checked_device
     from robult_study.runs.store import Store
 
-    table = _computed(_read_grid(path), Store(folder), jobs, scheduler)
+    given = {name: value for name, value in place.items() if value is not None}
+    if "device" in given:
+        given["device"] = checked_device(given["device"])
+    configs = [replace(config, **given) for config in _read_grid(path)]
+    table = _computed(configs, Store(folder), jobs, scheduler)
     failed = table.attrs["failed"]
     click.echo(f"{table.attrs['runs']} runs are in {folder}, {len(failed)} failed")
     if failed:

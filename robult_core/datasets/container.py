@@ -95,6 +95,13 @@ class MultimodalData:
         keep("notes", notes)
         self._check()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy in another process is made of; a read-only view does not travel."""
+        return self.__dict__ | {"modalities": dict(self.modalities)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, modalities=MappingProxyType(state["modalities"]))
+
     def _features(self, modalities: Mapping[Any, Numbers]) -> dict[str, Tensor]:
         """The modalities as tensors of the type that is kept."""
         features = {}

@@ -17,12 +17,13 @@ from robult_core.datasets.catalogue import VILT
 from robult_core.methods import METHODS
 from robult_core.methods.sanity import SANITY
 from robult_core.training import TrainingConfig
-from robult_core.validation import Seed, Share, Whole, validated
+from robult_core.validation import Count, Seed, Share, Whole, validated
 from robult_study.runs.fingerprint import numerics
 from robult_study.runs.missing import MASKED
 from robult_study.runs.store import canonical, sha256, weights_name, weights_step
 
-COLUMNS = ("data_set", "method", "seed", "label_fraction", "rows", "post", "tag")
+PLACE = ("device", "ranks", "precision")  # where a training computes
+COLUMNS = ("data_set", "method", "seed", "label_fraction", "rows", "post", *PLACE, "tag")
 
 
 @validated
@@ -36,6 +37,9 @@ class RunConfig:
         (ablation 1 of Table 3).
     missing_in_training: the rate at which each modality of a training sample is missing.
     remedy: what is done about it, a key of `runs.missing.REMEDIES`.
+    device, ranks, precision: where and how a training computes: on so many processes, each with a
+        share of every batch, in float32 or with bfloat16 where torch deems it safe. All give the
+        same numbers within rounding, and with dropout within its noise. Sanity rows ignore them.
     tag: a name for tables.
     keep_weights: whether the record keeps the trained weights.
     snapshots: the steps after which it keeps the weights as well; 0 is before the first step.
@@ -53,6 +57,9 @@ class RunConfig:
     post: Literal["", "logistic"] = ""
     missing_in_training: Share = 0.0
     remedy: Literal["masked", "dropped", "mean", "neighbours"] = MASKED
+    device: Literal["cpu", "cuda", "mps"] = "cpu"
+    ranks: Count = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
     tag: str = ""
     keep_weights: bool = False
     snapshots: tuple[Whole, ...] = ()
@@ -79,6 +86,10 @@ class RunConfig:
             raise ValueError(
                 f"missing_in_training={self.missing_in_training} is defined for trained methods, "
                 f"not for '{self.method}'"
+            )
+        if self.ranks > 1 and self.device == "mps":
+            raise ValueError(
+                f"ranks is {self.ranks} on device 'mps', which takes one: leave it out"
             )
         self.complete()  # raises where hyper or training hold something wrong
         has_tokens = self.data_set.endswith(VILT)
@@ -122,6 +133,9 @@ class RunConfig:
             "post": self.post,
             "missing_in_training": self.missing_in_training,
             "remedy": self.remedy if self.missing_in_training else MASKED,
+            "device": self.device if self.is_trained else "cpu",
+            "ranks": self.ranks if self.is_trained else 1,
+            "precision": self.precision if self.is_trained else "float32",
         }
 
     def _complete_hyper(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,11 @@ from robult_core.training import train
 from robult_study.runs.configuration import RunConfig
 from robult_study.runs.fingerprint import numeric_versions, numerics
 from robult_study.runs.missing import without_some
+from robult_study.runs.ranks import fabric_of, on_all_ranks
 from robult_study.runs.store import Record, to_parquet, weights_name
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 LATENCY_ROWS = 64
 LATENCY_CALLS = 5
@@ -66,22 +70,34 @@ class Outcome:
 def execute(config: RunConfig, data: MultimodalData) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Compute one run on raw `data`: the content of its record, and its files by name.
 
-    One thread computes. Everything but `timings` depends on the configuration and the data alone,
-    bit for bit on one machine.
+    One thread computes, on each rank. Everything but `timings` depends on the configuration and the
+    data alone, bit for bit on one machine.
     """
+    fabric = fabric_of(config) if config.is_trained else None
+    return on_all_ranks(_on_one_thread, fabric, config, data)
+
+
+def _on_one_thread(
+    fabric: Fabric | None, config: RunConfig, data: MultimodalData
+) -> tuple[dict[str, Any], dict[str, bytes]] | None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with threadpool_limits(1):
-            return _execute(config, data)
+            return _execute(fabric, config, data)
     finally:
         torch.set_num_threads(threads)
 
 
-def _execute(config: RunConfig, raw: MultimodalData) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _execute(
+    fabric: Fabric | None, config: RunConfig, raw: MultimodalData
+) -> tuple[dict[str, Any], dict[str, bytes]] | None:
+    """The record of a run; None on all ranks but the first."""
     started = time.perf_counter()
     scene = _scene(config, raw)
-    outcome = _trained(config, scene) if config.is_trained else _untrained(config, scene)
+    outcome = _trained(fabric, config, scene) if config.is_trained else _untrained(config, scene)
+    if outcome is None:
+        return None
     outcome.timings["total_seconds"] = time.perf_counter() - started
     outcome.timings["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     content = {
@@ -123,12 +139,15 @@ def _scene(config: RunConfig, raw: MultimodalData) -> Scene:
     )
 
 
-def _trained(config: RunConfig, scene: Scene) -> Outcome:
+def _trained(fabric: Fabric | None, config: RunConfig, scene: Scene) -> Outcome | None:
+    """What the training yields; None on all ranks but the first."""
     data = scene.data
     torch.manual_seed(config.seed)
     settings = config.training_config()
     hyper = config.complete()["hyper"]
     method = make_method(config.method, data.task, data.shapes, **hyper)
+    if fabric is None:  # which else moves the method to the device of its rank
+        method = method.to(config.device)
     weights: dict[str, bytes] = {}
 
     def keep(step: int, trained: Method) -> None:
@@ -137,8 +156,12 @@ def _trained(config: RunConfig, scene: Scene) -> Outcome:
 
     on_step = keep if config.snapshots else None
     started = time.perf_counter()
-    history = train(method, data, scene.labeled, settings, seed=config.seed, on_step=on_step)
+    history = train(
+        method, data, scene.labeled, settings, seed=config.seed, on_step=on_step, fabric=fabric
+    )
     seconds = time.perf_counter() - started
+    if fabric is not None and fabric.global_rank > 0:
+        return None
     if config.keep_weights:
         weights[weights_name()] = _weights(method)
     timings = {

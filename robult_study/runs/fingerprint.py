@@ -31,6 +31,7 @@ MOVING = (
     "robult_study/runs/configuration.py",
     "robult_study/runs/execution.py",
     "robult_study/runs/missing.py",
+    "robult_study/runs/ranks.py",
 )
 LIBRARIES = (
     "torch",

@@ -78,7 +78,7 @@ def run_grid(
     store = store if isinstance(store, Store) else Store(store)
     checksums, keyed = keys(configs)
     todo = missing(keyed, store)
-    processes = useful_jobs(jobs, len(todo))
+    processes = _useful_jobs(jobs, todo)
     if todo and progress:
         print(_forecast(keyed, todo, checksums, store, processes), flush=True)
         if processes < jobs and scheduler is None:
@@ -148,6 +148,11 @@ def missing(keyed: Iterable[tuple[str, RunConfig]], store: Store) -> dict[str, R
     return todo
 
 
+def _useful_jobs(jobs: int, todo: Mapping[str, RunConfig]) -> int:
+    ranks = max((config.ranks for config in todo.values()), default=1)
+    return useful_jobs(jobs, len(todo), ranks)
+
+
 # How long it takes -------------------------------------------------------------------------------
 
 
@@ -155,7 +160,7 @@ def expected(configs: Iterable[RunConfig], store: Store, jobs: int = 1) -> str:
     """How many runs a grid has, how many of them are there, and how long the others will take."""
     checksums, keyed = keys(configs)
     todo = missing(keyed, store)
-    return _forecast(keyed, todo, checksums, store, useful_jobs(jobs, len(todo)))
+    return _forecast(keyed, todo, checksums, store, _useful_jobs(jobs, todo))
 
 
 def _forecast(

@@ -40,14 +40,16 @@ CONNECT_SECONDS = 10
 _GENERATOR = threading.Lock()
 
 
-def useful_jobs(jobs: int, runs: int) -> int:
-    """How many of the `jobs` processes can be used: not more than there are cores or runs.
+def useful_jobs(jobs: int, runs: int, ranks: int = 1) -> int:
+    """How many of the `jobs` runs can compute at once: not more than there are cores or runs.
+
+    ranks: processes of each run.
 
     Raises ValueError where `jobs` is no count.
     """
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise ValueError(f"jobs is {jobs!r}: give a whole number of at least 1")
-    return min(jobs, cores(), max(runs, 1))
+    return min(jobs, max(cores() // ranks, 1), max(runs, 1))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ training rows."""
 from __future__ import annotations
 
 import math
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -290,3 +291,11 @@ def test_replace_recomputes_the_checksum():
     data = make_data()
     before = data.checksum
     assert replace(data, name="other").checksum != before
+
+
+def test_it_travels_to_another_process():
+    data = make_data()
+    copied = pickle.loads(pickle.dumps(data))
+    assert copied.checksum == data.checksum
+    with pytest.raises(TypeError):
+        copied.modalities["c"] = data.targets  # read-only there too

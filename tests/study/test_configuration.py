@@ -32,6 +32,10 @@ DEFAULT = RunConfig("digits", "robult")
         ({"label_fraction": "5%"}, "label_fraction of RunConfig is '5%': it should be a valid"),
         ({"label_fraction": float("nan")}, "label_fraction of RunConfig is nan: it should be"),
         ({"rows": "train"}, "rows of RunConfig is 'train': it should be 'test' or 'validation'"),
+        ({"device": "auto"}, "device of RunConfig is 'auto': it should be 'cpu', 'cuda' or 'mps'"),
+        ({"device": "mps", "ranks": 2}, "ranks is 2 on device 'mps', which takes one"),
+        ({"ranks": 0}, "ranks of RunConfig is 0: it should be greater than or equal to 1"),
+        ({"precision": "float16"}, "precision of RunConfig is 'float16': it should be 'float32'"),
         ({"post": "svm"}, "post of RunConfig is 'svm': it should be '' or 'logistic'"),
         ({"method": "gmc", "post": "logistic"}, "post='logistic' is defined for method 'robult'"),
         ({"hyper": 3}, "hyper of RunConfig is 3: it should be a valid dictionary"),
@@ -169,3 +173,12 @@ def test_a_vilt_reads_token_ids_and_pixels_and_nothing_else_does(data_set, metho
 def test_a_run_of_prompt_trans_on_a_vilt():
     config = RunConfig("hateful-memes-vilt", "prompt_trans", hyper={"vilt_folder": "vilt"})
     assert config.complete()["hyper"]["vilt_folder"] == "vilt"
+
+
+@pytest.mark.parametrize(
+    "place", [{"device": "cuda"}, {"ranks": 2}, {"precision": "bfloat16"}], ids=str
+)
+def test_where_a_training_computes_is_part_of_its_key_and_not_of_a_sanity_rows(place):
+    assert replace(DEFAULT, **place).key("0") != DEFAULT.key("0")
+    linear = RunConfig("digits", "linear")
+    assert replace(linear, **place).key("0") == linear.key("0")

@@ -61,6 +61,12 @@ def test_no_process_is_started_that_could_not_work(monkeypatch, jobs, runs, expe
     assert workers.useful_jobs(jobs, runs) == expected
 
 
+@pytest.mark.parametrize(("ranks", "expected"), [(1, 4), (2, 2), (3, 1), (8, 1)])
+def test_runs_on_several_ranks_share_the_cores(monkeypatch, ranks, expected):
+    monkeypatch.setattr(workers, "cores", lambda: 4)
+    assert workers.useful_jobs(10, 10, ranks) == expected
+
+
 @pytest.mark.serial
 def test_a_million_jobs_start_no_more_processes_than_there_are_runs(tmp_path, two_cores):
     get_reusable_executor().shutdown()
