@@ -88,9 +88,7 @@ class RunConfig:
                 f"not for '{self.method}'"
             )
         if self.ranks > 1 and self.device == "mps":
-            raise ValueError(
-                f"ranks is {self.ranks} on device 'mps', which takes one: leave it out"
-            )
+            raise ValueError(f"ranks is {self.ranks} on device 'mps', which takes one: choose 1")
         self.complete()  # raises where hyper or training hold something wrong
         has_tokens = self.data_set.endswith(VILT)
         reads_tokens = self.hyper.get("vilt_folder") is not None
