@@ -11,9 +11,10 @@ from pathlib import Path
 import psutil
 import torch
 
-from benchmarks import estimators, loss
+from benchmarks import estimators, loss, step
 
 BENCHMARKS = {
+    "step": ("A training step", step.report),
     "loss": ("The soft-PU loss", loss.report),
     "estimators": ("The estimators' defaults", estimators.report),
 }
