@@ -227,6 +227,14 @@ def test_nothing_dropped_means_no_reconstruction_loss():
     assert method.loss_terms(batch)["reconstruction"].item() == 0.0
 
 
+def test_absent_tokens_are_not_rebuilt(monkeypatch):
+    """Where every token that is there is kept, nothing is left to rebuild."""
+    monkeypatch.setattr("robult_core.methods.action_mae.random_keep", lambda present: present)
+    present = torch.tensor([[1, 1, 0, 1, 1], [1, 0, 1, 1, 1], [0, 1, 1, 1, 1]]).bool()
+    batch = Batch(inputs_of(5), torch.zeros(5).long(), torch.ones(5).bool(), present)
+    assert make().loss_terms(batch)["reconstruction"].item() == 0.0
+
+
 @pytest.mark.parametrize(
     ("hyper", "message"),
     [
