@@ -23,6 +23,8 @@ from robult_core.methods import METHODS, make_method
 from robult_core.tasks import Classification
 from robult_core.training import TrainingConfig, own_share, train
 
+pytestmark = pytest.mark.xdist_group("ranks")  # one worker, which shares `results`
+
 # --- the cases: a method, a batch, and where its labels and modalities are ------------------------
 
 
