@@ -1,11 +1,11 @@
-# make reproduce | test | publish | bench | dist | lab | lint   (and `make lock` after a new dependency)
+# make reproduce | test | publish | site | bench | dist | lab | lint   (and `make lock` after a new dependency)
 PYTHON ?= $(shell for version in 3.13 3.12 3.11; do command -v python$$version >/dev/null 2>&1 && python$$version -c '' 2>/dev/null && { echo python$$version; exit; }; done; \
 	python3 -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo python3)
 BIN := .venv/bin
 READY := .venv/ready
 PROFILE ?= quick
 
-.PHONY: reproduce test publish bench dist lab lint lock
+.PHONY: reproduce test publish site bench dist lab lint lock
 
 reproduce: $(READY)
 	@$(BIN)/robult reproduce --profile $(PROFILE)
@@ -17,6 +17,10 @@ test: $(READY)
 
 publish: $(READY)
 	@$(BIN)/robult publish --profile $(PROFILE)
+
+# From the published notebooks; it opens from disk.
+site: $(READY)
+	@$(BIN)/robult site
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks

@@ -129,6 +129,14 @@ def publish(profile: str, source: Path | None) -> None:
 
 
 @main.command()
+def site() -> None:
+    """Build the site from README, docs/, reports/ and figures/ into out/site/."""
+    from robult_study.report.site import build_site
+
+    build_site(say=click.echo)
+
+
+@main.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
     "--tolerance",

@@ -151,7 +151,8 @@ class Notebook:
         if self.settings.smoke:
             mark_smoke(figure)
         picture = io.BytesIO()
-        figure.savefig(picture, format="png", metadata={"Software": None, "Description": alt})
+        texts = {"Title": figure.get_suptitle(), "Description": alt, "Software": None}
+        figure.savefig(picture, format="png", metadata=texts)
         stem.with_suffix(".png").write_bytes(picture.getvalue())
         figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None, "Producer": None})
         if data is not None:

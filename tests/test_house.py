@@ -11,12 +11,15 @@ from collections import Counter
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
 from without_packages import run_without
 
 import robult_core
-from robult_study.report.publish import MARKS
+from robult_study.report.findings import checked
+from robult_study.report.gallery import gallery
+from robult_study.report.publish import marks
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = sorted((ROOT / "robult_core").rglob("*.py"))
@@ -212,28 +215,60 @@ def test_a_widget_has_a_static_twin_and_says_how_to_use_it(path):
         )
 
 
-def test_the_readme_links_to_what_exists():
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_a_page_links_to_what_exists(page):
     published = (ROOT / "reports/manifest.json").exists()
-    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
-    wanted = [link for link in links if published or not link.startswith(("reports/", "figures/"))]
-    assert len(wanted) > 9
-    assert [link for link in wanted if not (ROOT / link).exists()] == []
+    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+    places = [(page.parent / link).resolve().relative_to(ROOT).as_posix() for link in links]
+    wanted = [name for name in places if published or not name.startswith(("reports", "figures"))]
+    assert [name for name in wanted if not (ROOT / name).exists()] == []
+
+
+def test_the_readme_fits_a_reader_of_five_minutes():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.split()) <= 1000
+    before_the_first_section = text.split("\n## ")[0]
+    assert "](figures/" in before_the_first_section
+    assert "make reproduce" in before_the_first_section
+    assert "MultimodalClassifier" in before_the_first_section
+    for path in NOTEBOOKS:
+        assert path.name in text
     sources = "".join(path.read_text() for path in NOTEBOOKS)
-    shown_here = [
-        Path(link).stem for link in links if link.startswith("figures/") and link.endswith(".png")
-    ]
+    shown_here = re.findall(r"\(figures/(\w+)\.png\)", text)
     assert [name for name in shown_here if f'\\"{name}\\"' not in sources] == []
 
 
-def test_the_results_in_the_readme_are_the_published_ones():
-    first, last = MARKS
-    between = (ROOT / "README.md").read_text().split(f"{first}\n")[1].split(last)[0]
-    assert between.strip() == (ROOT / "reports/tables/04_headline.md").read_text().strip()
+def between_marks(page: str, part: str) -> str:
+    first, last = marks(part)
+    return (ROOT / page).read_text().split(f"{first}\n")[1].split(last)[0].strip()
 
 
-def test_the_example_of_the_readme_runs():
+def test_the_numbers_of_the_pages_are_the_published_ones():
+    assert between_marks("README.md", "findings") == checked(ROOT / "reports").strip()
+    table = (ROOT / "reports/tables/04_headline.md").read_text()
+    assert between_marks("docs/results.md", "results") == table.strip()
+    assert (ROOT / "figures/README.md").read_text() == gallery(ROOT / "figures")
+
+
+def python_of(page: str) -> str:
+    return re.search(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)[1]
+
+
+def test_the_example_of_the_own_data_runs():
     """Its one modality tells the class well above chance, which is a third."""
-    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
     space: dict = {}
-    exec(code, space)
+    exec(python_of("docs/own_data.md"), space)
     assert (space["predicted"] == space["y"]).mean() > 0.6
+
+
+def test_the_three_lines_of_the_readme_run():
+    """On arrays whose sound tells the class."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 100)
+    text, audio = (rng.normal(2 * y[:, None], 1, (100, 4)) for _ in range(2))
+    space = {"text": text, "audio": audio, "labels": np.where(rng.random(100) < 0.3, y, -1)}
+    exec(python_of("README.md"), space)
+    assert (space["predicted"] == y).mean() > 0.8

@@ -95,7 +95,7 @@ def test_a_library_gives_torch_a_range_and_the_lock_one_version():
 
 
 def test_the_study_is_an_extra_of_its_own():
-    assert set(EXTRAS) == {"study", "text", "images", "paper", "dask", "bench", "test"}
+    assert set(EXTRAS) == {"study", "text", "images", "paper", "dask", "docs", "bench", "test"}
     light = {name_of(text) for text in PROJECT["dependencies"]}
     heavy = {name_of(text) for text in EXTRAS["study"]}
     assert not light & heavy

@@ -9,6 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from robult_core.methods.sanity import SANITY
 from robult_study.plots.style import (
     INTERVAL,
     METHOD_COLORS,
@@ -22,7 +23,7 @@ from robult_study.plots.style import (
     show_direction,
 )
 from robult_study.plots.wording import METHOD_NAMES, in_words
-from robult_study.results.metrics import first_metric, only_first
+from robult_study.results.metrics import first_metric, only_first, oriented
 
 
 def method_comparison(cells: pd.DataFrame, title: str = "") -> Figure:
@@ -62,6 +63,56 @@ def method_comparison(cells: pd.DataFrame, title: str = "") -> Figure:
         _separate_patterns(ax)
         show_direction(ax, metric)
     return finish(grid.figure, title, line_handles(methods, lines=False))
+
+
+def one_or_all(brief: pd.DataFrame) -> Figure:
+    """Each method with one modality and with all, in a panel per data set.
+
+    brief: the frame of `tables.in_brief`. The sanity rows stay out; the title counts the sets on
+    which Robult has the best mean of the methods that are left.
+    """
+    methods = [name for name in ordered(brief["method"]) if name not in SANITY]
+    frame = brief[brief["method"].isin(methods)]
+    present = frame["pattern"].mask(frame["pattern"] != "all", "one")
+    frame = frame.assign(present=present)
+    look = looks(methods)
+    grid = sns.catplot(
+        interval_rows(drawn_intervals(frame)),
+        kind="point",
+        x="present",
+        y="value",
+        hue="method",
+        hue_order=methods,
+        col="data_set",
+        sharey=False,
+        palette=look["palette"],
+        markers=[look["markers"][name] for name in methods],
+        markersize=5,
+        linewidth=1.2,
+        dodge=0.3,
+        err_kws={"linewidth": 1.0},
+        height=2.2,
+        aspect=0.75,
+        legend=False,
+        **INTERVAL,
+    )
+    for name, ax in grid.axes_dict.items():
+        metric = first_metric(name)
+        ax.set(title=in_words(name), xlabel="modalities", ylabel=metric_label(metric))
+        show_direction(ax, metric)
+    return finish(grid.figure, _lead(frame), line_handles(methods, lines=False))
+
+
+def _lead(frame: pd.DataFrame) -> str:
+    """On how many sets Robult has the best mean, with one modality and with all."""
+    signed = oriented(frame.assign(value=frame["mean"]))
+    best = signed.loc[signed.groupby(["data_set", "present"])["value"].idxmax()]
+    led = best[best["method"] == "robult"]["present"].value_counts()
+    n_sets = frame["data_set"].nunique()
+    return (
+        f"With one modality left Robult has the best mean of {frame['method'].nunique()} methods "
+        f"on {led.get('one', 0)} of {n_sets} data sets, with all of them on {led.get('all', 0)}"
+    )
 
 
 def _separate_patterns(ax: Axes) -> None:

@@ -46,7 +46,7 @@ def to_html(notebook: NotebookNode, title: str) -> str:
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(embed_images=True, require_js_url="", mathjax_url="")
-    described = _with_alt_texts(without_widgets(notebook))
+    described = with_alt_texts(without_widgets(notebook))
     page, _ = exporter.from_notebook_node(described, {"metadata": {"name": title}})
     soup = BeautifulSoup(page, "html.parser")
     for script in soup("script"):
@@ -55,7 +55,7 @@ def to_html(notebook: NotebookNode, title: str) -> str:
     return str(soup)
 
 
-def _with_alt_texts(notebook: NotebookNode) -> NotebookNode:
+def with_alt_texts(notebook: NotebookNode) -> NotebookNode:
     """Turn pictures into HTML images that carry their alt text, which nbconvert forgets."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):

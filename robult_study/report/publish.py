@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 from robult_core.datasets import data_folder
 from robult_study.provenance import repository
+from robult_study.report.findings import checked
 from robult_study.report.forecast import obtainable_sets
+from robult_study.report.gallery import gallery
 from robult_study.report.manifest import (
     WRITTEN_BY_HAND,
     Manifest,
@@ -26,8 +28,7 @@ from robult_study.settings import SettingsError, store_folder
 
 REPORTS, FIGURES = "reports", "figures"
 RECORDS = "runs.parquet"
-HEADLINE = "tables/04_headline.md"  # the table that README shows
-MARKS = ("<!-- results: written by make publish -->", "<!-- end of results -->")
+HEADLINE = "tables/04_headline.md"  # the table of the page of results
 TEXT = {".ipynb", ".csv", ".md"}  # files from which paths are taken out
 
 
@@ -47,14 +48,16 @@ def publish(
     """Fill reports/ and figures/ of `root` (the repository) from a run.
 
     What an earlier publication wrote there is removed, and nothing outside the two folders but the
-    results in README.md is touched. Raises SettingsError before anything is written where the run
-    is a smoke run, partial, failed or altered, and where a path leads out of the two folders.
+    findings in README.md and the table of docs/results.md is touched. Raises SettingsError before
+    anything is written where the run is a smoke run, partial, failed or altered, where its numbers
+    do not carry the words of a finding, and where a path leads out of the two folders.
     """
     root = root or repository()
     source = source or root / "out" / profile
     names = [path.stem for path in select(root / "notebooks")]
     manifest = read_manifest(source)
     check(manifest, source, names)
+    checked(source)
     copies = _copies(manifest, root, source, names)
     outdated = _published_before(root)
     records = safe_path(root, REPORTS, RECORDS)
@@ -63,7 +66,7 @@ def publish(
     for origin, target in copies:
         _copy(origin, target, root)
     n_runs = _write_records(source, records)
-    _renew_results(root, say)
+    _renew_pages(root, say)
     notebooks = {name: manifest["notebooks"][name] for name in names}
     write_manifest(root / REPORTS, manifest | {"notebooks": notebooks}, _published(root))
     counts = f"{len(names)} notebooks and {n_runs} runs of {source.name}"
@@ -178,32 +181,43 @@ def _write_records(source: Path, target: Path) -> int:
     return metrics["key"].nunique()
 
 
-# README ------------------------------------------------------------------------------------------
+# Pages that show numbers -------------------------------------------------------------------------
 
 
-def _renew_results(root: Path, say: Callable[[str], None]) -> None:
-    table = root / REPORTS / HEADLINE
-    if not table.exists():
-        return
-    if not renew_readme(root / "README.md", table.read_text(encoding="utf-8")):
-        first, last = MARKS
-        say(
-            f"README.md has no results table: put the lines '{first}' and '{last}' where it belongs"
-        )
+def marks(part: str) -> tuple[str, str]:
+    """The two lines between which a page shows the findings or the results."""
+    return f"<!-- {part}: written by make publish -->", f"<!-- end of {part} -->"
 
 
-def renew_readme(readme: Path, table: str) -> bool:
-    """Put the results table between README's two marks.
+def _renew_pages(root: Path, say: Callable[[str], None]) -> None:
+    """Write what was published into README, the page of results and the list of figures."""
+    reports = root / REPORTS
+    parts = [("README.md", "findings", checked(reports))]
+    if (reports / HEADLINE).exists():
+        table = (reports / HEADLINE).read_text(encoding="utf-8")
+        parts.append(("docs/results.md", "results", table))
+    for name, part, text in parts:
+        if text and not renew(root / name, part, text):
+            first, last = marks(part)
+            say(f"{name} has no {part}: put the lines '{first}' and '{last}' where they belong")
+    figures = root / FIGURES
+    if figures.is_dir():
+        (figures / "README.md").write_text(gallery(figures), encoding="utf-8")
 
-    Returns False, and changes nothing, where README does not have them.
+
+def renew(page: Path, part: str, text: str) -> bool:
+    """Put a text between the two marks of a page.
+
+    Returns False, and changes nothing, where there is no such page or it does not have them.
     """
-    first, last = MARKS
-    before, has_first, remainder = readme.read_text(encoding="utf-8").partition(f"{first}\n")
+    first, last = marks(part)
+    if not page.exists():
+        return False
+    before, has_first, remainder = page.read_text(encoding="utf-8").partition(f"{first}\n")
     _, has_last, after = remainder.partition(last)
     if not has_first or not has_last:
         return False
-    text = f"{before}{first}\n\n{table}\n{last}{after}"
-    readme.write_text(text, encoding="utf-8")
+    page.write_text(f"{before}{first}\n\n{text}\n{last}{after}", encoding="utf-8")
     return True
 
 

@@ -172,10 +172,11 @@ def by_paper_table(text: pd.DataFrame) -> dict[int, pd.DataFrame]:
     return tables
 
 
-def headline(results: pd.DataFrame) -> pd.DataFrame:
-    """README's table: the first metric of each set, for one modality and for all, best in bold.
+def in_brief(results: pd.DataFrame) -> pd.DataFrame:
+    """The first metric of each set, for one modality and for all, with its interval over seeds.
 
-    The number for one modality is the mean over the single modalities.
+    The number for one modality is the mean over the single modalities. The columns are those of
+    `summarize` over `BLOCK` and method.
     """
     rows = only_first(paper_rows(results))
     rows = rows[rows["method"].isin(COLUMNS)]
@@ -183,10 +184,14 @@ def headline(results: pd.DataFrame) -> pd.DataFrame:
     single = "one modality, mean of " + n_single.astype(str)
     rows = rows.assign(pattern=single.mask(rows["pattern"] == "full", "all"))
     means = rows.groupby([*BLOCK, "method", "seed"], sort=False)["value"].mean().reset_index()
-    table = summarize(means, [*BLOCK, "method"])
+    return summarize(means, [*BLOCK, "method"])
+
+
+def headline(table: pd.DataFrame) -> pd.DataFrame:
+    """`in_brief` as text, the best of each row in bold: the table of the page of results."""
     text = with_interval(table["mean"], table["half"])
     bold = text.str.replace(r"^(\S+)", r"<b>\1</b>", regex=True)
-    table["text"] = text.mask(_places(table) == 1, bold)
+    table = table.assign(text=text.mask(_places(table) == 1, bold))
     return laid_out(table, BLOCK, "method", order=COLUMNS).rename(columns=COLUMNS)
 
 

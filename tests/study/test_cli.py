@@ -22,7 +22,20 @@ def call(*arguments: str):
 @pytest.mark.parametrize(
     ("group", "commands"),
     [
-        ((), ["reproduce", "publish", "data", "runs", "search", "fit", "predict", "describe"]),
+        (
+            (),
+            [
+                "reproduce",
+                "publish",
+                "site",
+                "data",
+                "runs",
+                "search",
+                "fit",
+                "predict",
+                "describe",
+            ],
+        ),
         (("data",), ["list", "get", "check"]),
         (("runs",), ["start", "list", "show", "export", "verify", "prune", "repeat"]),
     ],

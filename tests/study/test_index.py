@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from bs4 import BeautifulSoup
 
+from robult_study.report.index import write_index
+from robult_study.report.manifest import read_manifest
+
 
 @pytest.mark.xdist_group("reproduce")
 def test_the_index_links_what_is_there(reproduced):
@@ -21,3 +24,20 @@ def test_the_index_links_what_is_there(reproduced):
     assert [link for link in links if not (reproduced.output / link).exists()] == []
     assert soup.img["alt"] == 'A "rising" line'
     assert "ZeroDivisionError" in soup.select_one(".failed").parent.get_text()
+
+
+@pytest.mark.xdist_group("reproduce")
+def test_the_index_opens_with_findings_and_verdicts(reproduced, tmp_path):
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    ranks = "method,all (2 blocks),single (1 b),full (1 b)\nrobult,3,3,3\ngmc,1,1,1\n"
+    (tables / "04_mean_ranks.csv").write_text(ranks)
+    (tables / "05_claims.csv").write_text("id,quote,verdict\nbest,<it wins>,not\n")
+    write_index(tmp_path, read_manifest(reproduced.output), {})
+    soup = BeautifulSoup((tmp_path / "index.html").read_text(), "html.parser")
+    headings = [tag.get_text() for tag in soup("h2")]
+    assert headings[:3] == ["Findings", "The paper's statements", "Notebooks"]
+    finding = soup.find("li").get_text()
+    assert "is 3.00, the next is GMC's 1.00" in finding
+    assert "The numbers of this run do not carry these words." in finding
+    assert [tag.get_text() for tag in soup.table("td")] == ["<it wins>", "not"]

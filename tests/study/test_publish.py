@@ -12,7 +12,7 @@ import pytest
 from small_repository import GOOD, read_content, write_content, write_notebook
 
 from robult_study.report import publish as publishing
-from robult_study.report.publish import MARKS, publish, renew_readme, scrub
+from robult_study.report.publish import marks, publish, renew, scrub
 from robult_study.settings import SettingsError
 
 pytestmark = pytest.mark.xdist_group("reproduce")  # one worker, which shares the run `reproduced`
@@ -54,7 +54,8 @@ def test_a_whole_run_is_copied_without_pages(root):
     quietly_publish(root)
     reports = {"02_good.ipynb", "manifest.json", "README.md", "tables/01_numbers.csv"}
     assert names(root / "reports") == reports
-    assert names(root / "figures") == {"01_line.png", "01_line.pdf", "01_line.csv"}
+    pictures = {"01_line.png", "01_line.pdf", "01_line.csv"}
+    assert names(root / "figures") == pictures | {"README.md"}
     assert (root / "reports/README.md").read_text() == "kept"
     content = read_content(root / "reports")
     assert list(content["notebooks"]) == ["02_good"]
@@ -191,35 +192,57 @@ def test_publish_without_a_run_says_what_to_do(tmp_path):
         publish("quick", root=tmp_path)
 
 
-def test_publish_renews_the_results_of_the_readme(root):
-    first, last = MARKS
-    readme = root / "README.md"
-    readme.write_text(f"before\n{first}\nold | numbers\n{last}\nafter\n")
+RANKS = """method,all (2 blocks),single (1 blocks),full (1 blocks)
+robult,1.2,1.6,1.0
+gmc,1.9,1.5,2.0
+unimodal,2.9,2.9,3.0
+"""
+
+
+def test_publish_renews_the_numbers_of_the_pages(root):
+    for name, part in (("README.md", "findings"), ("docs/results.md", "results")):
+        first, last = marks(part)
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(f"before\n{first}\nold | numbers\n{last}\nafter\n")
     add(root, "tables/04_headline.md", "| a |\n")
+    add(root, "tables/04_mean_ranks.csv", RANKS)
     quietly_publish(root)
-    assert readme.read_text() == f"before\n{first}\n\n| a |\n\n{last}\nafter\n"
+    first, last = marks("results")
+    results = (root / "docs/results.md").read_text()
+    assert results == f"before\n{first}\n\n| a |\n\n{last}\nafter\n"
+    readme = (root / "README.md").read_text()
+    assert "rank over 2 blocks of real data is 1.20, the next is GMC's 1.90" in readme
+    assert "old" not in readme
 
 
-def test_a_readme_without_marks_stays_and_publish_says_so(root):
-    (root / "README.md").write_text("no marks\n")
+def test_numbers_that_do_not_carry_a_finding_are_not_published(root):
+    add(root, "tables/04_mean_ranks.csv", RANKS.replace("robult,1.2", "robult,2.2"))
+    with pytest.raises(SettingsError, match="do not carry the words"):
+        quietly_publish(root)
+    assert not (root / "reports").exists()
+
+
+def test_a_page_without_marks_stays_and_publish_says_so(root):
+    (root / "docs").mkdir()
+    (root / "docs/results.md").write_text("no marks\n")
     add(root, "tables/04_headline.md", "| a |\n")
     said = []
     publish("quick", root=root, say=said.append)
-    assert (root / "README.md").read_text() == "no marks\n"
-    assert said[0].startswith("README.md has no results table: put the lines")
+    assert (root / "docs/results.md").read_text() == "no marks\n"
+    assert said[0].startswith("docs/results.md has no results: put the lines")
 
 
-def test_the_results_are_renewed_as_often_as_one_likes(tmp_path):
-    first, last = MARKS
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{first}\nold | numbers\n{last}\nafter\n")
+def test_a_part_is_renewed_as_often_as_one_likes(tmp_path):
+    first, last = marks("results")
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{first}\nold | numbers\n{last}\nafter\n")
     for table in ("| a |\n| - |\n| \\1 |\n", "| b |\n"):
-        assert renew_readme(readme, table)
-        assert readme.read_text() == f"before\n{first}\n\n{table}\n{last}\nafter\n"
+        assert renew(page, "results", table)
+        assert page.read_text() == f"before\n{first}\n\n{table}\n{last}\nafter\n"
     for text in ("no marks\n", f"{first}\nno end\n", f"no beginning\n{last}\n"):
-        readme.write_text(text)
-        assert not renew_readme(readme, "| a |\n")
-        assert readme.read_text() == text
+        page.write_text(text)
+        assert not renew(page, "results", "| a |\n")
+        assert page.read_text() == text
 
 
 def test_scrub_replaces_whole_paths_only(monkeypatch):

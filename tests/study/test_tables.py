@@ -237,7 +237,7 @@ def test_the_headline_has_two_lines_a_set_and_the_best_in_bold():
         sentiment({"robult": 1.2, "gmc": 1.1}),
         sentiment({"robult": 0.1, "gmc": 0.2}, metric="corr"),
     ]
-    table = tables.headline(pd.concat(rows))
+    table = tables.headline(tables.in_brief(pd.concat(rows)))
     assert table.index.tolist() == [
         ("digits", "one modality, mean of 2", "accuracy"),
         ("digits", "all", "accuracy"),
