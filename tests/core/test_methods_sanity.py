@@ -216,3 +216,15 @@ def test_linear_head_is_a_linear_model_on_the_vectors():
         seen = method.classifier_inputs(queries)["a"].double().numpy()
     wanted = linear_scores(data.task, known, data.targets[LABELED].numpy(), seen, 0)
     np.testing.assert_allclose(head.predict(queries).numpy(), wanted, rtol=1e-5)
+
+
+def test_linear_head_on_all_modalities_reads_the_full_vector_alone():
+    data = toy(Regression())
+    torch.manual_seed(0)
+    method = make_method("robult", data.task, data.shapes, width=16)
+    head = LinearHead(method, data, LABELED)
+    queries = {name: x[:7] for name, x in data.modalities.items()}
+    with torch.no_grad():
+        full = method.classifier_inputs(queries)["full"].double().numpy()
+    wanted = np.asarray(head.models["full"].scores(full))
+    np.testing.assert_allclose(head.predict(queries).numpy(), wanted, rtol=1e-5)

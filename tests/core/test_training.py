@@ -394,6 +394,12 @@ def test_every_setting_of_the_optimiser_moves_the_weights(change):
     assert not equal_weights(plain, changed)
 
 
+def test_another_seed_draws_other_batches():
+    config = TrainingConfig(steps=3, batch_size=16)
+    one, two = (list(batches(np.arange(200), LABELED, config, seed)) for seed in (0, 1))
+    assert not any(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+
+
 def test_extra_labelled_rows_are_drawn_anew_for_each_batch():
     config = TrainingConfig(steps=20, batch_size=16)
     drawn = [batch[16:].tolist() for batch in batches(np.arange(200), np.arange(60), config, 0)]
