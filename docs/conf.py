@@ -1,4 +1,4 @@
-"""Sphinx's settings of the site, which `make site` builds; robult_study/report/site.py says how."""
+"""Sphinx's settings of the site, which `make site` builds; robult_study/report/website.py says how."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
     verbose: True shows a progress bar, False none; None shows one where a terminal watches.
     random_state: an integer makes two fits equal bit for bit.
 
-    An encoder of one's own, for images `(N, 1, 28, 28)` beside plain features:
+    An encoder of one's own, for images `(N, 1, 28, 28)` beside plain features::
 
         image = nn.Sequential(
             nn.Conv2d(1, 8, 5, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 12 * 12, 128)

@@ -131,7 +131,7 @@ def publish(profile: str, source: Path | None) -> None:
 @main.command()
 def site() -> None:
     """Build the site from README, docs/, reports/ and figures/ into out/site/."""
-    from robult_study.report.site import build_site
+    from robult_study.report.website import build_site
 
     build_site(say=click.echo)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from robult_study.results.layout import listed
 from robult_study.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -83,6 +82,8 @@ def ranks(tables: Path) -> Finding:
 
 def control(tables: Path) -> Finding:
     """Robult against the same encoders without it, and against self-training."""
+    from robult_study.results.layout import listed  # it loads pandas
+
     differences = _read(tables, "04_differences.csv")
     verdicts = differences.loc[differences["against"] == "unimodal", "verdict"]
     brief = _read(tables, "04_headline.csv")

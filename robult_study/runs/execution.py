@@ -32,7 +32,7 @@ from robult_core.training import train
 from robult_study.runs.configuration import RunConfig
 from robult_study.runs.fingerprint import numeric_versions, numerics
 from robult_study.runs.missing import without_some
-from robult_study.runs.ranks import fabric_of, on_all_ranks
+from robult_study.runs.several_ranks import fabric_of, on_all_ranks
 from robult_study.runs.store import Record, to_parquet, weights_name
 
 if TYPE_CHECKING:

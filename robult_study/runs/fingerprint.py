@@ -31,7 +31,7 @@ MOVING = (
     "robult_study/runs/configuration.py",
     "robult_study/runs/execution.py",
     "robult_study/runs/missing.py",
-    "robult_study/runs/ranks.py",
+    "robult_study/runs/several_ranks.py",
 )
 LIBRARIES = (
     "torch",

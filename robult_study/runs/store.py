@@ -197,13 +197,18 @@ class Store:
         """
         if self._format() is not None:
             return
-        if self.folder.is_dir() and not self._records.is_dir() and any(self.folder.iterdir()):
+        if not self._records.is_dir() and self._holds_other_files():
             raise StoreError(
                 f"{self.folder} holds other files: choose an empty folder or a store of runs"
             )
         for name in FOLDERS:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         write_whole(self._marker, canonical({"format": FORMAT}).encode(), self._tmp)
+
+    def _holds_other_files(self) -> bool:
+        """Whether something is there that no store has; another process may be making this one."""
+        own = {*FOLDERS, self._marker.name}
+        return self.folder.is_dir() and any(path.name not in own for path in self.folder.iterdir())
 
     # Reading ------------------------------------------------------------------------------------
 

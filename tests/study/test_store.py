@@ -221,6 +221,12 @@ def test_a_folder_with_other_files_does_not_become_a_store(tmp_path, files):
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
+def test_a_store_that_another_process_is_making_is_no_folder_of_other_files(tmp_path, files):
+    (tmp_path / "tmp").mkdir()
+    Store(tmp_path).put(KEY, CONTENT, files)
+    assert Store(tmp_path).get(KEY) is not None
+
+
 def test_a_file_in_the_place_of_a_store_is_one_sentence(tmp_path, files):
     (tmp_path / "file").write_text("not ours")
     message = r"cannot write \(Not a directory\) to store .*file: choose another folder"

@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from robult_study.report import site
-from robult_study.report.site import NEEDS, build_site, run_sphinx
+from robult_study.report.website import NEEDS, build_site, run_sphinx
 from robult_study.settings import SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]
