@@ -1,4 +1,4 @@
-"""Sphinx's settings of the site, which `make site` builds; robult_study/report/website.py says how."""
+"""Sphinx's settings of the site that `make site` builds with robult_study/report/website.py."""
 
 from __future__ import annotations
 

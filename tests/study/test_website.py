@@ -12,7 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from robult_study.report import site
+from robult_study.report import website
 from robult_study.report.website import NEEDS, build_site, run_sphinx
 from robult_study.settings import SettingsError
 
@@ -132,6 +132,6 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path):
 
 
 def test_without_sphinx_one_sentence_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(site, "NEEDS", ("no_such_package",))
+    monkeypatch.setattr(website, "NEEDS", ("no_such_package",))
     with pytest.raises(SettingsError, match=r"pip install 'robult\[docs\]'"):
         build_site()
