@@ -156,6 +156,17 @@ def present_mask(batch: Batch, n_modalities: int) -> Bool[Tensor, "modalities ba
     return torch.ones(n_modalities, len(batch), dtype=torch.bool, device=batch.labeled.device)
 
 
+def inputs_there(batch: Batch) -> Mapping[str, Tensor]:
+    """The modalities of a batch, with zeros where a sample lacks one."""
+    if batch.present is None:
+        return batch.inputs
+    inputs = {}
+    for (name, x), is_there in zip(batch.inputs.items(), batch.present, strict=True):
+        absent = ~is_there.reshape(-1, *[1] * (x.ndim - 1))
+        inputs[name] = x.masked_fill(absent, 0)
+    return inputs
+
+
 def rows_or_first(mask: Bool[Tensor, " batch"]) -> Int[Tensor, " rows"]:
     """The indices where `mask`, or row 0 where it is empty.
 

@@ -24,7 +24,13 @@ from robult_core.distributed import gather
 from robult_core.encoders import JointEncoder, ResidualMLP, Spec
 from robult_core.fused_loss import fused_soft_pu_loss
 from robult_core.losses import SoftPULoss, SoftPUOptions, latent_reconstruction_loss
-from robult_core.method import Batch, Method, make_classifier, make_encoders
+from robult_core.method import (
+    Batch,
+    Method,
+    inputs_there,
+    make_classifier,
+    make_encoders,
+)
 from robult_core.tasks import LateFusion, Task
 from robult_core.validation import Count, Rate, Weight, validated
 
@@ -197,7 +203,7 @@ class Robult(Method):
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """L_sup (of the full and of the unimodal predictions), L_lb, L_ulb and L_rec, weighted."""
-        return self._weighted_terms(batch, self._outputs(batch.inputs))
+        return self._weighted_terms(batch, self._outputs(inputs_there(batch)))
 
     def _outputs(self, inputs: Mapping[str, Tensor]) -> Outputs:
         """One pass through all modules, of inputs that give every modality."""
@@ -224,10 +230,14 @@ class Robult(Method):
         }
 
     def _supervised_full(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The full prediction's part of L_sup: complete labelled rows (reading 21)."""
+        """The full prediction's part of L_sup (reading 21), on the labelled rows.
+
+        Incomplete rows count too, with zeros for what they lack: where much is missing, hardly a
+        labelled row is complete, and f_0 and c would learn nothing from the others.
+        """
         usable = batch.labeled
         if batch.present is not None:
-            usable = usable & batch.present.all(dim=0)
+            usable = usable & batch.present.any(dim=0)
         return self.task.supervised_loss(logits, batch.targets, usable, batch.weights)
 
     def _supervised_unimodal(self, logits: Tensor, batch: Batch) -> Tensor:

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 
 from robult_core.distributed import gather
 from robult_core.encoders import Spec
-from robult_core.method import Batch, present_mask
+from robult_core.method import Batch, inputs_there, present_mask
 from robult_core.model import Outputs, Robult, RobultConfig
 from robult_core.tasks import Task
 from robult_core.validation import Share, Weight, validated
@@ -113,7 +113,7 @@ class RobultDistilled(Robult):
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """Robult's terms, and L_kd and L_sd where there are unlabelled samples."""
-        outputs = self._outputs(batch.inputs)
+        outputs = self._outputs(inputs_there(batch))
         terms = self._weighted_terms(batch, outputs)
         if self.saw_labels:
             terms |= self._distillation_terms(batch, outputs)

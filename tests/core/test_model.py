@@ -177,6 +177,19 @@ def test_absent_inputs_are_never_read(task):
     assert identical(step(model, batch), step(model, replace(batch, inputs=noisy)))
 
 
+def test_the_fused_branch_learns_from_labelled_samples_that_lack_a_modality():
+    present = torch.ones(3, 12, dtype=torch.bool)
+    present[0] = False  # no sample is complete
+    batch = make_batch(present=present)
+    model = make_model().eval()
+    terms = model.loss_terms(batch)
+    zeros = batch.inputs | {"text": torch.zeros_like(batch.inputs["text"])}
+    logits = model.c(model.fuse(zeros))
+    wanted = model.task.supervised_loss(logits, batch.targets, batch.labeled)
+    torch.testing.assert_close(terms["supervised_full"], wanted)
+    assert terms["labeled_contrastive"] == 0  # s needs all modalities: there is no anchor
+
+
 def test_present_for_all_equals_no_mask():
     batch = make_batch()
     full = replace(batch, present=torch.ones(3, 12, dtype=torch.bool))
