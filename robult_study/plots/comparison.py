@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -34,28 +36,17 @@ def method_comparison(cells: pd.DataFrame, title: str = "") -> Figure:
     """
     frame = only_first(cells)
     methods = ordered(frame["method"])
-    look = looks(methods)
-    grid = sns.catplot(
-        interval_rows(drawn_intervals(frame)),
-        kind="point",
-        x="pattern",
-        y="value",
-        hue="method",
-        hue_order=methods,
-        col="data_set",
+    grid = _points_by_method(
+        frame,
+        "pattern",
+        methods,
         col_wrap=2,
         sharex=False,
-        sharey=False,
-        palette=look["palette"],
-        markers=[look["markers"][name] for name in methods],
         linestyle="none",
-        markersize=5,
         dodge=0.7,
         err_kws={"linewidth": 1.2},
         height=2.1,
         aspect=2.1,
-        legend=False,
-        **INTERVAL,
     )
     for name, ax in grid.axes_dict.items():
         metric = first_metric(name)
@@ -75,11 +66,32 @@ def one_or_all(brief: pd.DataFrame) -> Figure:
     frame = brief[brief["method"].isin(methods)]
     present = frame["pattern"].mask(frame["pattern"] != "all", "one")
     frame = frame.assign(present=present)
+    grid = _points_by_method(
+        frame,
+        "present",
+        methods,
+        linewidth=1.2,
+        dodge=0.3,
+        err_kws={"linewidth": 1.0},
+        height=2.2,
+        aspect=0.75,
+    )
+    for name, ax in grid.axes_dict.items():
+        metric = first_metric(name)
+        ax.set(title=in_words(name), xlabel="modalities", ylabel=metric_label(metric))
+        show_direction(ax, metric)
+    return finish(grid.figure, _lead(frame), line_handles(methods, lines=False))
+
+
+def _points_by_method(
+    frame: pd.DataFrame, x: str, methods: list[str], **layout: Any
+) -> sns.FacetGrid:
+    """The values with intervals over the column `x`, in a panel per data set."""
     look = looks(methods)
-    grid = sns.catplot(
+    return sns.catplot(
         interval_rows(drawn_intervals(frame)),
         kind="point",
-        x="present",
+        x=x,
         y="value",
         hue="method",
         hue_order=methods,
@@ -88,19 +100,10 @@ def one_or_all(brief: pd.DataFrame) -> Figure:
         palette=look["palette"],
         markers=[look["markers"][name] for name in methods],
         markersize=5,
-        linewidth=1.2,
-        dodge=0.3,
-        err_kws={"linewidth": 1.0},
-        height=2.2,
-        aspect=0.75,
         legend=False,
+        **layout,
         **INTERVAL,
     )
-    for name, ax in grid.axes_dict.items():
-        metric = first_metric(name)
-        ax.set(title=in_words(name), xlabel="modalities", ylabel=metric_label(metric))
-        show_direction(ax, metric)
-    return finish(grid.figure, _lead(frame), line_handles(methods, lines=False))
 
 
 def _lead(frame: pd.DataFrame) -> str:
