@@ -56,13 +56,25 @@ def peak_megabytes(task: Callable[[], object]) -> float:
 
     Exact in a fresh process only, whose earlier peak lies below: run it by `in_fresh_process`.
     """
-    import resource  # not on Windows, and only measurements need it
-
     gc.collect()
     before = psutil.Process().memory_info().rss
     task()
+    return (_peak_bytes() - before) / 2**20
+
+
+def _peak_bytes() -> int:
+    """The largest resident memory of this process so far.
+
+    On Linux it is not what `resource` says: a fresh process inherits that from its parent.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    import resource  # not on Windows, and only measurements need it
+
     unit = 1 if sys.platform == "darwin" else 1024
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def in_fresh_process(module: str, *arguments: object) -> str:

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from robult_core.checks import (
     Pattern,
+    Rows,
     check_count,
+    check_labeled_rows,
     check_pattern,
     check_seed,
     check_share,
@@ -22,6 +24,7 @@ from robult_core.checks import (
 )
 from robult_core.datasets.container import MultimodalData
 
+FOLDS = 3  # of the labelled rows, for a selection that sees no others
 MIN_PER_CLASS = 2  # labels per class at least, as far as the class has them. Our choice
 
 
@@ -80,6 +83,38 @@ def validation_split(data: MultimodalData, seed: int, share: float = 0.3) -> Mul
     classes = data.task.label_classes(data.targets[torch.from_numpy(labeled)]).numpy()
     strata = stratification(classes, share)
     _, held_out = train_test_split(places, test_size=share, random_state=seed, stratify=strata)
+    return _training_part(data, held_out)
+
+
+def label_fold(
+    data: MultimodalData, labeled_rows: Rows, fold: int, seed: int
+) -> tuple[MultimodalData, Int[np.ndarray, " labeled"]]:
+    """The training part alone, a third of whose labelled rows become "test", and the other two.
+
+    It serves a selection that sees no label beyond those of the study. `fold` is 0, 1 or 2; classes
+    are spread evenly over the three, as far as they have rows.
+
+    Raises ValueError for another fold and for fewer than three labelled rows.
+    """
+    labeled_rows = check_labeled_rows(labeled_rows, data)
+    check_seed(seed)
+    if fold not in range(FOLDS):
+        raise ValueError(f"fold is {fold!r}: choose 0, 1 or 2")
+    if len(labeled_rows) < FOLDS:
+        raise ValueError(
+            f"{len(labeled_rows)} labelled rows do not make {FOLDS} folds: raise the label fraction"
+        )
+    shuffled = np.random.default_rng(seed).permutation(labeled_rows)
+    classes = data.task.label_classes(data.targets[torch.from_numpy(shuffled)]).numpy()
+    by_class = shuffled[np.argsort(classes, kind="stable")]
+    places = np.searchsorted(training_rows(data), by_class)
+    held_out = places[fold::FOLDS]
+    return _training_part(data, held_out), np.setdiff1d(places, held_out)
+
+
+def _training_part(data: MultimodalData, held_out: Int[np.ndarray, " rows"]) -> MultimodalData:
+    """The training rows alone, some of which become "test"."""
+    train = training_rows(data)
     split = np.full(len(train), "train", dtype="<U5")
     split[held_out] = "test"
     return replace(

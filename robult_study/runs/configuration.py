@@ -31,8 +31,8 @@ class RunConfig:
     """What one run computes. ValueError where a field is wrong, before anything is trained.
 
     hyper, training: settings of the method and of the training that differ from their defaults.
-    rows: "test", or "validation" for the hyper-parameter search, where rows cut from the training
-        part stand in for the test rows.
+    rows: "test", or what stands in for the test rows in the hyper-parameter search: "validation"
+        for rows cut from the training part, "fold 0" to "fold 2" for a third of the labelled rows.
     post: "logistic" fits a linear model on the vectors that the trained method's classifier sees
         (ablation 1 of Table 3).
     missing_in_training: the rate at which each modality of a training sample is missing.
@@ -53,7 +53,7 @@ class RunConfig:
     label_fraction: Share = 0.05
     hyper: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
-    rows: Literal["test", "validation"] = "test"
+    rows: Literal["test", "validation", "fold 0", "fold 1", "fold 2"] = "test"
     post: Literal["", "logistic"] = ""
     missing_in_training: Share = 0.0
     remedy: Literal["masked", "dropped", "mean", "neighbours"] = MASKED

@@ -21,6 +21,7 @@ from robult_core.method import Method
 from robult_core.methods import make_method
 from robult_core.methods.sanity import LinearHead, sanity_predictions
 from robult_core.protocol import (
+    label_fold,
     label_split,
     paper_patterns,
     pattern_modalities,
@@ -120,9 +121,8 @@ def _execute(
 
 
 def _scene(config: RunConfig, raw: MultimodalData) -> Scene:
-    searching = config.rows == "validation"
-    data = validation_split(raw, config.seed) if searching else raw
-    labeled = label_split(data, config.label_fraction, config.seed)
+    searching = config.rows != "test"
+    data, labeled = _data_and_labels(config, raw)
     scored = data.rows("test")
     if config.missing_in_training:
         data = without_some(data, config.missing_in_training, config.remedy, config.seed)
@@ -137,6 +137,18 @@ def _scene(config: RunConfig, raw: MultimodalData) -> Scene:
         scored=scored,
         patterns=paper_patterns(data.names) if few_patterns else patterns(data.names),
     )
+
+
+def _data_and_labels(config: RunConfig, raw: MultimodalData) -> tuple[MultimodalData, np.ndarray]:
+    """The rows that the run learns from and is scored on, and those of them with labels."""
+    share, seed = config.label_fraction, config.seed
+    if config.rows == "test":
+        return raw, label_split(raw, share, seed)
+    if config.rows == "validation":
+        data = validation_split(raw, seed)
+        return data, label_split(data, share, seed)
+    fold = int(config.rows.removeprefix("fold "))
+    return label_fold(raw, label_split(raw, share, seed), fold, seed)
 
 
 def _trained(fabric: Fabric | None, config: RunConfig, scene: Scene) -> Outcome | None:

@@ -7,12 +7,8 @@ import pytest
 import torch
 
 from robult_core.method import Batch
-from robult_core.methods.robult_distilled import (
-    RobultDistilled,
-    RobultDistilledConfig,
-    align,
-    sharpen,
-)
+from robult_core.methods.distillation import align, sharpen
+from robult_core.methods.robult_distilled import RobultDistilled, RobultDistilledConfig
 from robult_core.model import Robult
 from robult_core.tasks import Classification, Multilabel, Regression
 
@@ -44,7 +40,7 @@ def make_batch(task, labeled=LABELED, specs=SPECS, present=None) -> Batch:
 
 
 def slow_target(p: np.ndarray, shares: np.ndarray, mean: np.ndarray, trust: float) -> np.ndarray:
-    """q of one sample from the formulas of the module."""
+    """q of one sample from the formulas of `distillation`."""
     aligned = [p_c * (pi / r) ** trust for p_c, pi, r in zip(p, shares, mean, strict=True)]
     aligned = [value / sum(aligned) for value in aligned]
     sharp = [value ** (1 + trust) for value in aligned]
@@ -76,12 +72,17 @@ def test_a_class_that_is_never_predicted_leaves_finite_targets():
     assert torch.isfinite(aligned).all()
 
 
-@pytest.mark.parametrize(("n", "wanted"), [(15, 0.5), (6, 2 / 7), (0, 0.0)])
-def test_trust_is_the_share_of_labels_among_labels_and_five_a_class(n, wanted):
+@pytest.mark.parametrize(("n", "wanted"), [(15, 5 / 7), (6, 0.5), (0, 0.0)])
+def test_trust_is_the_share_of_labels_among_labels_and_two_a_class(n, wanted):
     method = make(Classification(3))
-    method.trust = 0.0
+    method.teacher.trust = 0.0
     method.begin(torch.arange(n) % 3)
-    assert method.trust == pytest.approx(wanted)
+    assert method.teacher.trust == pytest.approx(wanted)
+
+
+def test_labels_that_are_always_trusted_give_the_full_trust():
+    method = make(Classification(3), labels_for_trust=0.0)
+    assert method.teacher.trust == 1.0
 
 
 # --- the losses -----------------------------------------------------------------------------------
@@ -101,7 +102,7 @@ def test_classification_equals_a_loop():
     p = {j: softmax(full[j]) / 2 + softmax(unimodal[:, j]).mean(0) / 2 for j in rows}
     shares = np.full(3, 1 / 3)  # the first three labels are 0, 1 and 2
     mean = 0.95 * np.full(3, 1 / 3) + 0.05 * np.mean([p[j] for j in rows], axis=0)
-    trust = 3 / (3 + 5 * 3)
+    trust = 3 / (3 + 2 * 3)
     taught, itself = [], []
     for j in rows:
         q = slow_target(p[j], shares, mean, trust)
@@ -139,7 +140,7 @@ def test_targets_carry_no_gradient(task):
     method, batch = make(task), make_batch(task)
     outputs = method._outputs(batch.inputs)
     present = torch.ones(3, 8, dtype=torch.bool)
-    targets = method._targets(outputs, present, ~LABELED)
+    targets = method.teacher.targets(outputs.full, outputs.unimodal, present, ~LABELED)
     assert not targets.requires_grad
     method.loss_terms(batch)["distillation"].backward()
     reached = {name for name, part in method.named_children() if has_gradient(part)}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from robult_core import datasets
 from robult_core.datasets.container import MultimodalData
 from robult_core.protocol import (
+    label_fold,
     label_split,
     missing_by_label,
     missing_by_value,
@@ -326,3 +327,40 @@ def test_validation_split_carries_presence():
     )
     cut = validation_split(masked, 0)
     assert torch.equal(cut.present[0], cut.modalities["a"][:, 0].long() % 3 > 0)
+
+
+# --- folds of the labelled rows -------------------------------------------------------------------
+
+
+def test_folds_share_out_the_labelled_rows_and_every_class_evenly():
+    data = make_data(Classification(3), torch.arange(60) % 3)
+    labeled = label_split(data, 0.3, seed=0)
+    held_out = []
+    for fold in range(3):
+        cut, kept = label_fold(data, labeled, fold, seed=0)
+        numbers = cut.modalities["a"][:, 0].long().numpy()  # the feature is the row's number
+        assert sorted(numbers) == data.rows("train").tolist()
+        scored = numbers[cut.rows("test")]
+        assert sorted([*scored, *numbers[kept]]) == labeled.tolist()
+        assert set(numbers[kept]) <= set(numbers[cut.rows("train")])
+        per_class = torch.bincount(cut.targets[cut.rows("test")], minlength=3)
+        assert per_class.max() - per_class.min() <= 1
+        assert torch.equal(cut.targets, data.targets[numbers])
+        held_out += scored.tolist()
+    assert sorted(held_out) == labeled.tolist()
+
+
+def test_another_seed_cuts_other_folds():
+    data = make_data(Classification(3), torch.arange(60) % 3)
+    labeled = label_split(data, 0.3, seed=0)
+    first, second = (label_fold(data, labeled, 0, seed)[1].tolist() for seed in (0, 1))
+    assert first != second
+
+
+def test_no_fourth_fold_and_no_folds_of_two_rows():
+    data = make_data(Classification(3), torch.arange(60) % 3)
+    labeled = label_split(data, 0.3, seed=0)
+    with pytest.raises(ValueError, match="fold is 3: choose 0, 1 or 2"):
+        label_fold(data, labeled, 3, seed=0)
+    with pytest.raises(ValueError, match="2 labelled rows do not make 3 folds"):
+        label_fold(data, labeled[:2], 0, seed=0)

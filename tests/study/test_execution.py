@@ -110,6 +110,19 @@ def test_validation_rows_are_training_rows(tmp_path, digits):
     assert set(table["pattern"]) == {*digits.names, "+".join(digits.names)}
 
 
+def test_a_fold_is_scored_on_a_third_of_the_labelled_rows(tmp_path, digits):
+    folds = [config for i in range(3) for config in small(seed=0, rows=f"fold {i}")]
+    run_grid(folds, tmp_path, progress=False)
+    labeled = set(label_split(digits, 0.05, 0).tolist())
+    scored = []
+    for record in Store(tmp_path).records():
+        held_out = set(record.predictions()["row"])
+        assert held_out | set(record.label_rows) == labeled
+        assert not held_out & set(record.label_rows)
+        scored += held_out
+    assert sorted(scored) == sorted(labeled)
+
+
 def test_sanity_rows_and_the_logistic_head(tmp_path, digits):
     sanity = grid(data_set="digits", method=["linear", "self_training"])
     untrained = {"width": 16, "supervised_weight": 0.0}
