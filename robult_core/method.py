@@ -167,6 +167,14 @@ def inputs_there(batch: Batch) -> Mapping[str, Tensor]:
     return inputs
 
 
+def mean_over_present(
+    values: Float[Tensor, "modalities batch outputs"], present: Bool[Tensor, "modalities batch"]
+) -> Float[Tensor, "batch outputs"]:
+    """The mean over the modalities that each sample has; zeros where it has none."""
+    count = present.sum(0)[:, None].clamp(min=1)
+    return (values * present[..., None]).sum(0) / count
+
+
 def rows_or_first(mask: Bool[Tensor, " batch"]) -> Int[Tensor, " rows"]:
     """The indices where `mask`, or row 0 where it is empty.
 

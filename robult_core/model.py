@@ -30,6 +30,7 @@ from robult_core.method import (
     inputs_there,
     make_classifier,
     make_encoders,
+    mean_over_present,
 )
 from robult_core.tasks import LateFusion, Task
 from robult_core.validation import Count, Rate, Weight, validated
@@ -273,8 +274,7 @@ class Robult(Method):
         logits = full_logits
         if batch.present is not None:
             complete = batch.present.all(dim=0)
-            count = batch.present.sum(0)[:, None].clamp(min=1)
-            mean_logits = (unimodal_logits * batch.present[..., None]).sum(0) / count
+            mean_logits = mean_over_present(unimodal_logits, batch.present)
             logits = torch.where(complete[:, None], full_logits, mean_logits)
         return self.task.contrastive_classes(batch.targets, batch.labeled, logits)
 

@@ -34,7 +34,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from robult_core.distributed import gather
-from robult_core.method import Batch, present_mask
+from robult_core.method import Batch, mean_over_present, present_mask
 from robult_core.tasks import Task
 from robult_core.validation import Share, Weight, validated
 
@@ -118,8 +118,7 @@ class Teacher:
         taught: Bool[Tensor, " batch"],
     ) -> Float[Tensor, "batch outputs"]:
         """The soft target q of every sample, as scores; the `taught` ones move the mean r."""
-        count = present.sum(0)[:, None].clamp(min=1)
-        single = (self.task.scores(unimodal) * present[..., None]).sum(0) / count
+        single = mean_over_present(self.task.scores(unimodal), present)
         both = (self.task.scores(full) + single) / 2
         teacher = torch.where(present.all(0)[:, None], both, single)
         if self.label_shares is None:  # regression
