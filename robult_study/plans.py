@@ -13,13 +13,12 @@ from dataclasses import replace
 import numpy as np
 
 from robult_core.datasets import entry, load
-from robult_core.methods import METHODS
 from robult_core.methods.sanity import SANITY
 from robult_core.protocol import label_split
 from robult_study.results import variants
 from robult_study.results.latent_bits import READERS, UNTRAINED, WITH, WITHOUT, run_tag
 from robult_study.results.metrics import is_regression
-from robult_study.results.tables import COLUMNS, PAPER_SHARE
+from robult_study.results.tables import COLUMNS, CONTENDERS, PAPER_SHARE
 from robult_study.results.variants import Variant
 from robult_study.runs.configuration import RunConfig
 from robult_study.runs.missing import REMEDIES, has_all
@@ -27,7 +26,7 @@ from robult_study.settings import Settings
 
 Plan = Callable[[Settings], list[RunConfig]]
 SMALL_SETS = ("digits", "cub10", "pid")  # what quick runs look at, the first two that are there
-SWEPT = (*METHODS, "linear")  # the methods of notebook 07
+SWEPT = (*CONTENDERS, "linear")  # the methods of notebook 07
 SHARES = {  # of the labels, by profile
     "smoke": (0.05, 0.2),
     "quick": (0.01, 0.05, 0.25, 1.0),
@@ -262,7 +261,7 @@ def switches(settings: Settings) -> list[RunConfig]:
 
 
 def label_shares(settings: Settings) -> list[RunConfig]:
-    """Five methods and the linear row at every distinct share of labels."""
+    """Six methods and the linear row at every distinct share of labels."""
     configs = []
     for name in studied_sets(settings):
         for share in distinct_shares(settings, name):

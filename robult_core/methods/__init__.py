@@ -1,9 +1,9 @@
-"""The five methods by name: `METHODS[name]` is (class, configuration), `make_method` builds one.
+"""The methods by name: `METHODS[name]` is (class, configuration), `make_method` builds one.
 
 To add a method, subclass `baseline.Baseline` with `loss_terms`, `predict` and `latents`, write its
 configuration as a `@validated` class, and add a row to `METHODS`. For the study's figures and the
 search, give it a colour in `METHOD_COLORS` of robult_study/plots/style.py, a name in `METHOD_NAMES`
-of robult_study/results/tables.py, and a grid in `SEARCH_SPACE` of robult_study/runs/search.py.
+of robult_study/plots/wording.py, and settings in `SEARCH_SPACE` of robult_study/runs/search.py.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from robult_core.method import Method
 from robult_core.methods.action_mae import ActionMAE, ActionMAEConfig
 from robult_core.methods.gmc import GMC, GMCConfig
 from robult_core.methods.prompt_trans import PromptTrans, PromptTransConfig
+from robult_core.methods.robult_distilled import RobultDistilled, RobultDistilledConfig
 from robult_core.methods.unimodal import Unimodal, UnimodalConfig
+from robult_core.methods.unimodal_distilled import UnimodalDistilled, UnimodalDistilledConfig
 from robult_core.model import Robult, RobultConfig
 from robult_core.tasks import Task
 
@@ -30,6 +32,8 @@ METHODS: Mapping[str, tuple[type[Any], type[Any]]] = {
     "gmc": (GMC, GMCConfig),
     "action_mae": (ActionMAE, ActionMAEConfig),
     "prompt_trans": (PromptTrans, PromptTransConfig),
+    "robult_distilled": (RobultDistilled, RobultDistilledConfig),
+    "unimodal_distilled": (UnimodalDistilled, UnimodalDistilledConfig),
 }
 
 

@@ -3,8 +3,6 @@
 It stands beside the paper's Robult (`robult_core/model.py`), which it does not change. The losses
 that it adds, L_kd and L_sd, are those of `distillation.py`. Without unlabelled samples or without
 labels it is Robult.
-
-It is not in `METHODS` yet: it enters the study together with its search.
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 The separate models of Unimodal, one per modality and one for all of them, with the losses of
 `distillation.py`: no alignment of latents, no reconstruction, and no shared parameter. What
 Distilled Robult is better by is the work of Robult's own losses.
-
-It is not in `METHODS` yet: it enters the study together with its search.
 """
 
 from __future__ import annotations

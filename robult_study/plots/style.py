@@ -1,6 +1,6 @@
 """The look of every figure: a palette for each concept, legends, titles, and drawn intervals.
 
-Methods wear the colours of Okabe and Ito. The parts of the information decomposition wear sky,
+Methods wear the colours of Okabe and Ito, their distilled variants a darker shade. The parts of the information decomposition wear sky,
 two yellows and charcoal. Everything else (modalities, loss terms, weights of pairs, classes) wears
 the muted colours of Paul Tol, which neither of the two uses. Data sets have no colour: they stand
 in panels or along an axis. All three palettes are safe for colour-blind readers, and a marker, a
@@ -38,8 +38,19 @@ MUTED = {
     "pale": "#BBBBBB",
 }
 CYCLE = tuple(MUTED.values())
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES = ("", (4, 1.5), (1, 1), (3, 1, 1, 1), (5, 1, 1, 1, 1, 1), (2, 1), (6, 2))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", "h")
+DASHES = (
+    "",
+    (4, 1.5),
+    (1, 1),
+    (3, 1, 1, 1),
+    (5, 1, 1, 1, 1, 1),
+    (2, 1),
+    (6, 2),
+    (8, 1),
+    (6, 1, 1, 1),
+    (1, 3),
+)
 RULE = {"color": "#888888", "linewidth": 0.8}
 
 METHOD_COLORS = {
@@ -50,6 +61,9 @@ METHOD_COLORS = {
     "prompt_trans": "#CC79A7",
     "linear": "#555555",
     "self_training": "#999999",
+    "robult_distilled": "#7A2E00",
+    "unimodal_distilled": "#00334F",
+    "linear_distillation": "#000000",
 }
 METHOD_MARKERS = dict(zip(METHOD_COLORS, MARKERS, strict=True))
 METHOD_DASHES = dict(zip(METHOD_COLORS, DASHES, strict=True))

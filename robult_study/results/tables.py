@@ -34,11 +34,16 @@ COLUMNS = {  # the name of a method in records -> the heading of its column
     "gmc": "GMC",
     "action_mae": "ActionMAE",
     "robult": "Robult",
+    "robult_distilled": "Distilled Robult",
+    "unimodal_distilled": "Distilled Unimodal",
     "linear": "linear",
     "self_training": "self-training",
+    "linear_distillation": "linear distillation",
 }
 BASELINES = ("unimodal", "prompt_trans", "gmc", "action_mae")
 COMPARED = (*BASELINES, "robult")  # the paper's five methods
+CONTENDERS = (*COMPARED, "robult_distilled")  # what this study sets beside each other
+CONTROLS = ("unimodal_distilled", "linear", "linear_distillation")  # that every data set can have
 OTHER = "other features"
 PAPER_SETS = {
     "mosi-mult": "CMU-MOSI",

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from robult_core.methods import METHODS
 from robult_study import plans
 from robult_study.results import variants
 from robult_study.results.tables import COLUMNS
@@ -179,7 +178,7 @@ def test_label_shares_are_run_for_every_method_and_share():
     given = settings(data_sets=("digits",))
     configs = plans.label_shares(given)
     shares = plans.distinct_shares(given, "digits")
-    assert len(configs) == len(shares) * (len(METHODS) + 1) * 3
+    assert len(configs) == len(shares) * len(plans.SWEPT) * 3
     assert {config.label_fraction for config in configs} == set(shares)
 
 
