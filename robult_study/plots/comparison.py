@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -127,37 +128,41 @@ def _separate_patterns(ax: Axes) -> None:
 
 
 def critical_difference_pair(
-    ranks: pd.Series, p_values: dict[str, pd.DataFrame], cd: float, n_blocks: int, title: str = ""
+    ranks: pd.Series,
+    p_values: dict[str, pd.DataFrame],
+    cd: float,
+    n_blocks: int,
+    title: str = "",
+    names: Mapping[str, str] = METHOD_NAMES,
 ) -> tuple[Figure, pd.DataFrame]:
     """Fig. 5 once per procedure, as Demsar (2006) draws it, and the p value of every pair.
 
     A bar joins methods that the procedure cannot separate. Nemenyi's diagram has a ruler as long
     as the critical difference `cd`. ranks: mean rank by method, best first. p_values: by the name
-    of the procedure, `(k, k)` with labels.
+    of the procedure, `(k, k)` with labels. names: what is printed for each method.
     """
     height = 0.2 + 2.0 * len(p_values)
     figure, axes = plt.subplots(len(p_values), 1, figsize=(7.5, height), squeeze=False)
     for ax, (procedure, p) in zip(axes[:, 0], p_values.items(), strict=True):
-        _diagram(ax, ranks, p)
+        _diagram(ax, ranks, p, names)
         ax.set_title(f"{procedure}, {n_blocks} blocks", loc="left", pad=30)
         if procedure == "Nemenyi":
             _ruler(ax, cd, len(ranks))
     return finish(figure, title), _pairs(p_values)
 
 
-def _diagram(ax: Axes, ranks: pd.Series, p: pd.DataFrame) -> None:
+def _diagram(ax: Axes, ranks: pd.Series, p: pd.DataFrame, names: Mapping[str, str]) -> None:
     from scikit_posthocs import critical_difference_diagram  # slow to import
 
-    names = ranks.rename(in_words)
     critical_difference_diagram(
-        names,
-        p.rename(index=in_words, columns=in_words),
+        ranks.rename(names),
+        p.rename(index=names, columns=names),
         ax=ax,
         label_fmt_left="{label}  {rank:.2f}  ",
         label_fmt_right="  {rank:.2f}  {label}",
         crossbar_props={"linewidth": 4, "marker": "", "color": "black"},
         marker_props={"marker": "o"},
-        color_palette={METHOD_NAMES[name]: METHOD_COLORS[name] for name in ranks.index},
+        color_palette={names[name]: METHOD_COLORS[name] for name in ranks.index},
     )
     ax.spines["top"].set_visible(True)
     ax.set_xlim(1, len(ranks))

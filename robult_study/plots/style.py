@@ -1,10 +1,10 @@
 """The look of every figure: a palette for each concept, legends, titles, and drawn intervals.
 
-Methods wear the colours of Okabe and Ito, their distilled variants a darker shade. The parts of the information decomposition wear sky,
-two yellows and charcoal. Everything else (modalities, loss terms, weights of pairs, classes) wears
-the muted colours of Paul Tol, which neither of the two uses. Data sets have no colour: they stand
-in panels or along an axis. All three palettes are safe for colour-blind readers, and a marker, a
-line style or a hatch repeats each distinction in grey.
+Methods wear the colours of Okabe and Ito, their distilled variants a darker shade. The parts of the
+information decomposition wear sky, two yellows and charcoal. Everything else (modalities, loss
+terms, weights of pairs, classes) wears the muted colours of Paul Tol, which neither of the two
+uses. Data sets have no colour: they stand in panels or along an axis. All three palettes are safe
+for colour-blind readers, and a marker, a line style or a hatch repeats each distinction in grey.
 """
 
 from __future__ import annotations

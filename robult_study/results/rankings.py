@@ -20,38 +20,52 @@ from robult_study.results.ranks import (
     ranks,
     smallest_p,
 )
-from robult_study.results.tables import BLOCK, COLUMNS, COMPARED, paper_rows, paper_table, wide
-
-COMPARED_LIST = list(COMPARED)
-WITH_LINEAR = [*COMPARED, "linear"]
+from robult_study.results.tables import (
+    BLOCK,
+    COLUMNS,
+    CONTENDERS,
+    CONTROLS,
+    paper_rows,
+    paper_table,
+    wide,
+)
 
 
 def ranked_blocks(results: pd.DataFrame, synthetic: bool = False) -> pd.DataFrame:
-    """The first metric, higher is better, in blocks that five methods and the linear row have."""
+    """The first metric, higher is better, in blocks that every contender and control has.
+
+    A method without any run is left out.
+    """
     rows = primary(paper_rows(results))
     if not synthetic:
         rows = without_synthetic(rows)
-    return wide(rows)[WITH_LINEAR].dropna()
+    table = wide(rows)
+    return table[[name for name in (*CONTENDERS, *CONTROLS) if name in table]].dropna()
+
+
+def contenders(blocks: pd.DataFrame) -> pd.DataFrame:
+    """The blocks without the controls, which stand near a contender and would shift its rank."""
+    return blocks[[name for name in CONTENDERS if name in blocks]]
 
 
 def mean_rank_table(blocks: pd.DataFrame) -> pd.DataFrame:
-    """Mean ranks over all blocks, single modalities and full sets, beside the paper's Table 2.
+    """Mean ranks over all blocks, single modalities, full sets and data sets.
 
-    blocks: `ranked_blocks`. The best method over all blocks comes first.
+    blocks: `ranked_blocks`. Beside them all blocks with the controls, and the paper's Table 2. The
+    best method over all blocks comes first.
     """
-    views = {
-        "all": blocks,
-        "single": blocks.drop("full", level="pattern"),
-        "full": blocks.xs("full", level="pattern"),
-    }
-    columns = {}
-    for name, view in views.items():
-        columns[f"{name} ({len(view)} blocks)"] = mean_ranks(view[COMPARED_LIST])
-    table = pd.DataFrame(columns)
-    table["with the linear row"] = mean_ranks(blocks)
+    compared = contenders(blocks)
     printed = printed_blocks()
-    table[f"paper's Table 2 ({len(printed)} blocks)"] = mean_ranks(printed[COMPARED_LIST])
-    return table.sort_values(table.columns[0]).rename_axis("method")
+    views = {
+        "all": compared,
+        "single": compared.drop("full", level="pattern"),
+        "full": compared.xs("full", level="pattern"),
+        "one value per set": per_set(compared),
+        "all, with controls": blocks,
+        "paper's Table 2": printed,
+    }
+    columns = {f"{name} ({len(view)})": mean_ranks(view) for name, view in views.items()}
+    return pd.DataFrame(columns).sort_values(next(iter(columns))).rename_axis("method")
 
 
 def printed_blocks() -> pd.DataFrame:
@@ -60,19 +74,19 @@ def printed_blocks() -> pd.DataFrame:
 
 
 def ranks_by_set(blocks: pd.DataFrame) -> pd.DataFrame:
-    """Mean rank of the five methods on each data set; blocks: `ranked_blocks`."""
-    return ranks(blocks[COMPARED_LIST]).groupby(level="data_set", sort=False).mean()
+    """Mean rank of the contenders on each data set; blocks: `ranked_blocks`."""
+    return ranks(contenders(blocks)).groupby(level="data_set", sort=False).mean()
 
 
 def place_sentences(blocks: pd.DataFrame) -> list[str]:
-    """Who is first over all blocks, where Robult is, and where it leads."""
-    means = mean_ranks(blocks[COMPARED_LIST])
-    place = means.rank()["robult"]
-    by_set = ranks_by_set(blocks)
-    leads = by_set.index[by_set.idxmin(axis=1) == "robult"]
+    """Who is first in each of the four rankings, and where Robult and its variant lead."""
+    table = mean_rank_table(blocks).loc[list(contenders(blocks))]
+    firsts = [f"{view}: {COLUMNS[table[view].idxmin()]}" for view in table.columns[:4]]
+    leaders = ranks_by_set(blocks).idxmin(axis=1)
+    led = {name: leaders.index[leaders == name] for name in ("robult", "robult_distilled")}
     return [
-        f"First over all blocks: {means.index[0]}. Robult's place: {place:.0f} of {len(means)}.",
-        f"Robult leads on: {listed(leads, 'no set')}",
+        f"First by mean rank over {'; '.join(firsts)}.",
+        *[f"{COLUMNS[name]} leads on {listed(sets, 'no set')}." for name, sets in led.items()],
     ]
 
 

@@ -30,7 +30,7 @@ from robult_study.results.variants import ABLATIONS
 BLOCK = ["data_set", "pattern", "metric"]
 COLUMNS = {  # the name of a method in records -> the heading of its column
     "unimodal": "Unimodal",
-    "prompt_trans": "Prompt-Trans",
+    "prompt_trans": "Prompt-Trans (small backbone)",
     "gmc": "GMC",
     "action_mae": "ActionMAE",
     "robult": "Robult",
@@ -40,6 +40,7 @@ COLUMNS = {  # the name of a method in records -> the heading of its column
     "self_training": "self-training",
     "linear_distillation": "linear distillation",
 }
+PRINTED_COLUMNS = {**COLUMNS, "prompt_trans": "Prompt-Trans"}  # the paper's own, on ViLT
 BASELINES = ("unimodal", "prompt_trans", "gmc", "action_mae")
 COMPARED = (*BASELINES, "robult")  # the paper's five methods
 CONTENDERS = (*COMPARED, "robult_distilled")  # what this study sets beside each other

@@ -6,25 +6,33 @@ import pandas as pd
 import pytest
 from made_up import results
 
-from robult_study.results import rankings, ranks
-from robult_study.results.tables import COMPARED
+from robult_study.results import rankings, ranks, tables
 
-VALUES = {"robult": 0.7, "gmc": 0.6, "unimodal": 0.5, "prompt_trans": 0.4, "action_mae": 0.3}
+VALUES = {
+    "robult": 0.7,
+    "gmc": 0.6,
+    "unimodal": 0.5,
+    "prompt_trans": 0.4,
+    "action_mae": 0.3,
+    "robult_distilled": 0.2,
+}
+CONTROLS = {"unimodal_distilled": 0.15, "linear": 0.1, "linear_distillation": 0.05}
 
 
 @pytest.fixture
 def runs() -> pd.DataFrame:
     """Robult leads on `digits` and comes last on `mosi`, whose metric is an error."""
-    first = results({**VALUES, "linear": 0.65, "self_training": 0.9})
-    error = results({**VALUES, "linear": 0.1}, "mosi", "mae")
-    synthetic = results({**VALUES, "linear": 0.1}, "pid")
+    first = results({**VALUES, **CONTROLS, "linear": 0.65, "self_training": 0.9})
+    error = results({**VALUES, **CONTROLS}, "mosi", "mae")
+    synthetic = results({**VALUES, **CONTROLS}, "pid")
     return pd.concat([first, error, synthetic])
 
 
 def test_blocks_are_real_sets_with_a_number_of_every_method(runs):
     blocks = rankings.ranked_blocks(runs)
     assert blocks.index.get_level_values("data_set").unique().tolist() == ["digits", "mosi"]
-    assert list(blocks.columns) == [*COMPARED, "linear"]
+    assert list(blocks.columns) == [*tables.CONTENDERS, *tables.CONTROLS]
+    assert list(rankings.contenders(blocks).columns) == list(tables.CONTENDERS)
     assert blocks.loc["mosi"].max().max() < 0
     assert len(rankings.ranked_blocks(runs, synthetic=True)) == 9
 
@@ -32,15 +40,17 @@ def test_blocks_are_real_sets_with_a_number_of_every_method(runs):
 def test_mean_ranks_over_all_single_and_full(runs):
     table = rankings.mean_rank_table(rankings.ranked_blocks(runs))
     assert list(table.columns) == [
-        "all (6 blocks)",
-        "single (4 blocks)",
-        "full (2 blocks)",
-        "with the linear row",
-        "paper's Table 2 (9 blocks)",
+        "all (6)",
+        "single (4)",
+        "full (2)",
+        "one value per set (2)",
+        "all, with controls (6)",
+        "paper's Table 2 (9)",
     ]
-    assert table.loc["robult", "all (6 blocks)"] == 3  # 1 on digits, 5 on mosi
-    assert table.loc["robult", "with the linear row"] == 3.5  # 1 and 6
-    assert table.loc["robult", "paper's Table 2 (9 blocks)"] == pytest.approx(1.111, abs=1e-3)
+    assert table.loc["robult", "all (6)"] == 3.5  # 1 on digits, 6 on mosi
+    assert table.loc["robult", "one value per set (2)"] == 3.5
+    assert table.loc["robult", "all, with controls (6)"] == 5  # 1 and 9
+    assert table.loc["robult", "paper's Table 2 (9)"] == pytest.approx(1.111, abs=1e-3)
     assert table.index.name == "method"
 
 
@@ -48,16 +58,24 @@ def test_ranks_by_set_and_the_sentences(runs):
     blocks = rankings.ranked_blocks(runs)
     table = rankings.ranks_by_set(blocks)
     assert table.loc["digits", "robult"] == 1
-    assert table.loc["mosi", "robult"] == 5
+    assert table.loc["mosi", "robult"] == 6
     only = rankings.ranked_blocks(runs[runs["data_set"] == "digits"])
     assert rankings.place_sentences(only) == [
-        "First over all blocks: robult. Robult's place: 1 of 5.",
-        "Robult leads on: digits",
+        "First by mean rank over all (3): Robult; single (2): Robult; full (1): Robult; "
+        "one value per set (1): Robult.",
+        "Robult leads on digits.",
+        "Distilled Robult leads on no set.",
     ]
     mosi = rankings.ranked_blocks(runs[runs["data_set"] == "mosi"])
-    first, leads = rankings.place_sentences(mosi)
-    assert first.endswith("Robult's place: 5 of 5.")
-    assert leads == "Robult leads on: no set"
+    first, *leads = rankings.place_sentences(mosi)
+    assert first.startswith("First by mean rank over all (3): Distilled Robult; single (2)")
+    assert leads == ["Robult leads on no set.", "Distilled Robult leads on mosi."]
+
+
+def test_a_method_without_a_run_is_left_out(runs):
+    without = runs[runs["method"] != "robult_distilled"]
+    assert "robult_distilled" not in rankings.ranked_blocks(without)
+    assert rankings.place_sentences(rankings.ranked_blocks(without))[2].endswith("leads on no set.")
 
 
 def test_the_f1_of_real_sets_as_text():
@@ -82,7 +100,7 @@ def test_one_value_per_set_is_the_mean_over_patterns(runs):
 
 
 def test_sentences_about_the_printed_table():
-    found = ranks.procedures(rankings.printed_blocks(), COMPARED)
+    found = ranks.procedures(rankings.printed_blocks(), tables.COMPARED)
     words = rankings.friedman_sentence(found.blocks)
     assert words.startswith("Friedman: chi2 24.53, p 6.2e-05; Iman-Davenport F 17.12;")
     assert words.endswith("critical difference 2.03 over 9 blocks")
