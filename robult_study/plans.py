@@ -30,15 +30,15 @@ SWEPT = (*CONTENDERS, "linear")  # the methods of notebook 07
 SHARES = {  # of the labels, by profile
     "smoke": (0.05, 0.2),
     "quick": (0.01, 0.05, 0.25, 1.0),
-    "full": (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0),
+    "full": (0.01, 0.05, 0.25, 1.0),
 }
 # two shares count as different where their numbers of labels differ by more than this part
 NEW_LABELS = 0.1
 MISSING_SETS = ("cub10", "utd_mhad", "handwritten")  # that lose modalities in training
 MISSING_RATES = {"smoke": (0.5,), "quick": (0.3, 0.7), "full": (0.1, 0.3, 0.5, 0.7)}
-MISSING_SEEDS = 5  # at most
-SWITCH_SEEDS = 3  # as in the paper; with ten the switches would be most of the full profile
-SMOKE_SWITCHES = 6  # the smoke profile tries every sixth
+FEW_SEEDS = 5  # at most, of sweeps and switches, which would be most of the full profile
+SMOKE_SWITCHES = 6  # the smoke profile tries every sixth switch and part of the distillation
+PART_SETS = ("digits", "cub10", "utd_mhad")  # on which the parts of the distillation are removed
 RECONSTRUCTION = {WITH: {}, WITHOUT: {"reconstruction_weight": 0.0}}
 MAPS = tuple(READERS)  # what g_i and g_0 can keep, notebook 08
 STAGES = (0, 0.025, 0.05, 0.1, 0.25, 0.5, 1)  # of training; denser early, where most happens
@@ -180,13 +180,19 @@ def noise(settings: Settings) -> list[RunConfig]:
     return configs + vary(off, [case], settings.seeds, settings.steps)
 
 
+def equal_weights(settings: Settings) -> list[RunConfig]:
+    """Robult as searched, and with the weight 1 for each of its losses."""
+    chosen = [variants.DEFAULT, variants.EQUAL_WEIGHTS]
+    return vary(chosen, settings.data_sets, settings.seeds, settings.steps)
+
+
 # Notebook 06 -------------------------------------------------------------------------------------
 
 
 def vary(
     chosen: Iterable[Variant], data_sets: Sequence[str], seeds: Sequence[int], steps: int
 ) -> list[RunConfig]:
-    """The runs of variants of Robult, tagged with the variant's name."""
+    """The runs of variants, tagged with the variant's name."""
     configs = []
     for variant in chosen:
         training = {"steps": steps, **variant.training}
@@ -194,7 +200,7 @@ def vary(
             for seed in seeds:
                 config = RunConfig(
                     name,
-                    "robult",
+                    variant.method,
                     seed,
                     hyper=variant.hyper,
                     training=training,
@@ -254,7 +260,16 @@ def switches(settings: Settings) -> list[RunConfig]:
     """Robult, Robult without contrastive terms, and every switch with a few seeds."""
     sets, seeds, steps = switch_sets(settings), settings.seeds, settings.steps
     base = vary([variants.DEFAULT, variants.NO_CONTRAST], sets, seeds, steps)
-    return base + vary(chosen_switches(settings), sets, seeds[:SWITCH_SEEDS], steps)
+    return base + vary(chosen_switches(settings), sets, seeds[:FEW_SEEDS], steps)
+
+
+def distillation_parts(settings: Settings) -> list[RunConfig]:
+    """Distilled Robult, what it stands on, and the same without one part at a time."""
+    wanted = [name for name in PART_SETS if name in settings.data_sets]
+    sets = wanted if wanted and settings.profile == "full" else [inspected_set(settings)]
+    parts = variants.PARTS[:: SMOKE_SWITCHES if settings.smoke else 1]
+    chosen = [variants.DISTILLED, variants.DEFAULT, *variants.DISTILLED_CONTROLS, *parts]
+    return vary(chosen, sets, settings.seeds[:FEW_SEEDS], settings.steps)
 
 
 # Notebook 07 -------------------------------------------------------------------------------------
@@ -265,7 +280,7 @@ def label_shares(settings: Settings) -> list[RunConfig]:
     configs = []
     for name in studied_sets(settings):
         for share in distinct_shares(settings, name):
-            configs += _swept(settings, name, share)
+            configs += _swept(settings, name, share, settings.seeds[:FEW_SEEDS])
     return configs
 
 
@@ -285,6 +300,19 @@ def distinct_shares(settings: Settings, data_set: str) -> dict[float, int]:
     return dict(sorted(counts.items()))
 
 
+def shares_used(settings: Settings) -> dict[str, dict[float, float]]:
+    """Data set -> share that was asked for -> share of the training rows that carry a label, in %.
+
+    On a small data set two labels a class are more than the share that was asked for.
+    """
+    used = {}
+    for name in studied_sets(settings):
+        rows = len(load(name).rows("train"))
+        counts = distinct_shares(settings, name)
+        used[name] = {share: round(100 * count / rows, 1) for share, count in counts.items()}
+    return used
+
+
 def _differs(count: int, other: int) -> bool:
     return abs(count - other) > NEW_LABELS * min(count, other)
 
@@ -294,15 +322,17 @@ def availability(settings: Settings) -> list[RunConfig]:
     sets = dict.fromkeys([*studied_sets(settings), many_modalities(settings)])
     configs = []
     for name in sets:
-        configs += _swept(settings, name, PAPER_SHARE)
+        configs += _swept(settings, name, PAPER_SHARE, settings.seeds)
     return configs
 
 
-def _swept(settings: Settings, data_set: str, share: float) -> list[RunConfig]:
+def _swept(
+    settings: Settings, data_set: str, share: float, seeds: Sequence[int]
+) -> list[RunConfig]:
     training = {"steps": settings.steps}
     configs = []
     for method in SWEPT:
-        for seed in settings.seeds:
+        for seed in seeds:
             configs.append(RunConfig(data_set, method, seed, share, training=training))
     return configs
 
@@ -332,13 +362,13 @@ def _with_missing(settings: Settings, name: str, rate: float, remedy: str) -> li
     run = RunConfig(name, "robult", training={"steps": settings.steps}, tag=remedy)
     if rate:
         run = replace(run, missing_in_training=rate, remedy=remedy)
-    return [replace(run, seed=seed) for seed in settings.seeds[:MISSING_SEEDS]]
+    return [replace(run, seed=seed) for seed in settings.seeds[:FEW_SEEDS]]
 
 
 def _keeps_labels(settings: Settings, name: str, rate: float) -> bool:
     """Whether a labelled sample keeps every modality, for every seed."""
     data = load(name)
-    for seed in settings.seeds[:MISSING_SEEDS]:
+    for seed in settings.seeds[:FEW_SEEDS]:
         labeled = label_split(data, PAPER_SHARE, seed)
         if not np.isin(labeled, has_all(data, rate, seed)).any():
             return False
@@ -371,7 +401,8 @@ def pid_seeds(settings: Settings) -> tuple[int, ...]:
 
 def latent_runs(settings: Settings) -> list[tuple[str, int]]:
     """The (data set, seed) that notebook 08 measures, those of `pid` among them."""
-    runs = [(name, seed) for name in latent_sets(settings) for seed in settings.seeds]
+    seeds = settings.seeds[:FEW_SEEDS]
+    runs = [(name, seed) for name in latent_sets(settings) for seed in seeds]
     runs += [("pid", seed) for seed in pid_seeds(settings)]
     return list(dict.fromkeys(runs))
 
@@ -454,7 +485,7 @@ def pseudo_pairs(settings: Settings) -> list[RunConfig]:
     """Robult with its weights kept over training: notebook 09."""
     configs = []
     for name in pair_sets(settings):
-        for seed in settings.seeds:
+        for seed in settings.seeds[:FEW_SEEDS]:
             configs.append(reconstruction_run(settings, name, seed, "with L_rec"))
     return configs
 
@@ -464,9 +495,9 @@ def pseudo_pairs(settings: Settings) -> list[RunConfig]:
 
 BY_NOTEBOOK: dict[str, tuple[Plan, ...]] = {
     "03": (control,),
-    "04": (comparison, noise),
+    "04": (comparison, equal_weights, noise),
     "05": (comparison,),
-    "06": (ablations, switches),
+    "06": (ablations, switches, distillation_parts),
     "07": (label_shares, availability, missing_training),
     "08": (reconstruction, reconstruction_weights),
     "09": (pseudo_pairs,),

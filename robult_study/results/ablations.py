@@ -141,13 +141,15 @@ def labeled_term_alone(results: pd.DataFrame, data_set: str) -> pd.DataFrame:
 # Switches ----------------------------------------------------------------------------------------
 
 
-def switch_changes(scored: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
-    """Each variant of `groups` (name -> group) minus the default, per data set and view.
+def switch_changes(
+    scored: pd.DataFrame, groups: Mapping[str, str], base: str = DEFAULT.name
+) -> pd.DataFrame:
+    """Each variant of `groups` (name -> group) minus the one named `base`, per data set and view.
 
     A line that was not run is there with missing numbers, so that a figure keeps its place.
     """
     by = ["data_set", "view", "tag"]
-    table = changes(scored, DEFAULT.name, by[:2], "tag").set_index(by)
+    table = changes(scored, base, by[:2], "tag").set_index(by)
     lines = pd.MultiIndex.from_product([scored["data_set"].unique(), VIEWS, groups], names=by)
     table = table.reindex(lines).reset_index()
     return table.assign(group=table["tag"].map(groups))

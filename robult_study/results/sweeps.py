@@ -5,7 +5,7 @@ Rows have the columns data_set, view, method, seed, value (higher is better) and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -19,11 +19,15 @@ from robult_study.results.tables import COLUMNS
 CURVE = ["data_set", "view"]
 
 
-def share_scores(results: pd.DataFrame) -> pd.DataFrame:
-    """`scores` by the share of labels in %, in the column `labels`; without late fusion."""
+def share_scores(results: pd.DataFrame, used: Mapping[str, Mapping[float, float]]) -> pd.DataFrame:
+    """`scores` by the share of labels really used in %, as `labels`; without late fusion.
+
+    used: data set -> share that was asked for -> share in %, as `plans.shares_used` gives it.
+    """
     rows = scores(results)
     rows = rows[rows["view"] != LATE].sort_values("label_fraction", kind="stable")
-    return rows.assign(labels=100 * rows["label_fraction"])
+    asked = zip(rows["data_set"], rows["label_fraction"], strict=True)
+    return rows.assign(labels=[used[name][share] for name, share in asked])
 
 
 def leads(rows: pd.DataFrame, dial: str) -> pd.DataFrame:

@@ -1,7 +1,7 @@
-"""Named variants of Robult: the ablations of Table 3, and every switch of the readings.
+"""Named variants: the ablations of Table 3, switches of the readings, parts of the distillation.
 
-A variant differs from Robult's defaults in a few settings. `plans` turns variants into runs, and
-the name of a variant becomes the tag of its runs.
+A variant differs from the defaults of its method in a few settings. `plans` turns variants into
+runs, and the name of a variant becomes the tag of its runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ABLATIONS = {  # names in Table 3's CSV -> the loss weight that is 0
 
 @dataclass(frozen=True)
 class Variant:
-    """A name and what differs from Robult's defaults.
+    """A name and what differs from the defaults of a method, mostly of Robult.
 
     hyper and training: settings of the method and of the training loop. post: "logistic" fits a
     linear model on the vectors that the classifier sees.
@@ -33,6 +33,7 @@ class Variant:
     hyper: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     post: str = ""
+    method: str = "robult"
 
 
 class Switch(NamedTuple):
@@ -96,6 +97,8 @@ LABELED_ONLY = Variant(
     "no L_ulb, labelled candidates",
     {"unlabeled_weight": 0.0, "labeled_candidates": "labeled"},
 )
+# what the paper's silence about weights suggests
+EQUAL_WEIGHTS = Variant("loss terms", "all weights 1", dict.fromkeys(ABLATIONS.values(), 1.0))
 # the same runs under the names that notebook 04 uses
 NO_PSEUDO_LABELS = replace(term("no_unlabeled"), group="noise", name="no L_ulb")
 NO_ALIGNMENT = replace(NO_CONTRAST, group="noise", name="no L_PU")
@@ -110,6 +113,23 @@ def narrow(units: int) -> tuple[Variant, Variant]:
         Variant("architecture", name, hyper),
         Variant("architecture", f"{name}, no L_rec", without_loss),
     )
+
+
+def _distilled(name: str, method: str = "robult_distilled", **hyper: Any) -> Variant:
+    return Variant("distillation", name, hyper, method=method)
+
+
+DISTILLED = _distilled("robult_distilled")
+DISTILLED_CONTROLS = (_distilled("unimodal_distilled", "unimodal_distilled"),)
+PARTS = (
+    _distilled("no L_kd", distillation_weight=0.0),
+    _distilled("no L_sd", self_training_weight=0.0),
+    _distilled("no distribution alignment", alignment=False),
+    _distilled("no sharpening", sharpening=False),
+    _distilled("labels always trusted", labels_for_trust=0.0),
+    _distilled("no L_PU beside it", labeled_weight=0.0, unlabeled_weight=0.0),
+    _distilled("no L_rec beside it", reconstruction_weight=0.0),
+)
 
 
 def groups(variants: Iterable[Variant]) -> dict[str, str]:

@@ -157,9 +157,32 @@ def test_switches_have_few_seeds_and_their_base_all():
     base = [config for config in configs if config.tag == "robult"]
     assert len(base) == len(ALL) * 10
     width = [config for config in configs if config.tag == "width 64"]
-    assert {config.seed for config in width} == {0, 1, 2}
+    assert {config.seed for config in width} == {0, 1, 2, 3, 4}
     assert len(plans.chosen_switches(FULL)) == len(variants.switches())
     assert 2 < len(plans.chosen_switches(SMOKE)) < 5
+
+
+def test_parts_of_the_distillation_stand_beside_what_it_is_built_on():
+    configs = plans.distillation_parts(FULL)
+    assert {config.data_set for config in configs} == {"digits", "cub10", "utd_mhad"}
+    assert {config.seed for config in configs} == set(range(5))
+    by_tag = {config.tag: config for config in configs}
+    assert by_tag["robult"].method == "robult"
+    assert by_tag["unimodal_distilled"].method == "unimodal_distilled"
+    assert by_tag["no L_sd"].method == "robult_distilled"
+    assert by_tag["no L_sd"].hyper == {"self_training_weight": 0.0}
+    base = {"robult", "robult_distilled", "unimodal_distilled"}
+    assert set(by_tag) == base | {variant.name for variant in variants.PARTS}
+    shared = keys(configs) & keys(plans.comparison(FULL))
+    assert len(shared) == 3 * 3 * 5
+
+
+def test_equal_weights_stand_beside_the_searched_ones():
+    configs = plans.equal_weights(settings(data_sets=("digits",)))
+    equal = [config for config in configs if config.tag == variants.EQUAL_WEIGHTS.name]
+    assert len(configs) == 2 * len(equal) == 2 * 3
+    assert set(equal[0].hyper.values()) == {1.0}
+    assert len(equal[0].hyper) == 4
 
 
 # Notebook 07 -------------------------------------------------------------------------------------
@@ -172,6 +195,21 @@ def test_shares_differ_by_a_tenth_of_their_labels():
     counts = np.array(list(shares.values()))
     assert (counts[1:] > 1.1 * counts[:-1]).all()
     assert list(plans.distinct_shares(SMOKE, "digits")) == [0.05, 0.2]
+
+
+def test_the_share_used_is_that_of_the_rows_with_a_label():
+    (used,) = plans.shares_used(settings(data_sets=("digits",))).values()
+    assert used[1.0] == 100
+    assert used[0.05] == 5.0
+    assert used[0.01] == 1.6  # two a class
+
+
+def test_sweeps_have_few_seeds_and_what_the_tables_share_all():
+    given = settings("full", ("digits",), n_seeds=10)
+    assert {config.seed for config in plans.label_shares(given)} == set(range(5))
+    assert {config.seed for config in plans.availability(given)} == set(range(10))
+    assert {seed for name, seed in plans.latent_runs(given) if name == "digits"} == set(range(5))
+    assert list(plans.distinct_shares(given, "digits")) == [0.01, 0.05, 0.25, 1.0]
 
 
 def test_label_shares_are_run_for_every_method_and_share():
@@ -261,8 +299,8 @@ def test_every_notebook_from_03_to_09_has_a_plan(given):
     chosen = plans.by_notebook(given, plans.BY_NOTEBOOK)
     assert list(chosen) == ["03", "04", "05", "06", "07", "08", "09"]
     assert all(chosen.values())
-    both = plans.comparison(given) + plans.noise(given)
-    assert chosen["04"] == both
+    beside = plans.equal_weights(given) + plans.noise(given)
+    assert chosen["04"] == plans.comparison(given) + beside
 
 
 def test_only_the_plans_that_are_asked_for_are_built(monkeypatch):
@@ -285,6 +323,11 @@ def test_missing_in_training_takes_every_remedy_where_labels_are_left():
     assert len(keys(complete)) == 3  # one run a seed
     dropped = {config.missing_in_training for config in lossy if config.tag == "dropped"}
     assert dropped == {0.3}  # of 4 sensors at 70 % hardly a sample keeps all
-    full = plans.missing_training(settings("full", ("digits", "cub10"), n_seeds=10))
-    assert {config.data_set for config in full} == {"cub10"}
+    full = plans.missing_training(settings("full", ("digits",), n_seeds=10))
     assert {config.seed for config in full} == set(range(5))
+
+
+def test_modalities_are_taken_away_in_training_on_sets_with_several_of_them():
+    assert plans.missing_sets(FULL) == ("cub10", "utd_mhad", "handwritten")
+    assert plans.missing_sets(settings()) == ("cub10",)
+    assert plans.missing_sets(settings(data_sets=("digits",))) == ("digits",)

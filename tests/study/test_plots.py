@@ -23,7 +23,7 @@ from robult_study.plots import architecture, samples, style
 from robult_study.plots.wording import PID_NAMES, WORDS, in_words
 from robult_study.results import ranks, tables
 from robult_study.results.rankings import printed_blocks
-from robult_study.results.variants import NO_CONTRAST, TERMS, switches
+from robult_study.results.variants import EQUAL_WEIGHTS, NO_CONTRAST, PARTS, TERMS, switches
 
 mpl.use("Agg")
 
@@ -89,7 +89,9 @@ def test_methods_come_first_and_in_their_order():
     assert style.ordered(["mine", "gmc", "robult", "gmc"]) == ["robult", "gmc", "mine"]
 
 
-@pytest.mark.parametrize("variant", [*TERMS, NO_CONTRAST, *switches()], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "variant", [*TERMS, NO_CONTRAST, EQUAL_WEIGHTS, *PARTS, *switches()], ids=lambda one: one.name
+)
 def test_every_variant_has_words(variant):
     assert variant.name in WORDS
     assert "_" not in re.sub(r"\$[^$]*\$", "", in_words(variant.name))

@@ -106,11 +106,11 @@ def test_the_spread_of_methods_at_both_ends():
     assert "on 1 of 1 panels" in sentence
 
 
-def test_share_scores_are_in_percent_and_sorted():
+def test_share_scores_have_the_share_really_used_and_are_sorted():
     tables = [results({"robult": 0.5}, label_fraction=share) for share in (1.0, 0.05)]
     late = results({"robult": 0.9}, variant="late_fusion")
-    rows = sweeps.share_scores(pd.concat([*tables, late]))
-    assert rows["labels"].unique().tolist() == [5, 100]
+    rows = sweeps.share_scores(pd.concat([*tables, late]), {"digits": {0.05: 12.5, 1.0: 100.0}})
+    assert rows["labels"].unique().tolist() == [12.5, 100]
     assert set(rows["view"]) == {SINGLE, FUSED}
 
 
