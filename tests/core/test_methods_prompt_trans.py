@@ -6,6 +6,7 @@ The ViLT is random and lies in a folder of the real layout.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,22 @@ def test_stage_two_freezes_the_backbone_and_reads_prompts():
     method.progress = 0.9
     assert gradient_of_prompts(method, batch).sum() > 0
     assert all(p.grad is None and not p.requires_grad for p in method.backbone.parameters())
+
+
+def test_stage_one_learns_from_complete_samples_alone():
+    """The whole model is fine-tuned first on complete data; a sample that lacks one counts later."""
+    method = make(simulate_missing=False).eval()
+    complete_and_not = batch_of(2, torch.tensor([[True, True], [True, False]]))
+    of_another_class = replace(complete_and_not, targets=torch.tensor([0, 2]))
+
+    def loss(batch: Batch) -> float:
+        return method.loss_terms(batch)["supervised"].item()
+
+    complete = torch.tensor([0])
+    assert loss(complete_and_not) == pytest.approx(loss(complete_and_not[complete]))
+    assert loss(complete_and_not) == loss(of_another_class)
+    method.freeze()
+    assert loss(complete_and_not) != loss(of_another_class)
 
 
 def test_the_stage_is_stored_with_the_weights():

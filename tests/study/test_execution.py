@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from io import BytesIO
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from small_runs import small
 
 from robult_core import datasets
 from robult_core.methods import make_method
+from robult_core.methods.sanity import sanity_predictions
 from robult_core.protocol import label_split
 from robult_core.training import TrainingConfig, train
 from robult_study.runs.configuration import RunConfig
@@ -135,6 +140,23 @@ def test_sanity_rows_and_the_logistic_head(tmp_path, digits):
     assert accuracy["linear"] > 0.7
     assert accuracy["robult"] > 0.5  # the untrained classifier itself would be near 0.1
     assert set(table.loc[table["method"] == "self_training", "pattern"]) == {full}
+
+
+def test_sanity_scores_stay_with_their_samples_where_some_lack_a_modality(digits):
+    """Each row is scored as itself, not as the row that stands in its place among all of them."""
+    first = digits.names[:1]
+    present = torch.ones(len(digits.names), len(digits), dtype=torch.bool)
+    present[0, ::2] = False
+    data = replace(digits, present=present)
+    _, files = execute(RunConfig("digits", "linear"), data)
+    predictions = pd.read_parquet(BytesIO(files["predictions.parquet"]))
+    rows = data.rows("test")
+    standardized, labeled = data.standardized(), label_split(data, 0.05, 0)
+    scores = sanity_predictions("linear", standardized, labeled, rows, [first], 0)[first]
+    have_it = rows % 2 == 1
+    stored = predictions.query(f"pattern == '{first[0]}'")
+    assert stored["row"].tolist() == rows[have_it].tolist()
+    np.testing.assert_allclose(stored.filter(like="score_"), scores[have_it], atol=1e-6)
 
 
 def test_without_labels_there_are_weights_and_no_predictions(tmp_path):
