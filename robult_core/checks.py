@@ -24,15 +24,20 @@ Pattern = tuple[str, ...]  # the modalities that are there
 LARGEST_SEED = 2**32 - 1  # scikit-learn takes no larger one
 
 
+def is_number(value: Any, kind: type = Real) -> bool:
+    """Whether a value is a number of this kind; True is none, though Python lets it count as 1."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
 def check_share(name: str, value: Any) -> None:
     """A share is a number between 0 and 1."""
-    if not isinstance(value, Real) or not 0 <= float(value) <= 1:
+    if not is_number(value) or not 0 <= float(value) <= 1:
         raise ValueError(f"{name} is {value!r}: it must lie between 0 and 1")
 
 
 def check_seed(seed: Any) -> None:
     """A seed is a whole number that every random generator takes."""
-    if not isinstance(seed, Integral) or not 0 <= int(seed) <= LARGEST_SEED:
+    if not is_number(seed, Integral) or not 0 <= int(seed) <= LARGEST_SEED:
         raise ValueError(
             f"seed is {seed!r}: it must be a whole number between 0 and {LARGEST_SEED}"
         )
@@ -47,7 +52,7 @@ def check_kind(name: str, value: Any, kind: type) -> None:
 
 def check_count(name: str, value: Any, least: int = 1) -> None:
     """A count is a whole number that is not too small."""
-    if not isinstance(value, Integral) or int(value) < least:
+    if not is_number(value, Integral) or int(value) < least:
         raise ValueError(f"{name} is {value!r}: it must be a whole number of at least {least}")
 
 

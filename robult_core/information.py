@@ -28,7 +28,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from robult_core.checks import check_count
+from robult_core.checks import check_count, check_seed
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -242,6 +242,7 @@ def discretize(
     Integers `(N,)` are states already. Raises ValueError for features that are not finite and for
     more clusters than samples.
     """
+    check_seed(seed)
     features = np.asarray(features)
     if features.ndim == 1 and features.dtype.kind in "iub":
         return _codes(features)
@@ -307,6 +308,8 @@ def permutation_baseline(
 
     There is one PID per shuffle.
     """
+    check_seed(seed)
+    check_count("n_permutations", n_permutations)
     rng = np.random.default_rng(seed)
     first = discretize(np.asarray(x1), clusters, seed)
     second = discretize(np.asarray(x2), clusters, seed)
@@ -390,6 +393,7 @@ def batch_estimate(
     out slightly negative. The global random state is left as it was; run it on one thread for equal
     bits. Raises ValueError for sources of unequal length and for fewer than 8 samples.
     """
+    check_seed(seed)
     features1 = _float_rows(x1)
     features2 = _float_rows(x2)
     labels = torch.from_numpy(_codes(np.asarray(y)))

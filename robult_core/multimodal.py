@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from robult_core.checks import check_count, check_weights, checked_device
+from robult_core.checks import check_count, check_seed, check_weights, checked_device
 from robult_core.datasets.container import MultimodalData
 from robult_core.early_stopping import EarlyStopping
 from robult_core.inputs import (
@@ -311,7 +312,8 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         """The seed of this fit; without a `random_state` a fresh one that no global state gives."""
         if self.random_state is None:
             return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
-        if isinstance(self.random_state, (int, np.integer)):
+        if isinstance(self.random_state, Integral):
+            check_seed(self.random_state)
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 

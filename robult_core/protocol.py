@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -19,12 +20,14 @@ from robult_core.checks import (
     check_pattern,
     check_seed,
     check_share,
+    is_number,
     stratification,
     training_rows,
 )
 from robult_core.datasets.container import MultimodalData
 
 FOLDS = 3  # of the labelled rows, for a selection that sees no others
+LARGEST_MASK = 2**30  # cells, each of which takes 8 bytes while it is drawn
 MIN_PER_CLASS = 2  # labels per class at least, as far as the class has them. Our choice
 
 
@@ -98,7 +101,7 @@ def label_fold(
     """
     labeled_rows = check_labeled_rows(labeled_rows, data)
     check_seed(seed)
-    if fold not in range(FOLDS):
+    if not is_number(fold, Integral) or fold not in range(FOLDS):
         raise ValueError(f"fold is {fold!r}: choose 0, 1 or 2")
     if len(labeled_rows) < FOLDS:
         raise ValueError(
@@ -220,11 +223,10 @@ def random_missing(
     """A presence mask in which each modality of each sample is missing with probability `rate`.
 
     A sample that would lose everything keeps one modality drawn at random. Raises ValueError for a
-    rate outside [0, 1] and for counts that are none.
+    rate outside [0, 1], for counts that are none and for a mask of more than 2^30 cells.
     """
     check_count("n", n, least=0)
-    check_count("n_modalities", n_modalities)
-    check_share("missing rate", rate)
+    _check_mask(n, n_modalities, rate)
     check_seed(seed)
     rng = np.random.default_rng(seed)
     present = rng.random((n_modalities, n)) >= rate
@@ -232,6 +234,17 @@ def random_missing(
     is_empty = ~present.any(axis=0)
     present[keeper[is_empty], np.flatnonzero(is_empty)] = True
     return torch.from_numpy(present)
+
+
+def _check_mask(n: int, n_modalities: int, rate: float) -> None:
+    """Raise ValueError for a mask that cannot be drawn."""
+    check_count("n_modalities", n_modalities)
+    check_share("missing rate", rate)
+    if int(n) * int(n_modalities) > LARGEST_MASK:
+        raise ValueError(
+            f"a mask of {n_modalities} modalities by {n} samples is too large: "
+            f"draw at most {LARGEST_MASK} cells at a time"
+        )
 
 
 def missing_by_label(
@@ -243,11 +256,10 @@ def missing_by_label(
     probability `rate`. At rate 1 every class is seen by one modality alone. Raises ValueError as
     `random_missing` does.
     """
-    check_count("n_modalities", n_modalities)
-    check_share("missing rate", rate)
+    classes = np.asarray(classes)
+    _check_mask(len(classes), n_modalities, rate)
     check_seed(seed)
     rng = np.random.default_rng(seed)
-    classes = np.asarray(classes)
     present = rng.random((n_modalities, len(classes))) >= rate
     present[classes % n_modalities, np.arange(len(classes))] = True
     return torch.from_numpy(present)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from robult_core.checks import is_number
 
 logger = logging.getLogger("robult_core")
 
@@ -75,7 +76,7 @@ def stands_for_nothing(label: Any) -> bool:
 
 def _is_mark(labels: np.ndarray, mark: Any) -> np.ndarray:
     """Where a label is the mark of an unlabelled sample."""
-    if labels.dtype.kind in "iuf" and _is_number(mark):
+    if labels.dtype.kind in "iuf" and is_number(mark):
         return labels == mark
     return np.array([_equals(label, mark) for label in labels.tolist()], dtype=bool)
 
@@ -86,7 +87,7 @@ def _equals(label: Any, mark: Any) -> bool:
     So -1 equals -1.0 and numpy's -1, but 1 equals neither "1" nor True.
     """
     label, mark = _plain(label), _plain(mark)
-    if _is_number(label) and _is_number(mark):
+    if is_number(label) and is_number(mark):
         return label == mark
     return type(label) is type(mark) and label == mark
 
@@ -94,10 +95,6 @@ def _equals(label: Any, mark: Any) -> bool:
 def _plain(label: Any) -> Any:
     """The Python value inside a numpy scalar."""
     return label.item() if isinstance(label, np.generic) else label
-
-
-def _is_number(label: Any) -> bool:
-    return isinstance(label, Real) and not isinstance(label, bool)
 
 
 def read_classes(y: Any, n: int, unlabeled: Any) -> Targets:

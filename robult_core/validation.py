@@ -33,7 +33,7 @@ def _plain_number(value: Any) -> Any:
 
 
 _Integer = Annotated[int, BeforeValidator(_plain_number)]
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Finite = Annotated[float, BeforeValidator(_plain_number), Field(allow_inf_nan=False)]
 
 Count = Annotated[_Integer, Field(ge=1)]  # a number of things: steps, rows, units
 Whole = Annotated[_Integer, Field(ge=0)]  # a number of layers that may be none

@@ -23,19 +23,33 @@ import torch
 import robult_core
 from robult_core.calibration import expected_calibration_error, fit_temperature
 from robult_core.datasets import MultimodalData
+from robult_core.datasets.pid import load_pid
 from robult_core.evaluation import evaluate, having, predict, predict_all
-from robult_core.information import decompose, decompose_samples, entropy, joint_table
+from robult_core.information import (
+    batch_estimate,
+    decompose,
+    decompose_samples,
+    entropy,
+    joint_table,
+    permutation_baseline,
+)
 from robult_core.losses import latent_reconstruction_loss, rbf_weights, soft_pu_loss
 from robult_core.method import Method
 from robult_core.methods import METHODS, make_method
 from robult_core.methods.sanity import sanity_predictions
 from robult_core.model import RobultConfig
-from robult_core.protocol import label_split, patterns, random_missing, validation_split
+from robult_core.protocol import (
+    label_fold,
+    label_split,
+    patterns,
+    random_missing,
+    validation_split,
+)
 from robult_core.tasks import Classification, Multilabel, Regression
 from robult_core.training import TrainingConfig, train
 
 OURS = Path(robult_core.__file__).parents[1]
-LONGEST = 320  # characters of a sentence
+LONGEST = 450  # characters of a sentence; one that names 25 settings has 410
 NAN = float("nan")
 INF = float("inf")
 
@@ -98,8 +112,8 @@ WRONG_ROWS = {
     "None": None,
     "nan": [NAN],
 }
-WRONG_SEEDS = (None, -1, 0.5, 2**32, "0", NAN)
-WRONG_SHARES = (-0.1, 1.5, None, "0.5", NAN, INF)
+WRONG_SEEDS = (None, -1, 0.5, 2**32, "0", NAN, True, np.True_)
+WRONG_SHARES = (-0.1, 1.5, None, "0.5", NAN, INF, True, np.True_)
 WRONG_PATTERNS = {
     "unknown": ("c",),
     "doubled": ("a", "a"),
@@ -109,15 +123,15 @@ WRONG_PATTERNS = {
     "numbers": (0,),
 }
 WRONG_NUMBERS = {  # by setting: what no setting of that kind may be
-    "width": (0, -8, 1.5, "8", None, NAN),
-    "dropout": (-0.1, 1.0, "0.3", None, NAN),
-    "temperature": (0, -1, "1", None, NAN, INF),
-    "bandwidth": (0, -1, "1", NAN, INF),
-    "supervised_weight": (-1, NAN, INF, "1", None),
+    "width": (0, -8, 1.5, "8", None, NAN, True),
+    "dropout": (-0.1, 1.0, "0.3", None, NAN, False, np.False_),
+    "temperature": (0, -1, "1", None, NAN, INF, True, np.True_),
+    "bandwidth": (0, -1, "1", NAN, INF, True),
+    "supervised_weight": (-1, NAN, INF, "1", None, True, np.True_),
     "labeled_weight": (-1, NAN, INF),
     "unlabeled_weight": (-1, NAN, INF),
     "reconstruction_weight": (-1, NAN, INF),
-    "bottleneck": (0, -1, 2.5),
+    "bottleneck": (0, -1, 2.5, True),
     "weighting": ("gauss", None, 1),
     "reference": ("mine", None),
     "normalizer": ("none", None),
@@ -129,11 +143,11 @@ WRONG_NUMBERS = {  # by setting: what no setting of that kind may be
     "late_fusion": ("bogus", None),
 }
 WRONG_TRAINING = {
-    "steps": (0, -1, 1.5, "400", None, NAN),
-    "batch_size": (0, -1, 1.5, "64", None),
-    "learning_rate": (0, -1, NAN, INF, "fast"),
+    "steps": (0, -1, 1.5, "400", None, NAN, True, np.True_),
+    "batch_size": (0, -1, 1.5, "64", None, True),
+    "learning_rate": (0, -1, NAN, INF, "fast", True),
     "weight_decay": (-1, NAN, INF, None),
-    "warmup": (-0.1, 1.1, NAN, None),
+    "warmup": (-0.1, 1.1, NAN, None, True),
     "gradient_clip": (0, -1, NAN, None),
     "sampling": ("none", None),
 }
@@ -175,7 +189,7 @@ def _training_calls() -> Iterator[Call]:
     yield Call("train, no training rows", lambda: trained([], toy(split=no_training)))
     for seed in WRONG_SEEDS:
         yield Call(f"train, seed: {seed!r}", lambda seed=seed: trained(seed=seed))
-    for value in (0, -1, 1.5, "10"):
+    for value in (0, -1, 1.5, "10", True):
         yield Call(f"train, log_every: {value!r}", lambda value=value: trained(log_every=value))
     fast = TrainingConfig(steps=30, batch_size=8, learning_rate=1e12)
     yield Call("train, weights become NaN", lambda: trained(config=fast))
@@ -264,13 +278,18 @@ def _protocol_calls() -> Iterator[Call]:
         yield Call(f"label_split, seed: {seed!r}", lambda it=seed: label_split(toy(), 0.5, it))
         yield Call(f"validation_split, seed: {seed!r}", lambda it=seed: validation_split(toy(), it))
         yield Call(f"random_missing, seed: {seed!r}", lambda it=seed: random_missing(4, 2, 0.5, it))
-    for value in (-1, 1.5, None, "4"):
+        yield Call(f"load_pid, seed: {seed!r}", lambda it=seed: load_pid(n=200, seed=it))
+    for value in (-1, 1.5, None, "4", True, 10**12, 2**70):
         yield Call(f"random_missing, n: {value!r}", lambda it=value: random_missing(it, 2, 0.5, 0))
-    for value in (0, -1, 1.5, None):
+    for value in (0, -1, 1.5, None, True, 10**12):
         yield Call(
             f"random_missing, n_modalities: {value!r}",
             lambda it=value: random_missing(4, it, 0.5, 0),
         )
+    for value in (0, -1, 250.5, None, "200", True):
+        yield Call(f"load_pid, n: {value!r}", lambda it=value: load_pid(n=it))
+    for fold in (-1, 3, 1.0, None, "1", True):
+        yield Call(f"label_fold, fold: {fold!r}", lambda it=fold: label_fold(toy(), LABELED, it, 0))
     yield Call("patterns, no modality", lambda: patterns(()))
     yield Call("patterns, a name twice", lambda: patterns(("a", "a")))
     yield Call("patterns, a text", lambda: patterns("ab"))
@@ -330,7 +349,7 @@ def _data_calls() -> Iterator[Call]:
 
 def _task_calls() -> Iterator[Call]:
     for task in (Classification, Multilabel):
-        for value in (-2, 0, 1.5, "3", None, NAN):
+        for value in (-2, 0, 1.5, "3", None, NAN, True):
             yield Call(f"{task.__name__}({value!r})", lambda task=task, it=value: task(it))
     yield Call("Classification(1)", lambda: Classification(1))
     yield Call("Classification(3, primary='auroc')", lambda: Classification(3, primary="auroc"))
@@ -376,10 +395,12 @@ def _loss_calls() -> Iterator[Call]:
         "block_size: 0": {"block_size": 0},
         "block_size: -1": {"block_size": -1},
         "block_size: 1.5": {"block_size": 1.5},
+        "block_size: True": {"block_size": True},
         "temperature: 0": {"temperature": 0},
         "temperature: -1": {"temperature": -1},
         "temperature: NaN": {"temperature": NAN},
         "temperature: text": {"temperature": "1"},
+        "temperature: True": {"temperature": True},
         "bandwidth: 0": {"bandwidth": 0.0},
         "weighting: unknown": {"weighting": "gauss"},
         "reference: unknown": {"reference": "mine"},
@@ -427,6 +448,8 @@ def _settings_calls() -> Iterator[Call]:
         for what, specs in {
             "no modality": {},
             "width 0": {"a": (0,)},
+            "width True": {"a": True},
+            "a fraction": {"a": (4.5,)},
             "a negative width": {"a": (-4,)},
             "three dimensions": {"a": (3, 4, 5)},
             "a plus sign": {"a+b": (4,)},
@@ -468,10 +491,21 @@ def _information_calls() -> Iterator[Call]:
         "text": (x, "x", y),
     }.items():
         yield Call(f"decompose_samples, {what}", lambda values=values: decompose_samples(*values))
-    for clusters in (0, -1, 1.5, None):
+    for clusters in (0, -1, 1.5, None, True):
         yield Call(
             f"decompose_samples, clusters: {clusters!r}",
             lambda it=clusters: decompose_samples(x, x, y, clusters=it),
+        )
+    for seed in WRONG_SEEDS:
+        for estimate in (decompose_samples, permutation_baseline, batch_estimate):
+            yield Call(
+                f"{estimate.__name__}, seed: {seed!r}",
+                lambda it=seed, estimate=estimate: estimate(x, x, y, seed=it),
+            )
+    for number in (0, 1.5, None, True):
+        yield Call(
+            f"permutation_baseline, n_permutations: {number!r}",
+            lambda it=number: permutation_baseline(x, x, y, n_permutations=it),
         )
     probabilities = np.full((6, 2), 0.5)
     truth = np.arange(6) % 2
@@ -490,7 +524,7 @@ def _information_calls() -> Iterator[Call]:
         "expected_calibration_error, no rows",
         lambda: expected_calibration_error(probabilities[:0], truth[:0]),
     )
-    for bins in (0, -1, 1.5, None):
+    for bins in (0, -1, 1.5, None, True):
         yield Call(
             f"expected_calibration_error, bins: {bins!r}",
             lambda it=bins: expected_calibration_error(probabilities, truth, bins=it),

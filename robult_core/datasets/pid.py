@@ -24,6 +24,7 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
+from robult_core.checks import check_count, check_seed
 from robult_core.datasets.container import MultimodalData
 from robult_core.information import PID, decompose
 from robult_core.tasks import Classification
@@ -174,6 +175,8 @@ def load_pid(case: str | Dials = "mixed", n: int = 2000, seed: int = 0) -> Multi
 
     dials = dials_of(case)
     task = pid_task(case)
+    check_count("n", n)
+    check_seed(seed)
     if n < 10 * task.n_outputs:
         enough = f"ask for at least {10 * task.n_outputs}"
         raise ValueError(f"n={n} is too few for {task.n_outputs} classes: {enough}")

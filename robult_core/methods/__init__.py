@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from numbers import Integral
 from typing import Any
 
 from torch import nn
 
-from robult_core.checks import check_modality_name
+from robult_core.checks import check_modality_name, is_number
 from robult_core.encoders import Spec
 from robult_core.method import Method
 from robult_core.methods.action_mae import ActionMAE, ActionMAEConfig
@@ -90,7 +91,8 @@ def _check_modalities(method: str, specs: Mapping[str, Spec]) -> None:
         if isinstance(spec, nn.Module):
             continue
         sizes = (spec,) if isinstance(spec, int) else spec
-        if not isinstance(sizes, tuple | list) or not sizes or not all(size > 0 for size in sizes):
+        are_sizes = isinstance(sizes, tuple | list) and len(sizes) > 0
+        if not are_sizes or not all(is_number(size, Integral) and size > 0 for size in sizes):
             raise ValueError(
                 f"modality '{name}' of method '{method}' has the shape {spec!r}: "
                 "give a width, a tuple such as (50, 300), or a module"

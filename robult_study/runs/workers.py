@@ -21,6 +21,7 @@ from filelock import Timeout
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from robult_core import datasets
+from robult_core.checks import check_count
 from robult_core.datasets.container import MultimodalData
 from robult_study.provenance import cores
 from robult_study.runs.configuration import RunConfig
@@ -47,8 +48,7 @@ def useful_jobs(jobs: int, runs: int, ranks: int = 1) -> int:
 
     Raises ValueError where `jobs` is no count.
     """
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise ValueError(f"jobs is {jobs!r}: give a whole number of at least 1")
+    check_count("jobs", jobs)
     return min(jobs, max(cores() // ranks, 1), max(runs, 1))
 
 

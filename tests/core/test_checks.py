@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from robult_core.checks import (
+    check_count,
     check_labeled_rows,
     check_pattern,
     check_presence,
@@ -39,7 +40,9 @@ def make_data(split: list[str], known: list[bool] | None = None) -> MultimodalDa
 DATA = make_data(["train", "valid", "train", "test", "train"])
 
 
-@pytest.mark.parametrize("value", [-0.01, 1.01, math.nan, math.inf, None, "0.05", [0.1]])
+@pytest.mark.parametrize(
+    "value", [-0.01, 1.01, math.nan, math.inf, None, "0.05", [0.1], True, np.False_]
+)
 def test_a_share_is_a_number_between_0_and_1(value):
     with pytest.raises(ValueError, match=r"label fraction is .*: it must lie between 0 and 1"):
         check_share("label fraction", value)
@@ -50,7 +53,7 @@ def test_good_shares_pass(value):
     check_share("label fraction", value)
 
 
-@pytest.mark.parametrize("seed", [None, -1, 0.5, 2.0, "3", 2**32])
+@pytest.mark.parametrize("seed", [None, -1, 0.5, 2.0, "3", 2**32, True, False, np.True_])
 def test_a_seed_is_a_whole_number(seed):
     with pytest.raises(ValueError, match=r"seed is .*: it must be a whole number between 0 and"):
         check_seed(seed)
@@ -59,6 +62,17 @@ def test_a_seed_is_a_whole_number(seed):
 @pytest.mark.parametrize("seed", [0, 7, np.int64(3), 2**32 - 1])
 def test_good_seeds_pass(seed):
     check_seed(seed)
+
+
+@pytest.mark.parametrize("value", [None, 0, 1.5, 2.0, "3", True, np.True_])
+def test_a_count_is_a_whole_number(value):
+    with pytest.raises(ValueError, match=r"^steps is .*: it must be a whole number of at least 1"):
+        check_count("steps", value)
+
+
+def test_good_counts_pass():
+    check_count("steps", np.int32(1))
+    check_count("layers", 0, least=0)
 
 
 def test_another_order_is_the_same_pattern():

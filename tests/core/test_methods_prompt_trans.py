@@ -199,7 +199,7 @@ def test_stage_two_freezes_the_backbone_and_reads_prompts():
 
 
 def test_stage_one_learns_from_complete_samples_alone():
-    """The whole model is fine-tuned first on complete data; a sample that lacks one counts later."""
+    """Complete data fine-tunes the whole model; a sample that lacks a modality counts later."""
     method = make(simulate_missing=False).eval()
     complete_and_not = batch_of(2, torch.tensor([[True, True], [True, False]]))
     of_another_class = replace(complete_and_not, targets=torch.tensor([0, 2]))

@@ -220,6 +220,13 @@ def test_missing_rate_is_met_and_the_keeper_is_drawn_alike():
     assert (random_missing(20000, 3, 1.0, 0).float().mean(1) - 1 / 3).abs().max() < 0.015
 
 
+def test_a_mask_that_no_memory_holds_is_refused():
+    with pytest.raises(ValueError, match=f"a mask of 2 modalities by {10**12} samples is too larg"):
+        random_missing(10**12, 2, 0.5, 0)
+    with pytest.raises(ValueError, match=f"a mask of {10**12} modalities by 3 samples is too larg"):
+        missing_by_label(np.arange(3), 10**12, 0.5, 0)
+
+
 @pytest.mark.parametrize("rate", [-0.1, 1.1, math.nan])
 def test_missing_rate_outside_is_named(rate):
     with pytest.raises(ValueError, match=f"missing rate is {rate}"):

@@ -139,6 +139,16 @@ def test_numbers_of_numpy_are_welcome_and_become_plain():
     assert example == Example(steps=7, seed=2, rate=0.5, weight=2.0)
 
 
+NUMBERS = ["steps", "seed", "rate", "weight", "share", "dropout", "bandwidth", "length", "rows"]
+
+
+@pytest.mark.parametrize("field", NUMBERS)
+@pytest.mark.parametrize("value", [True, False, np.True_, np.False_])
+def test_a_boolean_is_no_number(field, value):
+    with pytest.raises(ValueError, match=rf"^{field} of Example is (True|False): it should be a"):
+        Example(**{field: value})
+
+
 @pytest.mark.parametrize("value", [np.float64(3.0), np.bool_(True)])
 def test_a_numpy_scalar_of_another_kind_is_no_count(value):
     with pytest.raises(ValueError, match="it should be a valid integer"):
