@@ -1,10 +1,13 @@
 """The bound I(S, Z) >= log B + E log v of reading 1, checked where the information is known.
 
 S and Z show one of 8 symbols; Z differs from S with a chance `flip`. A critic phi is `ratio` times
-larger on equal symbols than on others.
+larger on equal symbols than on others. In the check of Eq. 4 and 6 the symbol is a class, and S and
+Z each show another one with a chance `noise`, independently of each other.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -13,11 +16,14 @@ import torch.nn.functional as F
 from scipy.stats import binom
 from torch import Tensor
 
-from robult_core.losses import soft_pu_loss
+from robult_core.losses import SoftPULoss, soft_pu_loss
 
 SYMBOLS = 8
 SIZES = 2 ** np.arange(1, 8)
-CASES = {"Z equals S in 4 of 5 cases": 0.2, "Z and S independent": 1 - 1 / SYMBOLS}
+FLIP = 0.5  # the best critic is then not exp(1 / temperature) of the default, nor close to it
+CASES = {"Z equals S in half of the cases": FLIP, "Z and S independent": 1 - 1 / SYMBOLS}
+NOISE = 0.2
+SIZE, BATCHES = 64, 200  # of what is drawn
 EXACT, PRINTED = "I(S; Z), exact", "Eq. 2 as printed"
 ROUNDING = 1e-12
 STEP = 50.0  # length of one large gradient step on s
@@ -81,29 +87,87 @@ def bound_sentence(curves: pd.DataFrame) -> str:
     )
 
 
-def sampled_losses(
-    temperature: float, flip: float, seed: int, batches: int = 200, size: int = 64
-) -> np.ndarray:
-    """-E log v by the package's loss on drawn batches of one-hot symbols; each pair is labelled."""
+# Draws -------------------------------------------------------------------------------------------
+
+
+def sampled_losses(temperature: float, flip: float, seed: int) -> np.ndarray:
+    """-E log v by the package's loss on drawn batches of one-hot symbols, one partner an anchor."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (batches, size)
-    s = torch.randint(SYMBOLS, shape, generator=generator)
-    is_moved = torch.rand(shape, generator=generator) < flip
-    shift = torch.randint(1, SYMBOLS, shape, generator=generator)
-    z = torch.where(is_moved, (s + shift) % SYMBOLS, s)
-    one_hot, own = torch.eye(SYMBOLS), torch.arange(size)
+    own = torch.arange(SIZE)
     losses = []
-    for symbols, others in zip(one_hot[s], one_hot[z], strict=True):
-        loss = soft_pu_loss(symbols, others[None], own, own >= 0, temperature=temperature)
-        losses.append(loss.labeled.item())
+    for _ in range(BATCHES):
+        s = torch.randint(SYMBOLS, (SIZE,), generator=generator)
+        z = _flipped(s, flip, generator)
+        losses.append(_loss(s, z, own, own >= 0, temperature).labeled.item())
     return np.array(losses)
 
 
-def sampled_sentence(losses: np.ndarray, temperature: float, flip: float, size: int = 64) -> str:
+def sampled_sentence(losses: np.ndarray, temperature: float, flip: float) -> str:
     """The drawn mean beside the exact one."""
+    exact = -expected_log_v(np.exp(1 / temperature), SIZE, flip)
+    return f"-E log v at B = {SIZE}: package {_with_half(losses)}, exact {exact:.3f}"
+
+
+def class_losses(temperature: float, noise: float, seed: int) -> dict[str, np.ndarray]:
+    """Eq. 4 where every label is known, and Eq. 6 where none is and all pseudo-labels are right.
+
+    The package's losses on the same drawn batches; the positives are all samples of the class.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    known = torch.ones(SIZE, dtype=torch.bool)
+    labeled, unlabeled = [], []
+    for _ in range(BATCHES):
+        classes = torch.randint(SYMBOLS, (SIZE,), generator=generator)
+        s = _flipped(classes, noise, generator)
+        z = _flipped(classes, noise, generator)
+        labeled.append(_loss(s, z, classes, known, temperature).labeled.item())
+        unlabeled.append(_loss(s, z, classes, ~known, temperature).unlabeled.item())
+    return {"Eq. 4": np.array(labeled), "Eq. 6": np.array(unlabeled)}
+
+
+def class_flip(noise: float) -> float:
+    """The chance that s and z of one class show different symbols."""
+    both_right = (1 - noise) ** 2
+    same_wrong = noise**2 / (SYMBOLS - 1)
+    return 1 - both_right - same_wrong
+
+
+def class_sentences(
+    losses: Mapping[str, np.ndarray], temperature: float, noise: float
+) -> list[str]:
+    """Eq. 4 beside the exact value for one partner, and both equations against the information."""
+    flip = class_flip(noise)
+    exact = -expected_log_v(np.exp(1 / temperature), SIZE, flip)
+    known = information(flip)
+    drawn = _with_half(losses["Eq. 4"])
+    sentences = [f"Eq. 4, partners by class: package {drawn}, exact for one partner {exact:.3f}"]
+    for name, values in losses.items():
+        value = np.log(SIZE) - values.mean()
+        sentences.append(
+            f"log B minus {name} is {value:.3f}, below I = {known:.3f}: {value <= known}"
+        )
+    return sentences
+
+
+def _flipped(symbols: Tensor, chance: float, generator: torch.Generator) -> Tensor:
+    """The symbols, each replaced with a chance by one of the others."""
+    is_moved = torch.rand(symbols.shape, generator=generator) < chance
+    shift = torch.randint(1, SYMBOLS, symbols.shape, generator=generator)
+    return torch.where(is_moved, (symbols + shift) % SYMBOLS, symbols)
+
+
+def _loss(s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor, temperature: float) -> SoftPULoss:
+    """The package's loss of symbols `(B,)`, each an orthogonal unit vector."""
+    one_hot = torch.eye(SYMBOLS)
+    return soft_pu_loss(one_hot[s], one_hot[z][None], classes, labeled, temperature=temperature)
+
+
+def _with_half(losses: np.ndarray) -> str:
     half = 1.96 * losses.std() / len(losses) ** 0.5
-    exact = -expected_log_v(np.exp(1 / temperature), size, flip)
-    return f"-E log v at B = {size}: package {losses.mean():.3f} ± {half:.3f}, exact {exact:.3f}"
+    return f"{losses.mean():.3f} ± {half:.3f}"
+
+
+# Signs -------------------------------------------------------------------------------------------
 
 
 def step_sentences(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from robult_core.losses import positive_masks
+from robult_core.losses import SoftPUOptions, positive_masks
 from robult_study.results import bound
 
 
@@ -33,15 +33,42 @@ def test_the_bound_holds_and_the_printed_equation_does_not():
     broken = curves.assign(mean=curves["mean"] + 10 * curves["curve"].str.startswith("bound"))
     assert "stays below I everywhere: False" in bound.bound_sentence(broken)
     printed = curves[curves["curve"] == bound.PRINTED]
-    assert printed["mean"].max() > bound.information(0.2)
+    assert printed["mean"].max() > bound.information(bound.FLIP)
+
+
+@pytest.mark.parametrize("flip", [*bound.CASES.values(), bound.class_flip(bound.NOISE)])
+def test_no_example_has_the_default_temperature_as_its_best(flip):
+    """Else the check would hold for the best critic alone, and nobody would notice."""
+    log_ratio = 1 / SoftPUOptions().temperature
+    assert abs(np.log(bound.best_ratio(flip)) - log_ratio) > 0.5
+    best = bound.expected_log_v(bound.best_ratio(flip), 64, flip)
+    assert best > bound.expected_log_v(np.exp(log_ratio), 64, flip) + 0.05
 
 
 def test_draws_agree_with_the_exact_mean():
-    losses = bound.sampled_losses(0.5, 0.2, seed=0)
-    exact = -bound.expected_log_v(np.exp(1 / 0.5), 64, 0.2)
+    losses = bound.sampled_losses(0.3, 0.5, seed=0)
+    exact = -bound.expected_log_v(np.exp(1 / 0.3), 64, 0.5)
     error = losses.std() / len(losses) ** 0.5
     assert abs(losses.mean() - exact) < 4 * error
-    assert f"exact {exact:.3f}" in bound.sampled_sentence(losses, 0.5, 0.2)
+    assert f"exact {exact:.3f}" in bound.sampled_sentence(losses, 0.3, 0.5)
+
+
+def test_the_mean_over_a_class_is_the_value_of_one_partner_and_weights_break_the_bound():
+    noise = 0.2
+    losses = bound.class_losses(0.3, noise, seed=0)
+    exact = -bound.expected_log_v(np.exp(1 / 0.3), 64, bound.class_flip(noise))
+    error = losses["Eq. 4"].std() / len(losses["Eq. 4"]) ** 0.5
+    assert abs(losses["Eq. 4"].mean() - exact) < 4 * error
+    about_partner, about_labeled, about_unlabeled = bound.class_sentences(losses, 0.3, noise)
+    assert f"exact for one partner {exact:.3f}" in about_partner
+    assert about_labeled.endswith("True")
+    assert about_unlabeled.endswith("False")
+
+
+def test_two_symbols_of_a_class_differ_where_exactly_one_moved_or_both_moved_apart():
+    assert bound.class_flip(0.0) == pytest.approx(0)
+    assert bound.class_flip(1.0) == pytest.approx(1 - 1 / 7)
+    assert bound.class_flip(7 / 8) == pytest.approx(7 / 8)  # each is uniform then
 
 
 def test_a_step_down_the_loss_pulls_positives_together():
