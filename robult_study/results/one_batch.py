@@ -70,6 +70,23 @@ def anchor_table(labeled_terms: Tensor, unlabeled_terms: Tensor, labeled: Tensor
     return pd.DataFrame(rows, columns=["anchors", "number", "mean of Eq. 4", "mean of Eq. 6"])
 
 
+def split_sentence(labeled_pairs: Tensor, other_pairs: Tensor) -> str:
+    """What Eq. 7 makes of the p(L) of Eq. 3; the masks of B_11 and of B_10 are `(B, B)`.
+
+    The terms of Eq. 7 are means over all anchors, and one without such partners adds 0.
+    """
+    n_labeled, n_others = int(labeled_pairs.sum()), int(other_pairs.sum())
+    labeled_anchors = labeled_pairs.any(-1).float().mean().item()
+    other_anchors = other_pairs.any(-1).float().mean().item()
+    in_pairs, in_anchors = n_labeled / n_others, labeled_anchors / other_anchors
+    return (
+        f"p(L = 1) of Eq. 3 is {n_labeled / (n_labeled + n_others):.3f} among the positive pairs "
+        f"of this batch; {labeled_anchors:.0%} of the anchors have a term in Eq. 4 and "
+        f"{other_anchors:.0%} in Eq. 6, so in Eq. 7 the labelled part weighs "
+        f"{in_anchors / in_pairs:.1f} times as much against the others as in Eq. 3"
+    )
+
+
 def terms_table(model: Robult, batch: Batch, by_hand: Mapping[str, Tensor]) -> pd.DataFrame:
     """The loss terms of a batch, their weights, and what was computed by hand without weights."""
     config = model.config

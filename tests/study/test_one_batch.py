@@ -44,6 +44,16 @@ def test_the_means_over_anchors_are_those_of_the_loss(seen):
     assert table["number"].iloc[:2].sum() == table["number"].iloc[2]
 
 
+def test_equation_7_weighs_labelled_pairs_by_anchors_and_not_by_pairs():
+    """Two labelled samples of four of a class: 4 of 16 pairs, 2 of 4 anchors; 1/2 over 1/3."""
+    known = torch.tensor([True, True, False, False])
+    labeled_pairs = known[:, None] & known
+    sentence = one_batch.split_sentence(labeled_pairs, ~labeled_pairs)
+    assert "is 0.250 among" in sentence
+    assert "50% of the anchors have a term in Eq. 4 and 100% in Eq. 6" in sentence
+    assert "weighs 1.5 times as much" in sentence
+
+
 def test_terms_weights_and_routes(seen):
     model, batch = seen
     terms = one_batch.terms_table(model, batch, {"reconstruction": torch.tensor(0.5)})
