@@ -49,7 +49,7 @@ from robult_core.tasks import Classification, Multilabel, Regression
 from robult_core.training import TrainingConfig, train
 
 OURS = Path(robult_core.__file__).parents[1]
-LONGEST = 450  # characters of a sentence; one that names 25 settings has 410
+LONGEST = 450  # characters of a sentence; the longest names all 25 settings of a method
 NAN = float("nan")
 INF = float("inf")
 
