@@ -48,9 +48,7 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
 
     method: any name in `robult_core.methods.METHODS`. The default is the paper's Robult: over the
         data sets of the study it has the best mean rank of the five methods on validation rows.
-    settings: fields of the method's configuration that differ from its defaults. For robult the
-        estimators average logits where some of the modalities are there, not probabilities as the
-        study does: `{"late_fusion": "probabilities"}` brings the study's rule back.
+    settings: fields of the method's configuration that differ from its defaults.
     modalities: where X is one frame, the columns of each modality by its name.
     encoders: modality name -> an `nn.Module` from a batch to `(B, width)`; a copy of it is trained.
         Its modality is not standardised and may have any shape. The methods robult, action_mae and

@@ -5,7 +5,7 @@ is shared (redundant), r_i reconstructs, c classifies. Vectors: h is a latent, u
 z its shared part, s the shared part of the fused latent.
 
     h_i = f_i(x_i)    u_i = g_i(h_i)    z_i = g_0(h_i)    h_0 = f_0(x_1..x_M)    s = g_0(h_0)
-    one modality: c(u_i + z_i)    several: the mean of their scores    all of them: c(h_0)
+    one modality: c(u_i + z_i)    several: the mean of these logits    all of them: c(h_0)
 
 Reading n is row n of the table "Where the paper is ambiguous" in notebook 03.
 """
@@ -32,7 +32,7 @@ from robult_core.method import (
     make_encoders,
     mean_over_present,
 )
-from robult_core.tasks import LateFusion, Task
+from robult_core.tasks import FUSION_RULE, LateFusion, Task
 from robult_core.validation import Count, Rate, Weight, validated
 
 
@@ -61,7 +61,7 @@ class RobultConfig(SoftPUOptions):
     # whether L_rec reaches only g_i and r_i, or also f_i (reading 14)
     reconstruction_updates: Literal["g", "f"] = "g"
     # what late fusion averages over the modalities (reading 17)
-    late_fusion: LateFusion = "probabilities"
+    late_fusion: LateFusion = FUSION_RULE
 
     def soft_pu_options(self) -> dict[str, Any]:
         """The options of `losses.soft_pu_loss` among them."""

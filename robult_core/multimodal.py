@@ -49,10 +49,6 @@ SAVED = (  # plain attributes of a fitted model
     "target_mean_",
     "target_deviation_",
 )
-# Sensors that err independently multiply their odds. On validation rows cut from the training
-# parts (5 % labels, 1 or 2 seeds) subsets of two modalities or more, but not all, reach .711 on
-# digits, .762 on utd_mhad and .942 on handwritten by logits; .653, .753, .932 by probabilities.
-ROBULT_SETTINGS = {"late_fusion": "logits"}
 FEWEST_STEPS, MOST_STEPS, EPOCHS = 400, 2000, 10
 
 
@@ -269,8 +265,6 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         self._check_encoders(shapes)
         specs = {name: deepcopy(own[name]) if name in own else shapes[name] for name in shapes}
         settings = dict(self.settings or {})
-        if self.method == "robult":
-            settings = ROBULT_SETTINGS | settings
         if own and self.method == "robult":
             settings.setdefault("fusion", "latents")  # f_0 on the h_i needs no network of its own
         return make_method(self.method, task, specs, **settings)

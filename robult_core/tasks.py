@@ -26,6 +26,10 @@ from robult_core.validation import Count, Positive, validated
 
 LateFusion = Literal["probabilities", "logits", "confidence"]
 LATE_FUSION: tuple[LateFusion, ...] = get_args(LateFusion)
+# Alike for every method that fuses late. Sensors that err independently multiply their odds, and on
+# validation rows (5 % labels, 1 or 2 seeds) subsets of some modalities reach .711 on digits, .762
+# on utd_mhad and .942 on handwritten by logits; .653, .753 and .932 by probabilities.
+FUSION_RULE: LateFusion = "logits"
 LOWER_IS_BETTER = frozenset({"mae"})
 SMALLEST_PROBABILITY = 1e-12  # below it the logarithm of a probability is cut off
 
@@ -163,7 +167,7 @@ class Task(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no classes")
 
     def late_fusion(
-        self, scores: Float[Tensor, "modalities rows outputs"], rule: LateFusion = "probabilities"
+        self, scores: Float[Tensor, "modalities rows outputs"], rule: LateFusion = FUSION_RULE
     ) -> Float[Tensor, "rows outputs"]:
         """One score from those of several modalities (reading 17).
 
@@ -363,7 +367,7 @@ class Regression(Task):
         return (logits - scores).abs().squeeze(-1)
 
     def late_fusion(
-        self, scores: Float[Tensor, "modalities rows 1"], rule: LateFusion = "probabilities"
+        self, scores: Float[Tensor, "modalities rows 1"], rule: LateFusion = FUSION_RULE
     ) -> Float[Tensor, "rows 1"]:
         """The plain mean under every rule: a value is its own logit and has no confidence."""
         check_late_fusion(rule)

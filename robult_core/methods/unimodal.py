@@ -131,7 +131,7 @@ class Unimodal(Baseline):
         return self.task.scores(self._joint_logits(inputs))
 
     def _late_fusion(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """The mean of the unimodal scores of the modalities given, `(B, C)`."""
+        """Scores `(B, C)` from the predictions of each modality given (reading 17)."""
         names = self.check_inputs(inputs)
         scores = [self.task.scores(self._unimodal_logits(name, inputs)) for name in names]
-        return torch.stack(scores).mean(dim=0)
+        return self.task.late_fusion(torch.stack(scores))

@@ -83,7 +83,7 @@ VARIANTS = {
     "no L_PU beside it": "no $L_{PU}$ beside it",
     "no L_rec beside it": "no $L_{rec}$ beside it",
     "sampling shuffle": "plain shuffled batches",
-    "late_fusion logits": "late fusion of logits",
+    "late_fusion probabilities": "late fusion of probabilities",
     "late_fusion confidence": "late fusion by confidence",
 }
 REMEDIES = {

@@ -16,14 +16,13 @@ from robult_core.protocol import (
     patterns,
     random_missing,
 )
-from robult_core.tasks import LATE_FUSION
+from robult_core.tasks import FUSION_RULE, LATE_FUSION
 from robult_study.results.metrics import primary
 from robult_study.results.scores import LATE, scores
 from robult_study.runs.store import Record
 
 TOLERANCE = 1e-6  # predictions are stored as float32
 LOST_RATE = 0.5  # at which the mechanisms of loss are compared
-STORED_RULE = "probabilities"  # the late fusion that runs use themselves
 
 
 def stored_scores(
@@ -78,7 +77,7 @@ def fusion_scores(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
 
 def other_rules(fused: pd.DataFrame) -> pd.DataFrame:
     """The scores of the rules that runs do not use themselves; fused: `fusion_scores`."""
-    return fused[fused["tag"] != f"late_fusion {STORED_RULE}"]
+    return fused[fused["tag"] != f"late_fusion {FUSION_RULE}"]
 
 
 def stored_agree(fused: pd.DataFrame, scored: pd.DataFrame) -> bool:
@@ -86,7 +85,7 @@ def stored_agree(fused: pd.DataFrame, scored: pd.DataFrame) -> bool:
 
     fused: `fusion_scores`; scored: `scores` of the same runs.
     """
-    again = fused[fused["tag"] == f"late_fusion {STORED_RULE}"]
+    again = fused[fused["tag"] == f"late_fusion {FUSION_RULE}"]
     by = ["data_set", "method", "label_fraction", "seed", "view"]
     both = again.merge(scored[scored["tag"] == "robult"], on=by)
     return bool(np.allclose(both["value_x"], both["value_y"], atol=TOLERANCE))

@@ -55,14 +55,14 @@ def test_either_reading_of_the_full_row_is_the_variant_of_the_other(inputs):
     assert (joint.predict(inputs) - late.predict(inputs)).abs().max() > 1e-3
 
 
-def test_subsets_are_the_mean_of_unimodal_scores(inputs):
+def test_subsets_are_the_mean_of_unimodal_logits(inputs):
     method = make()
-    alone = {name: method.predict({name: x}) for name, x in inputs.items()}
+    alone = {name: method.predict({name: x}).log() for name, x in inputs.items()}
     pair = {name: inputs[name] for name in ("image", "text")}
-    mean = (alone["text"] + alone["image"]) / 2
+    mean = ((alone["text"] + alone["image"]) / 2).softmax(-1)
     torch.testing.assert_close(method.predict(pair), mean)
     assert method.predict_variants(pair) == {}
-    everything = torch.stack(list(alone.values())).mean(0)
+    everything = torch.stack(list(alone.values())).mean(0).softmax(-1)
     torch.testing.assert_close(make(full="late_fusion").predict(inputs), everything)
 
 

@@ -67,7 +67,7 @@ def test_the_own_rule_gives_back_what_the_runs_found(made, digits):
     shifted = fused.assign(value=fused["value"] + 0.01)
     assert not predictions.stored_agree(shifted, scores(table))
     others = predictions.other_rules(fused)
-    assert set(others["tag"]) == {"late_fusion logits", "late_fusion confidence"}
+    assert set(others["tag"]) == {"late_fusion probabilities", "late_fusion confidence"}
 
 
 # Random loss -------------------------------------------------------------------------------------
