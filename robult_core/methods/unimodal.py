@@ -2,9 +2,9 @@
 
 The paper does not say what its "Full" row is. By default (`full="joint"`) it is f_0 with a
 classifier of its own, trained on the same labels: on Food-101 the paper's Full is .138, far below
-Text with .321, which fits such a model and not an average. With `full="late_fusion"` it is the mean
-of the unimodal scores. The one of the two that does not fill the row is reported beside it. Subsets
-in between are the mean of the unimodal scores of the modalities present (reading 17).
+Text with .321, which fits such a model and not an average. With `full="late_fusion"` the
+unimodal predictions are fused. The one of the two that does not fill the row is reported beside it.
+Subsets in between fuse the unimodal predictions of the modalities present (reading 17).
 """
 
 from __future__ import annotations
