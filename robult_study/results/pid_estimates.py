@@ -270,7 +270,11 @@ def verdict_table(
             _missed_words(kept),
         ),
         ("alignment can diminish U", "holds, less so in wide spaces", _direction_words(probed)),
-        ("the example demonstrates synergy", "not as information", _synergy_words(seen)),
+        (
+            "the example demonstrates synergy",
+            "not as information, where no part is negative",
+            _synergy_words(seen),
+        ),
         (
             "X1 alone is harder to learn from",
             words[lead["verdict"]],
@@ -321,7 +325,9 @@ def _accuracy_words(
     for name in ("x1", "x1+x2"):
         conditions = {**network, "input": name}
         accuracy[name] = over_seeds(accuracies, "test accuracy", conditions)
+    row = lead.to_frame().T
+    difference = with_interval(row["difference"], row["half"], digits=2, sign=True).iloc[0]
     return (
         f"network after 100 samples: {accuracy['x1']} from x1, {accuracy['x1+x2']} from both, "
-        f"paired difference {lead['difference']:+.2f} ± {lead['half']:.2f}"
+        f"paired difference {difference}"
     )

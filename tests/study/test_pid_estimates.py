@@ -55,10 +55,10 @@ def test_a_mean_over_seeds_is_that_of_the_chosen_rows():
     assert text == "1.00 ± 0.00"
 
 
-def network_rows(gain: float) -> pd.DataFrame:
+def network_rows(gain: float, n_seeds: int = 4) -> pd.DataFrame:
     """Accuracies of the network after 100 samples; both modalities are better by `gain`."""
     rows = []
-    for seed in range(4):
+    for seed in range(n_seeds):
         for name, accuracy in (("x1", 0.7), ("x1+x2", 0.7 + gain + 0.001 * seed)):
             rows.append(("network", name, 100, seed, accuracy))
             rows.append(("network", name, 20, seed, 0.5))
@@ -66,10 +66,8 @@ def network_rows(gain: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-@pytest.mark.parametrize(
-    ("gain", "verdict"), [(0.2, "holds"), (-0.2, "the contrary"), (-0.0015, "undecided")]
-)
-def test_the_verdict_gives_each_statement_its_number(gain, verdict):
+def verdict_table(accuracies: pd.DataFrame) -> pd.DataFrame:
+    """The verdicts on made-up rows and on the given accuracies."""
     cases = pd.DataFrame({name: asdict(dials) for name, dials in CASES.items()}).T
     cases.iloc[0, 0] += 0.01
     kept = pd.DataFrame({"R": [1.0, 0.31], "I(z;Y)": [0.9, 0.0]}, index=["mixed", "AND"])
@@ -77,7 +75,14 @@ def test_the_verdict_gives_each_statement_its_number(gain, verdict):
     probed = pd.DataFrame({"directions of x1": [1, 16] * 3, "seed": np.repeat(range(3), 2)})
     probed = probed.assign(representation="aligned (CCA)", component="unique1")
     probed["bits about the component"] = [0.0, 0.5] * 3
-    table = pid_estimates.verdict_table(cases, kept, probed, seen, network_rows(gain))
+    return pid_estimates.verdict_table(cases, kept, probed, seen, accuracies)
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"), [(0.2, "holds"), (-0.2, "the contrary"), (-0.0015, "undecided")]
+)
+def test_the_verdict_gives_each_statement_its_number(gain, verdict):
+    table = verdict_table(network_rows(gain))
     assert table["number"].tolist()[:4] == [
         "part and dial of pid differ by at most 1e-02 bits",
         "R - I(z;Y) is at most 1e-01 bits for pid, 0.31 for AND",
@@ -87,3 +92,8 @@ def test_the_verdict_gives_each_statement_its_number(gain, verdict):
     last = table.iloc[4]
     assert last["verdict here"].startswith(verdict)
     assert last["number"].startswith("network after 100 samples: 0.70 ± 0.00 from x1")
+
+
+def test_two_seeds_give_a_difference_without_an_interval():
+    number = verdict_table(network_rows(0.2, n_seeds=2))["number"].iloc[4]
+    assert number.endswith("paired difference +0.20")
