@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -94,7 +95,7 @@ def bits_by_reader(
 
     Columns beyond those: state and reader. The inputs are read once, with the untrained model.
     """
-    roles = "xzu" if state == UNTRAINED else "zu"
+    roles = "xszu" if state == UNTRAINED else "szu"
     frames = []
     for most in READERS[maps]:
         few = {name: latent[:most] for name, latent in train.items()}
@@ -257,6 +258,7 @@ def verdict_text(
     of_u = bits[(bits["reader"] == all_rows) & (bits["role"] == "u")]
     level = of_u[of_u["state"] == WITH].groupby("component")["value"].mean()
     unique, shared = level["own unique"], level["redundancy"]
+    of_all = bits[(bits["reader"] == all_rows) & (bits["state"] == WITH)]
     mostly = "mostly the unique part"
     if shared > unique / 2:
         mostly = "a second copy of what is in h, not the unique part alone"
@@ -271,16 +273,34 @@ def verdict_text(
   and z alone {left["z"]:.3f}; L_rec changes the first by {about_left}.
 - Unique information in u, bits: {about_unique} (with it {unique:.2f} of 1).
 - Is u unique? With L_rec it holds {shared:.2f} bits about the *shared* bit as well: u is {mostly}.
+- Is z only shared? {kept_sentence(of_all)}
 - Accuracy from a single modality: {_counted(compared, maps)}.
 """
+
+
+def kept_sentence(bits: pd.DataFrame) -> str:
+    """How much z keeps of what is unique, beside u and s; bits: of one reader and state."""
+    own = bits[bits["component"] == "own unique"]
+    level = own.groupby("role")["value"].mean()
+    more = paired(own, "z", "u", ["component"], "role").iloc[0]
+    return (
+        f"With L_rec it holds {level['z']:.2f} bits about its modality's *own* bit, "
+        f"{_with_interval(more)} against u. The s that it is aligned with holds {level['s']:.2f} "
+        "bits about such a bit, for it is made from all modalities."
+    )
 
 
 def _sentences(compared: pd.DataFrame) -> dict[str, str]:
     sentences = {}
     for row in compared.itertuples():
-        interval = f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
-        sentences[row.quantity] = f"{interval}, **{row.verdict}**"
+        sentences[row.quantity] = f"{_with_interval(row)}, **{row.verdict}**"
     return sentences
+
+
+def _with_interval(row: Any) -> str:
+    """The difference of a row of `paired`, with its interval where there is one."""
+    interval = "" if np.isnan(row.low) else f" ({row.low:+.3f} to {row.high:+.3f})"
+    return f"{row.difference:+.3f}{interval}"
 
 
 def _counted(compared: pd.DataFrame, maps: str) -> str:

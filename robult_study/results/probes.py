@@ -136,26 +136,27 @@ def component_bits(
 ) -> pd.DataFrame:
     """On `pid`: the bits that a latent holds about each hidden bit.
 
-    They are those of its own modality and, as a control, the other's unique bit. train and test:
-    latents of the training and test rows `rows`; components: `display["components"]` of the data.
-    Columns: latent, role, component, value.
+    They are those of its own modality and, as a control, the other's unique bit; s is asked about
+    those of either modality. train and test: latents of the training and test rows `rows`;
+    components: `display["components"]` of the data. Columns: latent, role, component, value.
     """
     values = []
     for name in of_roles(test, roles):
-        for question, component in _questions(modality_of(name)).items():
+        for question, component in _questions(name):
             bits = components[component]
             value = probe_bits(Side(train[name], bits[rows[0]]), Side(test[name], bits[rows[1]]))
             values.append((name, role_of(name), question, value))
     return pd.DataFrame(values, columns=["latent", "role", "component", "value"])
 
 
-def _questions(modality: str) -> dict[str, str]:
-    """What is asked of a modality of `pid`, x1 or x2 -> the component's name."""
-    own = modality[-1]
+def _questions(latent: str) -> list[tuple[str, str]]:
+    """What is asked of a latent of `pid`, and the name of the component that answers it."""
+    if role_of(latent) == "s":  # made of both modalities, so each one's bits are its own
+        return [("redundancy", "redundancy"), *_own("1"), *_own("2")]
+    own = modality_of(latent)[-1]  # of x1 or x2
     other = {"1": "2", "2": "1"}[own]
-    return {
-        "redundancy": "redundancy",
-        "own unique": f"unique{own}",
-        "own half of synergy": f"synergy{own}",
-        "other's unique": f"unique{other}",
-    }
+    return [("redundancy", "redundancy"), *_own(own), ("other's unique", f"unique{other}")]
+
+
+def _own(number: str) -> list[tuple[str, str]]:
+    return [("own unique", f"unique{number}"), ("own half of synergy", f"synergy{number}")]

@@ -75,13 +75,12 @@ def rows_of(n_seeds: int, **columns: object) -> pd.DataFrame:
 def test_the_verdict_finds_every_quantity_by_its_name():
     all_rows = latent_bits.reader("narrow", latent_bits.PROBE_ROWS)
     shares = [rows_of(4, maps="narrow", known=known) for known in ("z", latent_bits.BOTH)]
-    bits = [
-        rows_of(4, role="u", reader=all_rows, component=name) for name in latent_bits.ASKED_BITS
-    ]
+    bits = [rows_of(4, role=role, component="own unique") for role in "sz"]
+    bits += [rows_of(4, role="u", component=name) for name in latent_bits.ASKED_BITS]
     numbers = rows_of(4, role="u", measure="probe: class", data_set="digits")
     runs = rows_of(4, data_set="digits", metric="accuracy", variant="", pattern="top_left")
     runs["tag"] = [latent_bits.run_tag(state, "narrow") for state in runs["state"]]
-    shares, bits = pd.concat(shares), pd.concat(bits)
+    shares, bits = pd.concat(shares), pd.concat(bits).assign(reader=all_rows)
     asked = latent_bits.questions(shares, bits, numbers, runs.drop(columns="state"))
     compared = latent_bits.compare(asked)
     assert compared["quantity"].tolist() == [
@@ -96,4 +95,20 @@ def test_the_verdict_finds_every_quantity_by_its_name():
     text = latent_bits.verdict_text(compared, bits, recovered, "narrow")
     assert "**Narrow maps**" in text
     assert "a second copy of what is in h" in text
+    assert "Is z only shared? With L_rec it holds 0.60 bits" in text
     assert "more with L_rec on 1, of 1 sets" in text
+
+
+@pytest.mark.parametrize(
+    ("n_seeds", "difference"), [(3, "+0.100 (+0.100 to +0.100) against u"), (2, "+0.100 against u")]
+)
+def test_what_the_shared_part_keeps_stands_beside_u_and_s(n_seeds, difference):
+    rows = []
+    for role, value in (("s", 0.99), ("z", 0.94), ("u", 0.84)):
+        for seed in range(n_seeds):
+            rows.append((role, seed, "own unique", value))
+            rows.append((role, seed, "redundancy", 0.1))
+    bits = pd.DataFrame(rows, columns=["role", "seed", "component", "value"])
+    sentence = latent_bits.kept_sentence(bits)
+    assert f"it holds 0.94 bits about its modality's *own* bit, {difference}" in sentence
+    assert "with holds 0.99 bits" in sentence

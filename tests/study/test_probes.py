@@ -141,3 +141,8 @@ def test_component_bits_read_the_bits_that_are_there():
     assert bits["own unique"] > 0.8
     assert bits["own half of synergy"] < 0.1
     assert bits["other's unique"] < 0.1
+    of_s = probes.component_bits(train, test, components, rows, "s").set_index("component")["value"]
+    assert of_s["redundancy"] > 0.8
+    first, second = of_s["own unique"]  # those of x1 and of x2
+    assert first < 0.1 < 0.8 < second
+    assert "other's unique" not in of_s
