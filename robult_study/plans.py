@@ -490,6 +490,12 @@ def pseudo_pairs(settings: Settings) -> list[RunConfig]:
     return configs
 
 
+def weightings(settings: Settings) -> list[RunConfig]:
+    """Robult with RBF weights and without, on the data sets of notebook 09; runs of 06."""
+    seeds = settings.seeds[:FEW_SEEDS]
+    return vary([variants.DEFAULT, variants.NO_RBF], pair_sets(settings), seeds, settings.steps)
+
+
 # All of them -------------------------------------------------------------------------------------
 
 
@@ -500,7 +506,7 @@ BY_NOTEBOOK: dict[str, tuple[Plan, ...]] = {
     "06": (ablations, switches, distillation_parts),
     "07": (label_shares, availability, missing_training),
     "08": (reconstruction, reconstruction_weights),
-    "09": (pseudo_pairs,),
+    "09": (pseudo_pairs, weightings),
 }
 
 

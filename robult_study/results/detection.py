@@ -11,12 +11,15 @@ from torch import Tensor
 from robult_core.datasets import MultimodalData
 from robult_core.method import Method
 from robult_study.results import pairs as pseudo_pairs
-from robult_study.results.intervals import paired, summarize
+from robult_study.results.intervals import count_verdicts, paired, summarize, with_star
 from robult_study.results.pairs import LABELED_REFERENCE, RBF, SAME_SHARE, THRESHOLDS, UNWEIGHTED
+from robult_study.results.scores import SINGLE
+from robult_study.results.variants import DEFAULT, NO_RBF
 
 ANCHORS = ("all", "labelled", "unlabelled")
 DETECTORS = ("AUROC", "average precision")
 KEPT = (RBF, UNWEIGHTED, SAME_SHARE, *(f"confidence > {cut}" for cut in THRESHOLDS))
+BEFORE, AFTER = "before training", "after the start"
 RIVALS = {  # measure -> what the RBF weight is compared with
     "AUROC": (UNWEIGHTED, "confidence", "cosine", LABELED_REFERENCE),
     "precision": (UNWEIGHTED, SAME_SHARE),
@@ -115,47 +118,95 @@ def mean_weights(
 # Verdict -----------------------------------------------------------------------------------------
 
 
-def after_start(judged: pd.DataFrame) -> pd.DataFrame:
-    """Means over all steps but the first, per data_set, seed, weight and measure."""
-    later = judged[(judged["anchors"] == "all") & (judged["step"] > 0)]
-    by = ["data_set", "seed", "weight", "measure"]
-    return later.groupby(by, sort=False)["value"].mean().reset_index()
+def by_moment(judged: pd.DataFrame) -> pd.DataFrame:
+    """Values over all anchors before training, and their means over all later steps.
+
+    The columns are data_set, moment, seed, weight, measure and value.
+    """
+    rows = judged[judged["anchors"] == "all"]
+    rows = rows.assign(moment=np.where(rows["step"] == 0, BEFORE, AFTER))
+    by = ["data_set", "moment", "seed", "weight", "measure"]
+    return rows.groupby(by, sort=False)["value"].mean().reset_index()
 
 
 def against_rivals(means: pd.DataFrame) -> pd.DataFrame:
-    """The RBF weight minus each of `RIVALS`, paired by seed; means: `after_start`."""
+    """The RBF weight minus each of `RIVALS`, paired by seed; means: `by_moment`."""
     tables = []
     for measure, rivals in RIVALS.items():
         rows = means[means["measure"] == measure]
         for rival in rivals:
-            table = paired(rows, RBF, rival, by=["data_set"], column="weight")
+            table = paired(rows, RBF, rival, by=["data_set", "moment"], column="weight")
             tables.append(table.assign(measure=measure, rival=rival))
     compared = pd.concat(tables, ignore_index=True)
     words = {"better": "RBF better", "worse": "RBF worse", "undecided": "no difference seen"}
     verdict = compared["verdict"].map(words)
-    columns = ["data_set", "measure", "rival", "difference", "low", "high", "n", "verdict"]
-    return compared.assign(verdict=verdict)[columns]
+    columns = ["data_set", "measure", "rival", "moment", "difference", "low", "high", "n"]
+    return compared.assign(verdict=verdict)[[*columns, "verdict"]]
 
 
 def verdict_lines(means: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
     """What the comparison says, a sentence per question; compared: `against_rivals`."""
-    chance = means[(means["measure"] == "AUROC") & (means["weight"] == RBF)]
-    levels = summarize(chance, ["data_set"]).set_index("data_set")["mean"]
-    shown = ", ".join(f"{name} {level:.2f}" for name, level in levels.items())
-    lines = [f"AUROC of the RBF weight after the start of training: {shown}"]
+    lines = [_levels(means, moment) for moment in (BEFORE, AFTER)]
     for measure, rivals in RIVALS.items():
         for rival in rivals:
             rows = compared[(compared["measure"] == measure) & (compared["rival"] == rival)]
-            counts = rows["verdict"].value_counts()
-            words = ", ".join(f"{verdict} on {count}" for verdict, count in counts.items())
-            lines.append(f"{measure} against {rival}: {words} of {len(rows)} sets")
+            counts = [_counted(rows, moment) for moment in (BEFORE, AFTER)]
+            lines.append(f"{measure} against {rival}: {'; '.join(counts)}")
     return lines
 
 
-def grade(compared: pd.DataFrame) -> str:
+def _levels(means: pd.DataFrame, moment: str) -> str:
+    """The mean AUROC of the RBF weight on each data set at a moment."""
+    chosen = means["measure"].eq("AUROC") & means["weight"].eq(RBF) & means["moment"].eq(moment)
+    levels = summarize(means[chosen], ["data_set"]).set_index("data_set")["mean"]
+    shown = ", ".join(f"{name} {level:.2f}" for name, level in levels.items())
+    return f"AUROC of the RBF weight {moment}: {shown}"
+
+
+def _counted(compared: pd.DataFrame, moment: str) -> str:
+    """On how many data sets each verdict was reached at a moment."""
+    verdicts = compared.loc[compared["moment"] == moment, "verdict"]
+    words = ", ".join(f"{name} on {count}" for name, count in verdicts.value_counts().items())
+    return f"{moment} {words} of {len(verdicts)} sets"
+
+
+def grade(compared: pd.DataFrame, moment: str) -> str:
     """Whether the weights raise the precision of the pseudo-positives, over all data sets."""
-    rows = compared[(compared["measure"] == "precision") & (compared["rival"] == UNWEIGHTED)]
+    rows = _of_precision(compared, moment)
     better = rows["verdict"] == "RBF better"
     if better.all():
         return "holds"
     return "holds in part" if better.any() else "not shown"
+
+
+def _of_precision(compared: pd.DataFrame, moment: str) -> pd.DataFrame:
+    """The rows that set the precision against no weights at a moment."""
+    against = compared["measure"].eq("precision") & compared["rival"].eq(UNWEIGHTED)
+    return compared[against & compared["moment"].eq(moment)]
+
+
+# What accuracy makes of it -----------------------------------------------------------------------
+
+
+def accuracy_gains(scored: pd.DataFrame) -> pd.DataFrame:
+    """Robult with the RBF weights minus without, paired by seed, per data set and view.
+
+    scored: `scores.scores` of the runs of both.
+    """
+    return paired(scored, DEFAULT.name, NO_RBF.name, ["data_set", "view"], "tag")
+
+
+def gain_sentence(gains: pd.DataFrame, compared: pd.DataFrame) -> str:
+    """What of the gain in precision is seen in accuracy; gains: `accuracy_gains`."""
+    precise = _of_precision(compared, AFTER)["verdict"].eq("RBF better")
+    single = gains[gains["view"] == SINGLE]
+    counts = count_verdicts(single, ["view"]).iloc[0]
+    changes = ", ".join(
+        f"{name} {change}"
+        for name, change in zip(single["data_set"], with_star(single), strict=True)
+    )
+    return (
+        f"precision of the pseudo-positives: better with RBF weights on {precise.sum()} of "
+        f"{len(precise)} sets; accuracy of one modality: better on {counts['better']}, undecided "
+        f"on {counts['undecided']}, worse on {counts['worse']} of {len(single)} ({changes})"
+    )

@@ -97,6 +97,8 @@ LABELED_ONLY = Variant(
     "no L_ulb, labelled candidates",
     {"unlabeled_weight": 0.0, "labeled_candidates": "labeled"},
 )
+# Eq. 6 with every weight of Eq. 5 at 1; one of the switches
+NO_RBF = Variant("weights", "weighting none", {"weighting": "none"})
 # what the paper's silence about weights suggests
 EQUAL_WEIGHTS = Variant("loss terms", "all weights 1", dict.fromkeys(ABLATIONS.values(), 1.0))
 # the same runs under the names that notebook 04 uses

@@ -28,32 +28,69 @@ def judged(gain=0.1, seeds=3) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def test_the_verdict_follows_the_sign_of_the_difference():
-    means = detection.after_start(judged(0.1))
-    assert set(detection.against_rivals(means)["verdict"]) == {"RBF better"}
-    assert detection.grade(detection.against_rivals(means)) == "holds"
-    worse = detection.against_rivals(detection.after_start(judged(-0.1)))
+def compared(rows: pd.DataFrame) -> pd.DataFrame:
+    return detection.against_rivals(detection.by_moment(rows))
+
+
+@pytest.mark.parametrize("moment", [detection.BEFORE, detection.AFTER])
+def test_the_verdict_follows_the_sign_of_the_difference(moment):
+    better = compared(judged(0.1))
+    assert set(better["verdict"]) == {"RBF better"}
+    assert detection.grade(better, moment) == "holds"
+    worse = compared(judged(-0.1))
     assert set(worse["verdict"]) == {"RBF worse"}
-    assert detection.grade(worse) == "not shown"
+    assert detection.grade(worse, moment) == "not shown"
 
 
 def test_two_seeds_give_no_verdict():
-    compared = detection.against_rivals(detection.after_start(judged(0.1, seeds=2)))
-    assert set(compared["verdict"]) == {"no difference seen"}
+    assert set(compared(judged(0.1, seeds=2))["verdict"]) == {"no difference seen"}
 
 
-def test_the_first_step_counts_in_no_verdict():
-    rows = judged(0.1)
-    rows.loc[rows["step"] == 0, "value"] = 9.0
-    assert detection.after_start(rows)["value"].max() < 1
+def better_before_training() -> pd.DataFrame:
+    """The RBF weight is better than its rivals at step 0, and worse later."""
+    rows = judged(-0.1)
+    first = (rows["step"] == 0) & (rows["weight"] == RBF)
+    rows.loc[first, "value"] += 0.3
+    return rows
 
 
-def test_a_line_per_question():
-    means = detection.after_start(judged())
+def test_the_start_of_training_has_a_verdict_of_its_own():
+    table = compared(better_before_training())
+    verdicts = table.groupby("moment")["verdict"].unique()
+    assert verdicts[detection.BEFORE].tolist() == ["RBF better"]
+    assert verdicts[detection.AFTER].tolist() == ["RBF worse"]
+    assert detection.grade(table, detection.BEFORE) == "holds"
+    assert detection.grade(table, detection.AFTER) == "not shown"
+
+
+def test_a_line_per_question_names_both_moments():
+    means = detection.by_moment(better_before_training())
     lines = detection.verdict_lines(means, detection.against_rivals(means))
-    assert lines[0] == "AUROC of the RBF weight after the start of training: digits 0.60"
-    assert "precision against no weights: RBF better on 1 of 1 sets" in lines
-    assert len(lines) == 1 + sum(map(len, detection.RIVALS.values()))
+    assert lines[:2] == [
+        "AUROC of the RBF weight before training: digits 0.70",
+        "AUROC of the RBF weight after the start: digits 0.40",
+    ]
+    assert (
+        "precision against no weights: before training RBF better on 1 of 1 sets; "
+        "after the start RBF worse on 1 of 1 sets"
+    ) in lines
+    assert len(lines) == 2 + sum(map(len, detection.RIVALS.values()))
+
+
+def test_what_precision_gains_stands_beside_what_accuracy_gains():
+    rows = []
+    for seed in range(3):
+        for tag, gain in (("robult", 0.02), ("weighting none", 0.0)):
+            rows.append(("digits", "one modality (mean)", tag, seed, 0.5 + gain))
+            rows.append(("cub10", "one modality (mean)", tag, seed, 0.5 + gain * (seed - 1)))
+            rows.append(("digits", "all, fused branch", tag, seed, 0.7 - gain))
+    scored = pd.DataFrame(rows, columns=["data_set", "view", "tag", "seed", "value"])
+    gains = detection.accuracy_gains(scored)
+    assert gains["difference"].tolist() == pytest.approx([0.02, 0.0, -0.02])
+    sentence = detection.gain_sentence(gains, compared(judged(0.1)))
+    assert "better with RBF weights on 1 of 1 sets" in sentence
+    assert "better on 1, undecided on 1, worse on 0 of 2" in sentence
+    assert "digits +0.020 ± 0.000 *, cub10 +0.000 ± 0.050)" in sentence
 
 
 def test_curves_and_references_are_means_over_seeds():

@@ -29,7 +29,7 @@ def announced(names: list[str], settings: Settings, earlier: dict | None = None)
 def test_a_full_profile_says_how_many_runs_the_plans_hold(tmp_path):
     settings = settings_of("full", tmp_path)
     lines = announced(["05_critical_difference", "09_rbf_weights"], settings)
-    configs = plans.comparison(settings) + plans.pseudo_pairs(settings)
+    configs = plans.comparison(settings) + plans.pseudo_pairs(settings) + plans.weightings(settings)
     runs = expected(configs, settings.store, settings.jobs)
     assert lines[-1] == f"plans of notebooks 05, 09 with {settings.jobs} jobs: {runs}"
     n_runs = len({config.key("data") for config in configs})

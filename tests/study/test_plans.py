@@ -288,6 +288,12 @@ def test_pseudo_pairs_come_from_the_runs_of_notebook_08():
     assert keys(plans.pseudo_pairs(given)) <= keys(plans.reconstruction(given))
 
 
+def test_weightings_come_from_the_runs_of_notebook_06_in_full():
+    assert keys(plans.weightings(FULL)) <= keys(plans.switches(FULL))
+    sets = {config.data_set for config in plans.weightings(FULL)}
+    assert sets == set(plans.pair_sets(FULL))
+
+
 # All ---------------------------------------------------------------------------------------------
 
 

@@ -109,6 +109,10 @@ def test_a_value_that_is_the_default_by_now_is_left_out(monkeypatch):
     assert tried == [{"temperature": 2 * default}]
 
 
+def test_training_without_rbf_weights_is_one_of_the_switches():
+    assert variants.NO_RBF in variants.switches()
+
+
 def test_groups_know_every_variant():
     groups = variants.groups(variants.switches())
     assert groups["width 64"] == "architecture"
