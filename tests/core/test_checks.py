@@ -37,7 +37,7 @@ def make_data(split: list[str], known: list[bool] | None = None) -> MultimodalDa
     )
 
 
-DATA = make_data(["train", "valid", "train", "test", "train"])
+DATA = make_data(["train", "valid", "train", "test", "train", "valid"])
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_no_rows_are_rows():
     ("rows", "message"),
     [
         (np.array([True, False, True, False, True]), "rows are a boolean mask: pass indices"),
-        ([-1], "row -1 is not in 'toy': choose from 0 to 4"),
-        ([0, 5], "row 5 is not in 'toy': choose from 0 to 4"),
+        ([-1], "row -1 is not in 'toy': choose from 0 to 5"),
+        ([0, 6], "row 6 is not in 'toy': choose from 0 to 5"),
         (np.array([0.0, 1.0]), "type float64: pass a list of integers"),
         (np.zeros((2, 1), dtype=int), r"shape \(2, 1\)"),
     ],

@@ -49,6 +49,38 @@ def test_arrays_and_builtins(tmp_path, protocol, core):
         assert loaded[name] == CONTENT[name]
 
 
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_name_that_comes_twice_is_found_again_among_hundreds(tmp_path, protocol):
+    """Files of benchmarks name thousands of videos, twice where a split and a table name them."""
+    names = [f"video {number}" for number in range(600)]
+    content = {"table": names, "test": list(reversed(names))}
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
+    assert load_pickle(tmp_path / "x.pkl") == content
+
+
+@pytest.mark.parametrize(
+    ("array", "code"),
+    [
+        (np.array([1j]), "c16"),
+        (np.array(["2026-01-01"], dtype="M8[D]"), "M8"),
+        (np.zeros(2, dtype="V3"), "V3"),
+    ],
+)
+def test_an_array_of_another_type_is_refused(tmp_path, array, code):
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(array, protocol=2))
+    with pytest.raises(DataError, match=f"refused: it holds an array of type '{code}'"):
+        load_pickle(tmp_path / "x.pkl")
+
+
+def test_a_forged_order_of_bytes_is_refused(tmp_path):
+    sound = pickle.dumps(np.arange(3, dtype="<i4"), protocol=2)
+    forged = sound.replace(b"X\x01\x00\x00\x00<", b"X\x01\x00\x00\x00!")
+    assert forged != sound
+    (tmp_path / "x.pkl").write_bytes(forged)
+    with pytest.raises(DataError, match="refused: it holds an array of type 'i4'"):
+        load_pickle(tmp_path / "x.pkl")
+
+
 def test_float64_becomes_float32_at_once(tmp_path):
     """Neither the bytes of the file nor float64 stay: the peak is near one array and its bytes."""
     arrays = [np.random.default_rng(seed).normal(size=500_000) for seed in range(6)]  # 4 MB each

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+import torch
+from sklearn.exceptions import DataConversionWarning
 
-from robult_core.targets import read_classes
+from robult_core.targets import read_classes, read_indicators, read_numbers
 
 ZERO_ONE_UNKNOWN = [
     [np.int64(0), np.int64(1), np.int64(-1), None],
@@ -57,3 +61,61 @@ def test_a_class_that_looks_like_a_mark_is_warned_of(mark, caplog):
     caplog.clear()
     read_classes(labels, 4, mark)
     assert not caplog.text
+
+
+def test_classes_are_numbered_in_their_order():
+    targets = read_classes(torch.tensor([7, 3, -1, 5, 3]), 5, -1)
+    assert targets.classes.tolist() == [3, 5, 7]
+    assert targets.values.tolist() == [2, 0, 0, 1, 0]  # the unlabelled sample holds zero
+    assert targets.known.tolist() == [True, True, False, True, True]
+
+
+def test_numbers_are_kept_where_they_are_known():
+    targets = read_numbers([2.5, None, math.nan, -1], 4)
+    assert targets.values.tolist() == [2.5, 0.0, 0.0, -1.0]
+    assert targets.known.tolist() == [True, False, False, True]
+
+
+def test_indicators_are_kept_where_they_are_known():
+    targets = read_indicators([[0, 1], [-1, -1], [math.nan, math.nan], [1, 1]], 4)
+    assert targets.values.tolist() == [[0, 1], [0, 0], [0, 0], [1, 1]]
+    assert targets.known.tolist() == [True, False, False, True]
+
+
+def test_a_column_of_labels_is_read_and_warned_of():
+    with pytest.warns(DataConversionWarning, match=r"pass y.ravel\(\)"):
+        assert read_classes([[4], [2], [4]], 3, -1).values.tolist() == [1, 0, 1]
+    with pytest.warns(DataConversionWarning, match=r"pass y.ravel\(\)"):
+        assert read_numbers(np.array([[0.5], [1.5]]), 2).values.tolist() == [0.5, 1.5]
+
+
+def as_classes(y, n):
+    return read_classes(y, n, -1)
+
+
+@pytest.mark.parametrize(
+    ("read", "y", "message"),
+    [
+        (as_classes, None, "the target y is None: give the labels"),
+        (as_classes, 3, "X has 2 samples and y has 0 labels; give every sample one"),
+        (as_classes, [0, 1, 0], "X has 2 samples and y has 3 labels; give every sample one"),
+        (as_classes, [[0, 1], [1, 0]], r"y has shape \(2, 2\): a classifier needs \(samples,\)"),
+        (as_classes, [-1, -1], "no sample has a label: all 2 are marked as unlabelled"),
+        (as_classes, [0.0, 1.5], "y holds the number 1.5, which is no class"),
+        (as_classes, [0.0, math.inf], "y holds the number inf, which is no class"),
+        (as_classes, np.array(["a", 1], dtype=object), "y mixes int and str: give all labels the"),
+        (read_numbers, [[1, 2], [3, 4]], r"y has shape \(2, 2\): a regressor needs"),
+        (read_numbers, ["low", "high"], "y holds targets that are not numbers"),
+        (read_numbers, [None, math.nan], "no sample has a target: all 2 are NaN"),
+        (read_numbers, [0.0, -math.inf], r"y is infinite \(inf\) in row 1: give a finite number"),
+        (read_indicators, [0, 1], r"y has shape \(2,\): a multilabel classifier needs"),
+        (read_indicators, [[0], [1]], r"y has shape \(2, 1\): .* with at least two labels"),
+        (read_indicators, [["a", "b"], ["b", "a"]], "y holds indicators that are not numbers"),
+        (read_indicators, [[-1, -1], [-1, -1]], "no sample has labels: all 2 rows of y are -1"),
+        (read_indicators, [[0, 1], [1, 2]], r"row 1 of y is \[1, 2\]: give 0 and 1, or -1"),
+        (read_indicators, [[0, 1], [1, -1]], r"row 1 of y is \[1, -1\]: give 0 and 1, or -1"),
+    ],
+)
+def test_labels_that_make_no_sense_are_named(read, y, message):
+    with pytest.raises(ValueError, match=message):
+        read(y, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,9 +11,11 @@ from robult_study.results.grading import (
     PARTLY,
     REPRODUCED,
     Missing,
+    Table,
     all_above,
     grade_cells,
     grade_every_cell,
+    interval_bounds,
     interval_words,
 )
 
@@ -47,6 +50,25 @@ def test_an_interval_that_touches_0_does_not_lie_above_it(low, expected):
 
 def test_without_intervals_nothing_lies_above():
     assert all_above(None) is False
+
+
+def test_intervals_pair_the_seeds_of_each_block():
+    """Robult leads by .1, .2 and .3 in the first block and by nothing in the second."""
+    rows = []
+    for pattern, lead in (("full", [0.1, 0.2, 0.3]), ("text", [0.0, 0.0, 0.0])):
+        for seed, more in enumerate(lead):
+            block = {"data_set": "mosi", "pattern": pattern, "metric": "accuracy", "seed": seed}
+            rows.append(block | {"method": "robult", "value": 0.5 + more})
+            rows.append(block | {"method": "gmc", "value": 0.5})
+    table = Table(pd.DataFrame(), seeds=pd.DataFrame(rows))
+    bounds = interval_bounds(table, [("robult", "gmc")]).sort_values("low")
+    half = 4.303 * 0.1 / np.sqrt(3)  # Student's t at 97.5 % with 2 degrees of freedom
+    expected = [[0.2 - half, 0.2 + half], [0.0, 0.0]]
+    np.testing.assert_allclose(bounds, expected, atol=1e-4)
+
+
+def test_means_without_seeds_have_no_intervals():
+    assert interval_bounds(Table(pd.DataFrame()), [("robult", "gmc")]) is None
 
 
 def test_intervals_are_counted_on_either_side():
