@@ -186,3 +186,5 @@ def test_where_a_training_computes_is_part_of_its_key_and_not_of_a_sanity_rows(p
     assert replace(DEFAULT, **place).key("0") != DEFAULT.key("0")
     linear = RunConfig("digits", "linear")
     assert replace(linear, **place).key("0") == linear.key("0")
+    plain = {"device": "cpu", "ranks": 1, "precision": "float32"}
+    assert plain.items() <= replace(linear, **place).complete().items()

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from robult_study.report.findings import checked, claims, control, findings, reconstruction
+from robult_study.report.findings import checked, claims, control, findings, ranks, reconstruction
 from robult_study.settings import SettingsError
 
+RANKS = """method,all (22 blocks),single (17 blocks),full (5 blocks),with the linear row
+robult,1.5,1.7,1.4,1.6
+gmc,2.0,1.6,3.4,2.2
+unimodal,2.9,2.9,2.8,3.2
+"""
 DIFFERENCES = """data_set,verdict,against
 a,better,unimodal
 a,better,unimodal
@@ -39,6 +44,30 @@ def tables(tmp_path):
     (folder / "06_answers.csv").write_text(ANSWERS)
     (folder / "05_claims_counted.csv").write_text(CLAIMS)
     return folder
+
+
+def test_robults_ranks_are_read_over_all_and_by_what_is_present(tables):
+    (tables / "04_mean_ranks.csv").write_text(RANKS)
+    finding = ranks(tables)
+    assert "over 22 blocks of real data is 1.50, the next is GMC's 2.00." in finding.text
+    assert "With every modality there it is 1.40 against 3.40;" in finding.text
+    assert "with a single one GMC is ahead, 1.60 against 1.70." in finding.text
+    assert finding.holds
+
+
+@pytest.mark.parametrize(
+    ("row", "other"),
+    [
+        ("robult,1.5,1.7,1.4", "robult,2.1,1.7,1.4"),  # not first over all
+        ("unimodal,2.9,2.9,2.8", "unimodal,1.9,2.9,2.8"),  # the next is not GMC
+        ("robult,1.5,1.7,1.4", "robult,1.5,1.7,3.5"),  # not ahead with every modality
+        ("robult,1.5,1.7,1.4", "robult,1.5,1.5,1.4"),  # ahead with a single one
+        ("unimodal,2.9,2.9,2.8", "unimodal,2.9,1.65,2.8"),  # third with a single one
+    ],
+)
+def test_the_words_on_ranks_hold_for_such_ranks_alone(tables, row, other):
+    (tables / "04_mean_ranks.csv").write_text(RANKS.replace(row, other))
+    assert not ranks(tables).holds
 
 
 def test_robult_is_counted_against_its_control_and_self_training(tables):
