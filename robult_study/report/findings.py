@@ -6,6 +6,7 @@ condition under which its words are true of these numbers.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,11 +60,13 @@ def checked(folder: Path) -> str:
 
 def ranks(tables: Path) -> Finding:
     """The mean ranks of Robult and of the best rival, over all blocks and by what is present."""
-    table = _read(tables, "04_mean_ranks.csv").set_index("method")
+    from robult_study.results.tables import COLUMNS  # it loads pandas
+
+    table = _read(tables, "04_mean_ranks.csv").set_index("method").rename(index=COLUMNS)
     everything, single, full = table.columns[:3]
-    robult = table.loc["robult"]
-    gmc = table.loc["gmc"]
-    n_blocks = everything.split("(")[1].split()[0]
+    robult = table.loc["Robult"]
+    gmc = table.loc["GMC"]
+    n_blocks = re.findall(r"\d+", everything)[0]
     title = "Robult ranks first of five methods over all, and second with one modality."
     text = (
         f"Its mean rank over {n_blocks} blocks of real data is {robult[everything]:.2f}, the next "
@@ -71,11 +74,11 @@ def ranks(tables: Path) -> Finding:
         f"against {gmc[full]:.2f}; with a single one GMC is ahead, {gmc[single]:.2f} against "
         f"{robult[single]:.2f}."
     )
-    others = table.drop(index="robult")
+    others = table.drop(index="Robult")
     holds = (
         robult[everything] < others[everything].min() == gmc[everything]
         and robult[full] < gmc[full]
-        and gmc[single] < robult[single] < others.drop(index="gmc")[single].min()
+        and gmc[single] < robult[single] < others.drop(index="GMC")[single].min()
     )
     return Finding(title, text, bool(holds))
 
