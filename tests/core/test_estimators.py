@@ -624,6 +624,13 @@ def test_a_wrong_validation_part_is_one_clear_sentence(fitted, change, message):
         MultimodalClassifier(**FAST).fit(X, y, validation=change(X, y))
 
 
+@pytest.mark.parametrize("seed", [True, -1, np.int64(-1), 2**32])
+def test_a_random_state_that_is_no_seed_is_refused(fitted, seed):
+    _, X, y = fitted
+    with pytest.raises(ValueError, match=r"seed is .*: it must be a whole number"):
+        MultimodalClassifier(**(FAST | {"random_state": seed})).fit(X, y)
+
+
 def test_patience_and_steps_are_counts(fitted):
     _, X, y = fitted
     with pytest.raises(ValueError, match="max_steps is 0"):
