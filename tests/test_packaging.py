@@ -99,7 +99,7 @@ def test_the_study_is_an_extra_of_its_own():
     light = {name_of(text) for text in PROJECT["dependencies"]}
     heavy = {name_of(text) for text in EXTRAS["study"]}
     assert not light & heavy
-    assert {"jupyterlab", "matplotlib", "pandas", "statsmodels"} <= heavy
+    assert {"jupyterlab", "matplotlib", "pandas", "seaborn"} <= heavy
 
 
 def test_pip_and_conda_get_the_same_versions():

@@ -142,6 +142,14 @@ def test_holm_equals_its_definition():
     assert np.isnan(found["y"])
 
 
+def test_holm_equals_that_of_statsmodels():
+    from statsmodels.stats.multitest import multipletests  # slow to import and to call
+
+    numbers = np.random.default_rng(0).choice(np.geomspace(1e-4, 1, 15), 40)  # with ties
+    p = pd.Series(numbers, index=range(5, 45))
+    np.testing.assert_allclose(intervals.holm(p), multipletests(numbers, method="holm")[1])
+
+
 def test_holm_of_nothing_is_nothing():
     assert intervals.holm(pd.Series([np.nan])).isna().all()
 
