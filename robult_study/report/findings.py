@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CLAIMS = "05_claims_counted.csv"
 AT_HAND = "our runs on the data at hand"
-GRADES = ("reproduced", "partly", "not")
+GRADES = ("reproduced", "partly", "not", "missing")
 
 
 class Finding(NamedTuple):
@@ -124,9 +124,10 @@ def _largest_change(answers: pd.DataFrame, term: str) -> float:
 def claims(tables: Path) -> Finding:
     """How many of the paper's statements hold on the data at hand."""
     counts = _read(tables, CLAIMS).set_index("grade")[AT_HAND]
-    reproduced, partly, failed = counts.reindex(GRADES, fill_value=0)
+    reproduced, partly, failed, missing = counts.reindex(GRADES, fill_value=0)
     title = f"Of the paper's {counts.sum()} statements {reproduced} are reproduced"
-    text = f"on data that are not the paper's, {partly} in part and {failed} not."
+    text = f"on data that are not the paper's, {partly} in part and {failed} not"
+    text += f"; {missing} cannot be answered by these data." if missing else "."
     return Finding(title, text, holds=True)
 
 

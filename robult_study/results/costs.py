@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from robult_core.protocol import pattern_modalities
+from robult_study.provenance import repository
 from robult_study.results.layout import laid_out
 from robult_study.results.tables import COMPARED, named
 from robult_study.runs.store import Store
 
+STEPS = "| method | M | step ms |"  # how the table of steps of the benchmarks begins
 QUANTITIES = {  # column of `costs` -> heading
     "parameters": "parameters",
     "seconds_per_step": "s per step",
@@ -63,3 +67,21 @@ def costs_table(table: pd.DataFrame) -> pd.DataFrame:
 def relative_costs(laid: pd.DataFrame) -> pd.DataFrame:
     """Medians over data sets in multiples of Unimodal; laid: `costs_table`."""
     return laid.div(laid["unimodal"], axis=0).groupby(level="quantity").median()
+
+
+def benchmarked_steps(path: Path | None = None) -> pd.DataFrame:
+    """The time of a training step over the number of modalities: method, modalities, milliseconds.
+
+    It is the table that `python -m benchmarks` writes into `benchmarks/results.md`, measured on
+    random vectors; empty where there is no such file.
+    """
+    path = path or repository() / "benchmarks/results.md"
+    columns = ["method", "modalities", "milliseconds"]
+    if not path.exists():
+        return pd.DataFrame(columns=columns)
+    _, _, table = path.read_text(encoding="utf-8").partition(STEPS)
+    rows = []
+    for line in takewhile(lambda text: text.startswith("|"), table.splitlines()[2:]):
+        method, count, time = line.strip("| ").split(" | ")[:3]
+        rows.append((method, int(count), float(time)))
+    return pd.DataFrame(rows, columns=columns)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from robult_core.datasets import MultimodalData
+from robult_core.datasets import MultimodalData, load
 from robult_core.method import Method
 from robult_study.results import pairs as pseudo_pairs
 from robult_study.results.intervals import count_verdicts, paired, summarize, with_star
 from robult_study.results.pairs import LABELED_REFERENCE, RBF, SAME_SHARE, THRESHOLDS, UNWEIGHTED
 from robult_study.results.scores import SINGLE
 from robult_study.results.variants import DEFAULT, NO_RBF
+from robult_study.runs.configuration import RunConfig
+from robult_study.runs.execution import restore
+from robult_study.runs.grid import keys
+from robult_study.runs.store import Store
 
 ANCHORS = ("all", "labelled", "unlabelled")
 DETECTORS = ("AUROC", "average precision")
@@ -45,6 +49,35 @@ def judged_by_anchor(
     labeled = pairs["labelled anchor"]
     chosen = {"all": pairs, "labelled": pairs[labeled], "unlabelled": pairs[~labeled]}
     return pd.concat([judge(chosen[name]).assign(anchors=name) for name in ANCHORS])
+
+
+def judged_run(folder: str, key: str, steps: tuple[int, ...], count: int = 8) -> pd.DataFrame:
+    """`judged_by_anchor` of a run in a store at the steps after which its weights were kept.
+
+    Columns: weight, measure, value, anchors, data_set, seed, step. count: batches that are drawn.
+    """
+    record = Store(folder).get(key)
+    place = {name: record.config[name] for name in ("data_set", "seed")}
+    data = load(place["data_set"]).standardized()
+    frames = []
+    for step in steps:
+        method = restore(record, data, step)
+        seen = pairs_of(method, data, record.label_rows, place["seed"], count)
+        judged = judged_by_anchor(seen, pseudo_pairs.judge)
+        frames.append(judged.assign(**place, step=step))
+    return pd.concat(frames, ignore_index=True)
+
+
+def judged_runs(
+    configs: Iterable[RunConfig], store: Store, judge: Callable[..., pd.DataFrame] = judged_run
+) -> pd.DataFrame:
+    """`judged_run` of those runs whose weights the store has; judge: it, or kept answers of it."""
+    frames = []
+    _, keyed = keys(configs)
+    for key, config in keyed:
+        if store.get(key, config.files) is not None:
+            frames.append(judge(str(store.folder), key, config.snapshots))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def shown_steps(steps: Sequence[int]) -> list[int]:

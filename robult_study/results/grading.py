@@ -17,6 +17,8 @@ from robult_study.results.layout import listed
 from robult_study.results.tables import BASELINES, BLOCK
 
 REPRODUCED, PARTLY, NOT, MISSING = "reproduced", "partly", "not", "missing"
+NO_BLOCK = "no block has all the numbers needed"
+MEAN = "mean"  # the pattern of `over_patterns`
 SHOWN = 4  # blocks that an evidence names before it counts the others
 
 
@@ -31,12 +33,20 @@ class Finding(NamedTuple):
     evidence: str
 
 
-class Table(NamedTuple):
-    """What a claim is put to; higher is better everywhere."""
+NOTHING = pd.DataFrame()
 
-    wide: pd.DataFrame  # blocks x methods, `tables.wide` of oriented rows
+
+class Table(NamedTuple):
+    """What a claim is put to, each part of it empty where there is none; higher is better."""
+
+    wide: pd.DataFrame = NOTHING  # blocks x methods, `tables.wide` of oriented rows
     seeds: pd.DataFrame | None = None  # the rows themselves; the paper prints none
-    costs: pd.DataFrame | None = None  # `costs.costs`
+    costs: pd.DataFrame = NOTHING  # `costs.costs`
+    pairs: pd.DataFrame = NOTHING  # `detection.judged_runs`
+    steps: pd.DataFrame = NOTHING  # `costs.benchmarked_steps`
+    aligned: pd.DataFrame = NOTHING  # `pid_estimates.kept_by_alignment`
+    example: pd.DataFrame = NOTHING  # `pid_estimates.resolved`
+    learned: pd.DataFrame = NOTHING  # `pid_estimates.learned` of several seeds
 
 
 def blocks_with(table: Table, *methods: str) -> pd.DataFrame:
@@ -62,7 +72,7 @@ def grade_cells(agree: pd.Series) -> str:
     Raises Missing where there is no cell.
     """
     if len(agree) == 0:
-        raise Missing("no block has all the numbers needed")
+        raise Missing(NO_BLOCK)
     if agree.all():
         return REPRODUCED
     return PARTLY if agree.mean() > 0.5 else NOT
@@ -85,7 +95,38 @@ def robults_lead(table: Table) -> pd.Series:
 def drops_without(table: Table, *ablations: str) -> pd.DataFrame:
     """Robult minus each ablation, per block."""
     blocks = blocks_with(table, "robult", *ablations)
+    if blocks.empty:
+        raise Missing(NO_BLOCK)
     return blocks[list(ablations)].rsub(blocks["robult"], axis=0)
+
+
+def over_patterns(table: Table, *methods: str) -> Table:
+    """The table of some methods with one block per data set and metric, the mean over patterns.
+
+    A pattern in which one of them has no number counts for none.
+    """
+    blocks = blocks_with(table, *methods)[list(methods)]
+    means = blocks.groupby(level=["data_set", "metric"], sort=False).mean()
+    means = means.assign(pattern=MEAN).set_index("pattern", append=True).reorder_levels(BLOCK)
+    if table.seeds is None:
+        return Table(means)
+    complete = table.seeds.set_index(BLOCK).index.isin(blocks.index)
+    rows = table.seeds[complete & table.seeds["method"].isin(methods)]
+    columns = ["data_set", "metric", "method", "seed"]
+    values = rows.groupby(columns, sort=False)["value"].mean().reset_index()
+    return Table(means, values.assign(pattern=MEAN))
+
+
+def lowered(table: Table, ablation: str) -> pd.Series:
+    """Which blocks an ablation lowers.
+
+    None where there are intervals over seeds and not one of them lies above 0, because then the
+    signs are those of noise.
+    """
+    drop = drops_without(table, ablation)[ablation]
+    bounds = interval_bounds(table, [("robult", ablation)])
+    is_seen = bounds is None or bounds.empty or bool((bounds["low"] > 0).any())
+    return (drop > 0) & is_seen
 
 
 def single_and_full(blocks: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -112,9 +153,9 @@ def interval_bounds(table: Table, pairs: Iterable[tuple[str, str]]) -> pd.DataFr
     return pd.concat(intervals).dropna()
 
 
-def all_above(bounds: pd.DataFrame | None) -> bool:
-    """Whether there are intervals and all of them lie above 0."""
-    return bounds is not None and len(bounds) > 0 and bool((bounds["low"] > 0).all())
+def mostly_above(bounds: pd.DataFrame | None) -> bool:
+    """Whether there are intervals and more than half of them lie above 0."""
+    return bounds is not None and len(bounds) > 0 and bool((bounds["low"] > 0).mean() > 0.5)
 
 
 def interval_words(bounds: pd.DataFrame | None) -> str:

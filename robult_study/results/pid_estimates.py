@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from robult_core import information
-from robult_core.datasets.pid import CASES, COMPONENTS, load_pid
+from robult_core.datasets.pid import CASES, COMPONENTS, generating_table, load_pid
 from robult_core.information import PID
 from robult_study.results.intervals import paired, summarize, with_interval
 
@@ -84,6 +84,11 @@ def aligned(table: np.ndarray) -> np.ndarray:
     square = np.block([[np.zeros((n1, n1)), pairs], [pairs.T, np.zeros((n2, n2))]])
     piece = connected_components(square)[1][:n1]
     return np.array([table.sum(1)[piece == number].sum(0) for number in np.unique(piece)])
+
+
+def alignment_worlds() -> dict[str, np.ndarray]:
+    """The cases of `pid`, and AND, in which redundancy is no shared part of the inputs."""
+    return {name: generating_table(name) for name in CASES} | {"AND": worlds()["AND"]}
 
 
 def kept_by_alignment(tables: Mapping[str, np.ndarray]) -> pd.DataFrame:

@@ -58,6 +58,7 @@ SAME_FEATURES = (  # for the other three the paper does not name its features
     "mosei-mult",
 )
 PAPER_SHARE = 0.05  # of the labels
+NO_WEIGHTS = "no_weights"  # the name of Robult without the weights of Eq. 5, beside the ablations
 BUDGET = ("training.steps", "training.learning_rate")  # what a method's default run may carry
 
 
@@ -103,18 +104,23 @@ def paper_rows(results: pd.DataFrame, variant: str = "") -> pd.DataFrame:
 def named(results: pd.DataFrame) -> pd.Series:
     """The method of each row, or the name of the ablation; missing where settings are changed.
 
-    A row is an ablation where the weight of just that loss is 0.
+    A row of Robult is an ablation where the weight of just that loss is 0, or where just the
+    weights of Eq. 5 are left out (`NO_WEIGHTS`).
     """
     prefixes = ("hyper.", "training.")
     settings = [name for name in results if name.startswith(prefixes) and name not in BUDGET]
     n_changed = results[settings].notna().sum(axis=1)
     post = results["post"] if "post" in results else pd.Series("", results.index)
     method = results["method"].where((n_changed == 0) & (post == ""))
+    one_changed = (n_changed == 1) & (results["method"] == "robult")
     for name, weight in ABLATIONS.items():
         column = f"hyper.{weight}"
         if column in results:
             right_post = post == ("logistic" if name == "no_supervised" else "")
-            method = method.mask((results[column] == 0) & (n_changed == 1) & right_post, name)
+            method = method.mask(one_changed & (results[column] == 0) & right_post, name)
+    if "hyper.weighting" in results:
+        unweighted = (results["hyper.weighting"] == "none") & (post == "")
+        method = method.mask(one_changed & unweighted, NO_WEIGHTS)
     return method
 
 

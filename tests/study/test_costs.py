@@ -7,6 +7,7 @@ import pytest
 from made_up import results
 
 from robult_study.results import costs
+from robult_study.results.tables import COMPARED
 from robult_study.runs.store import Store
 
 LATENCY = {"a": 1.0, "b": 3.0, "c": 4.0, "a+b": 7.0, "a+b+c": 5.0}  # in milliseconds
@@ -50,3 +51,34 @@ def test_the_table_has_a_row_per_quantity_and_a_relative_twin(measured):
 
 def test_no_results_cost_nothing(tmp_path):
     assert costs.costs(pd.DataFrame(), Store(tmp_path)).empty
+
+
+RESULTS = """# Benchmarks: results
+
+## A training step
+
+| method | M | step ms | step / bare |
+| --- | --- | --- | --- |
+| robult | 2 | 16.75 | 1.76 (1.75) |
+| gmc | 12 | 36.12 | 1.67 (1.48) |
+
+A line through the steps over M:
+
+| method | ms at M = 0 | ms a modality | R^2 |
+| --- | --- | --- | --- |
+| robult | 10.71 | 2.85 | 0.887 |
+"""
+
+
+def test_steps_are_read_from_what_the_benchmarks_wrote(tmp_path):
+    path = tmp_path / "results.md"
+    path.write_text(RESULTS)
+    rows = costs.benchmarked_steps(path).to_numpy().tolist()
+    assert rows == [["robult", 2, 16.75], ["gmc", 12, 36.12]]
+    assert costs.benchmarked_steps(tmp_path / "absent.md").empty
+
+
+def test_the_published_benchmarks_have_every_method_and_number_of_modalities():
+    counts = costs.benchmarked_steps().groupby("method")["modalities"].nunique()
+    assert set(counts.index) >= set(COMPARED)
+    assert (counts >= 5).all()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from small_runs import small
 
 from robult_study.results import detection, pairs
 from robult_study.results.pairs import RBF, SAME_SHARE, UNWEIGHTED
+from robult_study.runs.grid import run_grid
+from robult_study.runs.store import Store
 
 
 def judged(gain=0.1, seeds=3) -> pd.DataFrame:
@@ -102,6 +107,25 @@ def test_curves_and_references_are_means_over_seeds():
     assert set(reference["moment"]) == moments
     level = detection.level_of_use(judged(), [0, 20])
     assert level["step"].tolist() == [0, 20]
+
+
+def test_runs_are_judged_at_the_snapshots_that_the_store_has(tmp_path):
+    store = Store(tmp_path)
+    configs = small(snapshots=(0, 20))
+    run_grid(configs[:1], store, progress=False)
+    found = detection.judged_runs(configs, store, partial(detection.judged_run, count=1))
+    assert set(found["seed"]) == {0}  # the other run was not made
+    assert set(found["step"]) == {0, 20}
+    assert set(found["data_set"]) == {"digits"}
+    assert set(found["anchors"]) == set(detection.ANCHORS)
+    precision = detection.of_all(found, ["precision"])["value"]
+    assert precision.dropna().between(0, 1).all()
+
+
+def test_runs_that_kept_no_weights_cannot_be_judged(tmp_path):
+    store = Store(tmp_path)
+    run_grid(small()[:1], store, progress=False)
+    assert detection.judged_runs(small(snapshots=(0, 20)), store).empty
 
 
 def test_steps_that_are_shown():

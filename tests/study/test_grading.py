@@ -12,12 +12,16 @@ from robult_study.results.grading import (
     REPRODUCED,
     Missing,
     Table,
-    all_above,
+    drops_without,
     grade_cells,
     grade_every_cell,
     interval_bounds,
     interval_words,
+    lowered,
+    mostly_above,
+    over_patterns,
 )
+from robult_study.results.tables import BLOCK
 
 
 @pytest.mark.parametrize(
@@ -41,15 +45,75 @@ def test_no_cell_has_no_grade():
 
 @pytest.mark.parametrize(
     ("low", "expected"),
-    [([0.1, 0.2], True), ([0.1, -0.1], False), ([0.1, 0.0], False), ([], False)],
+    [
+        ([0.1, 0.2], True),
+        ([0.1, 0.2, -0.1], True),
+        ([0.1, -0.1], False),  # half is not most
+        ([0.1, 0.0], False),  # one that touches 0 does not lie above it
+        ([], False),
+    ],
 )
-def test_an_interval_that_touches_0_does_not_lie_above_it(low, expected):
+def test_most_intervals_lie_above_0(low, expected):
     bounds = pd.DataFrame({"low": low, "high": [1.0] * len(low)}, dtype=float)
-    assert all_above(bounds) is expected
+    assert mostly_above(bounds) is expected
 
 
 def test_without_intervals_nothing_lies_above():
-    assert all_above(None) is False
+    assert mostly_above(None) is False
+
+
+def with_patterns(numbers: dict[str, list[float]], patterns: list[str]) -> Table:
+    """One data set with these numbers in each pattern, and two seeds that are 0.1 off."""
+    index = pd.MultiIndex.from_product([["digits"], patterns, ["accuracy"]], names=BLOCK)
+    wide = pd.DataFrame(numbers, index)
+    rows = wide.melt(var_name="method", ignore_index=False).reset_index().dropna()
+    shifted = [rows.assign(seed=seed, value=rows["value"] + seed / 10) for seed in (-1, 1)]
+    return Table(wide, pd.concat(shifted))
+
+
+def test_the_mean_over_patterns_has_its_seeds():
+    numbers = {"robult": [0.2, 0.6], "no_labeled": [0.1, 0.3], "gmc": [0.0, 0.0]}
+    means = over_patterns(with_patterns(numbers, ["text", "full"]), "robult", "no_labeled")
+    assert means.wide.index.tolist() == [("digits", "mean", "accuracy")]
+    assert means.wide.iloc[0].to_dict() == pytest.approx({"robult": 0.4, "no_labeled": 0.2})
+    values = means.seeds.set_index(["method", "seed"])["value"]
+    assert values["robult"].to_dict() == pytest.approx({-1: 0.3, 1: 0.5})
+    assert set(means.seeds["method"]) == {"robult", "no_labeled"}
+    drop = drops_without(means, "no_labeled")
+    assert drop["no_labeled"].tolist() == pytest.approx([0.2])
+
+
+def test_a_pattern_that_one_method_lacks_counts_for_none():
+    numbers = {"robult": [0.2, 0.6], "no_labeled": [0.1, None]}
+    means = over_patterns(with_patterns(numbers, ["text", "full"]), "robult", "no_labeled")
+    assert means.wide["robult"].tolist() == pytest.approx([0.2])
+    assert means.seeds.query("method == 'robult'")["value"].mean() == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("drops", "expected"),
+    [
+        ([0.10, 0.11, 0.09], True),
+        ([0.20, 0.01, 0.09], False),  # lower by mean, but no interval lies above 0
+        ([0.20, 0.01], True),  # two seeds give no interval that could say so
+        ([-0.10, -0.11, -0.09], False),
+    ],
+)
+def test_a_block_is_lowered_where_an_interval_says_so(drops, expected):
+    rows = [("digits", "full", "accuracy", "robult", seed, 0.5) for seed in range(len(drops))]
+    for seed, drop in enumerate(drops):
+        rows.append(("digits", "full", "accuracy", "no_labeled", seed, 0.5 - drop))
+    frame = pd.DataFrame(rows, columns=[*BLOCK, "method", "seed", "value"])
+    wide = frame.pivot_table(index=BLOCK, columns="method", values="value")
+    assert lowered(Table(wide, frame), "no_labeled").tolist() == [expected]
+    signs = lowered(Table(wide), "no_labeled")  # in print the sign decides
+    assert signs.tolist() == [drops[0] > 0]
+
+
+def test_without_a_common_block_there_is_no_drop():
+    numbers = {"robult": [0.2, None], "no_labeled": [None, 0.1]}
+    with pytest.raises(Missing, match="no block has all the numbers needed"):
+        drops_without(with_patterns(numbers, ["text", "full"]), "no_labeled")
 
 
 def test_intervals_pair_the_seeds_of_each_block():

@@ -32,6 +32,12 @@ def test_alignment_keeps_a_copied_bit_and_nothing_of_independent_ones():
     assert kept.loc["AND", "R"] == pytest.approx(0.311, abs=1e-3)
 
 
+def test_alignment_is_tried_on_the_cases_of_pid_and_on_and():
+    worlds = pid_estimates.alignment_worlds()
+    assert list(worlds) == [*CASES, "AND"]
+    assert worlds["AND"].shape == (2, 2, 2)
+
+
 def test_the_example_is_linear_in_both_and_a_function_of_the_first():
     x, y = pid_estimates.example(np.linspace(-1, 1, 101))
     assert ((x.sum(1) > 0) == y).all()

@@ -122,6 +122,7 @@ def test_no_results_are_rows_with_columns():
         ({"hyper.labeled_weight": 0.0}, "no_labeled"),
         ({"hyper.unlabeled_weight": 0.0}, "no_unlabeled"),
         ({"hyper.supervised_weight": 0.0, "post": "logistic"}, "no_supervised"),
+        ({"hyper.weighting": "none"}, "no_weights"),
     ],
 )
 def test_ablations_are_named(columns, name):
@@ -135,6 +136,9 @@ def test_ablations_are_named(columns, name):
         {"hyper.supervised_weight": 0.0},
         {"hyper.labeled_weight": 0.5},
         {"hyper.labeled_weight": 0.0, "post": "logistic"},
+        {"hyper.labeled_weight": 0.0, "method": "robult_distilled"},
+        {"hyper.weighting": "hard"},
+        {"hyper.weighting": "none", "hyper.width": 64},
         {"hyper.labeled_weight": 0.0, "hyper.unlabeled_weight": 0.0},
         {"hyper.labeled_weight": 0.0, "hyper.width": 64},
     ],

@@ -33,6 +33,11 @@ def test_terms_are_the_ablations_of_table_3():
     assert list(tables.named(pd.DataFrame(columns))) == list(variants.ABLATIONS)
 
 
+def test_robult_without_rbf_weights_has_a_name():
+    (run,) = runs_of(variants.NO_RBF)
+    assert list(tables.named(pd.DataFrame([run.columns()]))) == [tables.NO_WEIGHTS]
+
+
 def test_the_default_shares_its_record_with_a_plain_run():
     (mine,) = runs_of(variants.DEFAULT)
     plain = RunConfig("digits", "robult", 0, training={"steps": 10})
