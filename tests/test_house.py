@@ -17,7 +17,7 @@ import yaml
 from without_packages import run_without
 
 import robult_core
-from robult_study.report.findings import checked
+from robult_study.report.findings import ANSWERS, checked
 from robult_study.report.gallery import gallery
 from robult_study.report.publish import marks
 
@@ -251,6 +251,15 @@ def test_the_numbers_of_the_pages_are_the_published_ones():
     table = (ROOT / "reports/tables/04_headline.md").read_text()
     assert between_marks("docs/results.md", "results") == table.strip()
     assert (ROOT / "figures/README.md").read_text() == gallery(ROOT / "figures")
+
+
+@pytest.mark.parametrize("number", ANSWERS)
+def test_the_answer_of_a_notebook_is_that_of_the_published_run(number):
+    (path,) = ROOT.glob(f"notebooks/{number}_*.ipynb")
+    first, last = marks("answer")
+    cell = nbformat.read(path, as_version=4).cells[1].source
+    shown = cell.split(f"{first}\n")[1].split(last)[0]
+    assert shown.strip() == checked(ROOT / "reports", number).strip()
 
 
 def python_of(page: str) -> str:

@@ -1,7 +1,8 @@
-"""What README and the page of a run say first: three findings, and how the claims fared.
+"""What README, the page of a run and a notebook's first screen say: what was found.
 
 Each finding is a sentence written by a person, whose numbers come from the tables of a run, and a
-condition under which its words are true of these numbers.
+condition under which its words are true of these numbers. `make publish` writes them into README,
+and into the notebooks that answer with them, between two marks.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from robult_study.settings import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
 CLAIMS = "05_claims_counted.csv"
@@ -28,13 +31,14 @@ class Finding(NamedTuple):
     holds: bool
 
 
-def findings(folder: Path) -> list[Finding]:
-    """The findings of the tables in a folder, the claims last; those without a table are left out.
+def findings(folder: Path, notebook: str = "") -> list[Finding]:
+    """The findings of the tables in a folder; those without a table are left out.
 
-    folder: what holds `tables/`, such as reports/ or out/quick/.
+    folder: what holds `tables/`, such as reports/ or out/quick/. notebook: the number of the one
+    that answers with them, such as "04"; by default all of them, the claims last.
     """
     found = []
-    for query in (ranks, control, reconstruction, claims):
+    for query in ANSWERS[notebook] if notebook else sum(ANSWERS.values(), ()):
         try:
             found.append(query(folder / "tables"))
         except FileNotFoundError:
@@ -42,13 +46,13 @@ def findings(folder: Path) -> list[Finding]:
     return found
 
 
-def checked(folder: Path) -> str:
-    """The findings as a list in markdown.
+def checked(folder: Path, notebook: str = "") -> str:
+    """`findings` as a list in markdown.
 
     Raises SettingsError naming the first one whose words its numbers do not carry.
     """
     lines = []
-    for finding in findings(folder):
+    for finding in findings(folder, notebook):
         if not finding.holds:
             raise SettingsError(
                 f"the numbers do not carry the words '{finding.title} {finding.text}': "
@@ -129,6 +133,13 @@ def claims(tables: Path) -> Finding:
     text = f"on data that are not the paper's, {partly} in part and {failed} not"
     text += f"; {missing} cannot be answered by these data." if missing else "."
     return Finding(title, text, holds=True)
+
+
+ANSWERS: dict[str, tuple[Callable[[Path], Finding], ...]] = {  # by the notebook they come from
+    "04": (ranks, control),
+    "06": (reconstruction,),
+    "05": (claims,),
+}
 
 
 def _read(tables: Path, name: str) -> pd.DataFrame:

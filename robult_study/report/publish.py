@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from robult_core.datasets import data_folder
 from robult_study.provenance import repository
-from robult_study.report.findings import checked
+from robult_study.report.findings import ANSWERS, checked
 from robult_study.report.forecast import obtainable_sets
 from robult_study.report.gallery import gallery
 from robult_study.report.manifest import (
@@ -48,7 +48,8 @@ def publish(
     """Fill reports/ and figures/ of `root` (the repository) from a run.
 
     What an earlier publication wrote there is removed, and nothing outside the two folders but the
-    findings in README.md and the table of docs/results.md is touched. Raises SettingsError before
+    findings in README.md and on the first screens of notebooks and the table of docs/results.md is
+    touched. Raises SettingsError before
     anything is written where the run is a smoke run, partial, failed or altered, where its numbers
     do not carry the words of a finding, and where a path leads out of the two folders.
     """
@@ -200,6 +201,10 @@ def _renew_pages(root: Path, say: Callable[[str], None]) -> None:
         if text and not renew(root / name, part, text):
             first, last = marks(part)
             say(f"{name} has no {part}: put the lines '{first}' and '{last}' where they belong")
+    for number in ANSWERS:
+        text = checked(reports, number)
+        for path in [*root.glob(f"notebooks/{number}_*.ipynb"), *reports.glob(f"{number}_*.ipynb")]:
+            renew_notebook(path, "answer", text)
     figures = root / FIGURES
     if figures.is_dir():
         (figures / "README.md").write_text(gallery(figures), encoding="utf-8")
@@ -210,15 +215,36 @@ def renew(page: Path, part: str, text: str) -> bool:
 
     Returns False, and changes nothing, where there is no such page or it does not have them.
     """
-    first, last = marks(part)
     if not page.exists():
         return False
-    before, has_first, remainder = page.read_text(encoding="utf-8").partition(f"{first}\n")
+    old = page.read_text(encoding="utf-8")
+    new = _between_marks(old, part, text)
+    page.write_text(new or old, encoding="utf-8")
+    return new is not None
+
+
+def renew_notebook(path: Path, part: str, text: str) -> bool:
+    """`renew` for the markdown cell of a notebook that has the two marks."""
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        new = _between_marks(cell.source, part, text)
+        if cell.cell_type == "markdown" and new is not None:
+            cell.source = new
+            nbformat.write(notebook, path)
+            return True
+    return False
+
+
+def _between_marks(page: str, part: str, text: str) -> str | None:
+    """The page with a text between its two marks, or None where it does not have them."""
+    first, last = marks(part)
+    before, has_first, remainder = page.partition(f"{first}\n")
     _, has_last, after = remainder.partition(last)
     if not has_first or not has_last:
-        return False
-    page.write_text(f"{before}{first}\n\n{text}\n{last}{after}", encoding="utf-8")
-    return True
+        return None
+    return f"{before}{first}\n\n{text}\n{last}{after}"
 
 
 # Paths of this machine ---------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from robult_study.report.findings import ANSWERS as ANSWERS_OF
 from robult_study.report.findings import checked, claims, control, findings, ranks, reconstruction
 from robult_study.settings import SettingsError
 
@@ -105,3 +106,11 @@ def test_words_that_the_numbers_do_not_carry_are_an_error(tables):
     (tables / "06_answers.csv").write_text(ANSWERS.replace("0.001", "0.02"))
     with pytest.raises(SettingsError, match=r"'The loss that .*findings\.py"):
         checked(tables.parent)
+
+
+def test_a_notebook_answers_with_its_own_findings(tables):
+    (finding,) = findings(tables.parent, "06")
+    assert finding == reconstruction(tables)
+    assert findings(tables.parent, "04") == [control(tables)]  # no ranks
+    everything = [finding for number in ANSWERS_OF for finding in findings(tables.parent, number)]
+    assert everything == findings(tables.parent)

@@ -7,12 +7,14 @@ import json
 import shutil
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from small_repository import GOOD, read_content, write_content, write_notebook
 
 from robult_study.report import publish as publishing
-from robult_study.report.publish import marks, publish, renew, scrub
+from robult_study.report.publish import marks, publish, renew, renew_notebook, scrub
 from robult_study.settings import SettingsError
 
 pytestmark = pytest.mark.xdist_group("reproduce")  # one worker, which shares the run `reproduced`
@@ -243,6 +245,24 @@ def test_a_part_is_renewed_as_often_as_one_likes(tmp_path):
         page.write_text(text)
         assert not renew(page, "results", "| a |\n")
         assert page.read_text() == text
+
+
+def test_publish_answers_on_the_first_screen_of_source_and_copy(root):
+    first, last = marks("answer")
+    source = root / "notebooks/04_a.ipynb"
+    cells = [new_code_cell(f"print('{first}')"), new_markdown_cell(f"{first}\nold\n{last}")]
+    nbformat.write(new_notebook(cells=cells), source)
+    copied = root / "reports/04_a.ipynb"
+    copied.parent.mkdir(parents=True)
+    shutil.copy(source, copied)
+    for path in (source, copied):
+        for _ in range(2):
+            assert renew_notebook(path, "answer", "- new\n")
+            code, answer = nbformat.read(path, as_version=4).cells
+            assert answer.source == f"{first}\n\n- new\n\n{last}"
+            assert code.source == cells[0].source
+    nbformat.write(new_notebook(cells=cells[:1]), source)
+    assert not renew_notebook(source, "answer", "- new\n")
 
 
 def test_scrub_replaces_whole_paths_only(monkeypatch):
