@@ -12,7 +12,6 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from robult_core.methods.sanity import SANITY
 from robult_study.plots.style import (
     INTERVAL,
     METHOD_COLORS,
@@ -27,6 +26,7 @@ from robult_study.plots.style import (
 )
 from robult_study.plots.wording import METHOD_NAMES, in_words
 from robult_study.results.metrics import first_metric, only_first, oriented
+from robult_study.results.tables import CONTENDERS
 
 
 def method_comparison(cells: pd.DataFrame, title: str = "") -> Figure:
@@ -60,10 +60,10 @@ def method_comparison(cells: pd.DataFrame, title: str = "") -> Figure:
 def one_or_all(brief: pd.DataFrame) -> Figure:
     """Each method with one modality and with all, in a panel per data set.
 
-    brief: the frame of `tables.in_brief`. The sanity rows stay out; the title counts the sets on
-    which Robult has the best mean of the methods that are left.
+    brief: the frame of `tables.in_brief`. Only contenders are drawn; the title counts the sets on
+    which the one that leads most often has the best mean of them.
     """
-    methods = [name for name in ordered(brief["method"]) if name not in SANITY]
+    methods = [name for name in ordered(brief["method"]) if name in CONTENDERS]
     frame = brief[brief["method"].isin(methods)]
     present = frame["pattern"].mask(frame["pattern"] != "all", "one")
     frame = frame.assign(present=present)
@@ -108,13 +108,14 @@ def _points_by_method(
 
 
 def _lead(frame: pd.DataFrame) -> str:
-    """On how many sets Robult has the best mean, with one modality and with all."""
+    """On how many sets the method that leads most often does so, with one modality and all."""
     signed = oriented(frame.assign(value=frame["mean"]))
     best = signed.loc[signed.groupby(["data_set", "present"])["value"].idxmax()]
-    led = best[best["method"] == "robult"]["present"].value_counts()
-    n_sets = frame["data_set"].nunique()
+    leader = best["method"].value_counts().idxmax()
+    led = best[best["method"] == leader]["present"].value_counts()
+    n_methods, n_sets = frame["method"].nunique(), frame["data_set"].nunique()
     return (
-        f"With one modality left Robult has the best mean of {frame['method'].nunique()} methods "
+        f"With one modality left {METHOD_NAMES[leader]} has the best mean of {n_methods} methods "
         f"on {led.get('one', 0)} of {n_sets} data sets, with all of them on {led.get('all', 0)}"
     )
 

@@ -483,6 +483,25 @@ def test_comparison_draws_no_interval_of_two_seeds():
     assert {round(end, 3) for end in ends if np.isfinite(end)} <= {0.0, 0.5, 0.6, 0.9, 1.0}
 
 
+def test_one_or_all_shows_contenders_and_names_the_one_that_leads_most():
+    numbers = {
+        ("digits", "accuracy"): {"robult": (0.5, 0.6), "gmc": (0.7, 0.5), "linear": (0.9, 0.9)},
+        ("mosi", "mae"): {"robult": (1.5, 1.4), "gmc": (1.3, 1.2), "linear": (0.9, 0.9)},
+    }
+    rows = []
+    for (data_set, metric), methods in numbers.items():
+        for method, values in methods.items():
+            for pattern, mean in zip(("one modality, mean of 2", "all"), values, strict=True):
+                row = {"data_set": data_set, "pattern": pattern, "metric": metric, "mean": mean}
+                rows.append({**row, "method": method, "low": mean, "high": mean, "n": 3})
+    brief = pd.DataFrame(rows)
+    title = plots.one_or_all(brief).get_suptitle().replace("\n", " ")
+    assert title == (
+        "With one modality left GMC has the best mean of 2 methods on 2 of 2 data sets, "
+        "with all of them on 1"
+    )
+
+
 @pytest.fixture
 def printed():
     return ranks.procedures(printed_blocks(), tables.COMPARED)
