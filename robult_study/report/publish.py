@@ -48,10 +48,10 @@ def publish(
     """Fill reports/ and figures/ of `root` (the repository) from a run.
 
     What an earlier publication wrote there is removed, and nothing outside the two folders but the
-    findings in README.md and on the first screens of notebooks and the table of docs/results.md is
-    touched. Raises SettingsError before
-    anything is written where the run is a smoke run, partial, failed or altered, where its numbers
-    do not carry the words of a finding, and where a path leads out of the two folders.
+    findings in README.md and in notebooks and the table of docs/results.md is touched. Raises
+    SettingsError before anything is written where the run is a smoke run, partial, failed or
+    altered, where its numbers do not carry the words of a finding, and where a path leads out of
+    the two folders.
     """
     root = root or repository()
     source = source or root / "out" / profile
@@ -217,10 +217,11 @@ def renew(page: Path, part: str, text: str) -> bool:
     """
     if not page.exists():
         return False
-    old = page.read_text(encoding="utf-8")
-    new = _between_marks(old, part, text)
-    page.write_text(new or old, encoding="utf-8")
-    return new is not None
+    new = _between_marks(page.read_text(encoding="utf-8"), part, text)
+    if new is None:
+        return False
+    page.write_text(new, encoding="utf-8")
+    return True
 
 
 def renew_notebook(path: Path, part: str, text: str) -> bool:

@@ -33,6 +33,7 @@ from robult_study.results.grading import (
     mostly_above,
     number_words,
     over_patterns,
+    pair_words,
     rival_pairs,
     rivals_of,
     robults_lead,
@@ -94,13 +95,8 @@ def smaller_gap(table: Table) -> Finding:
     single, full = single_and_full(table.wide[[*rivals, "robult"]])
     gap = (full - single).dropna(subset=["robult"])
     median = gap[rivals].median(axis=1)
-    pairs = [
-        f"{' '.join(block)} {gap['robult'][block]:.3f} against {median[block]:.3f}"
-        for block in gap.index
-    ]
-    return Finding(
-        grade_cells(gap["robult"] < median), f"loss against the median: {'; '.join(pairs)}"
-    )
+    words = pair_words(gap["robult"], median, "against", ".3f")
+    return Finding(grade_cells(gap["robult"] < median), f"loss against the median: {words}")
 
 
 def lightweight(table: Table) -> Finding:
@@ -411,13 +407,10 @@ def harms_single_modalities(table: Table) -> Finding:
     single, full = single_and_full(drops_without(table, "no_reconstruction"))
     single, full = single["no_reconstruction"], full["no_reconstruction"]
     is_seen = lowered(table, "no_reconstruction").any()
-    pairs = [
-        f"{' '.join(block)} {single[block]:+.3f} against {full[block]:+.3f}"
-        for block in single.index
-    ]
+    words = pair_words(single, full, "against", "+.3f")
     return Finding(
         grade_cells((single > full) & (single > 0) & is_seen),
-        f"drop with one modality against drop with all: {'; '.join(pairs)}",
+        f"drop with one modality against drop with all: {words}",
     )
 
 
@@ -431,13 +424,9 @@ def equal_terms(table: Table) -> Finding:
     drop = drops_without(means, "no_labeled", "no_unlabeled")
     both = lowered(means, "no_labeled") & lowered(means, "no_unlabeled")
     equal = both & (drop.max(axis=1) <= EQUAL * drop.min(axis=1))
-    pairs = [
-        f"{' '.join(block)} {labeled:+.3f} and {unlabeled:+.3f}"
-        for block, labeled, unlabeled in drop.droplevel("pattern").itertuples(name=None)
-    ]
-    return Finding(
-        grade_cells(equal), f"mean drop without L_lb and without L_ulb: {'; '.join(pairs)}"
-    )
+    shown = drop.droplevel("pattern")
+    words = pair_words(shown["no_labeled"], shown["no_unlabeled"], "and", "+.3f")
+    return Finding(grade_cells(equal), f"mean drop without L_lb and without L_ulb: {words}")
 
 
 # Section 4 ---------------------------------------------------------------------------------------

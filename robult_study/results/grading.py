@@ -191,6 +191,15 @@ def block_words(index: pd.Index) -> str:
     return listed(" ".join(block) for block in index[:SHOWN]) + more
 
 
+def pair_words(first: pd.Series, second: pd.Series, between: str, form: str) -> str:
+    """Two numbers of each block in a sentence, with a word between them."""
+    pairs = [
+        f"{' '.join(block)} {first[block]:{form}} {between} {second[block]:{form}}"
+        for block in first.index
+    ]
+    return "; ".join(pairs)
+
+
 def number_words(values: pd.Series, form: str = ".3f") -> str:
     """Names and numbers in a sentence."""
     words = []
