@@ -115,6 +115,8 @@ def _prompt_trans(method: Any, x: list[Tensor], inputs: dict[str, Tensor]) -> li
 BARE: dict[str, Callable[..., list[Tensor]]] = {
     "Robult": _robult,
     "Unimodal": _unimodal,
+    "RobultDistilled": _robult,
+    "UnimodalDistilled": _unimodal,
     "GMC": _gmc,
     "ActionMAE": _action_mae,
     "PromptTrans": _prompt_trans,
@@ -171,9 +173,9 @@ class Phases:
     @contextlib.contextmanager
     def watch(self, method: Method) -> Iterator[None]:
         places = [
-            (training, "own_share", "data"),
             (Batch, "__getitem__", "data"),
-            (type(method), "loss_terms", "forward"),
+            (type(method), "outputs", "forward"),
+            (type(method), "losses", "losses"),
             (Tensor, "backward", "backward"),
             (torch.nn.utils, "clip_grad_norm_", "clipping"),
             (training.AdamW, "step", "optimizer"),
@@ -187,7 +189,7 @@ class Phases:
 
 
 def phase_shares(name: str, modalities: int) -> list[str]:
-    """The share of a step that each phase takes, in per cent; forward holds the loss's forward."""
+    """The share of a step that each phase takes, in per cent."""
     data = make_data(modalities)
     phases, method = Phases(), make_trained_method(name, data)
     run_training(method, data)
@@ -197,7 +199,7 @@ def phase_shares(name: str, modalities: int) -> list[str]:
             before = time.thread_time()
             run_training(method, data)
             wall += time.thread_time() - before
-    names = ("data", "forward", "backward", "clipping", "optimizer")
+    names = ("data", "forward", "losses", "backward", "clipping", "optimizer")
     shares = [100 * phases.seconds.get(phase, 0.0) / wall for phase in names]
     return [f"{share:.0f}" for share in [*shares, 100 - sum(shares)]]
 
@@ -248,11 +250,11 @@ def report(quick: bool) -> str:
             if name == "robult":
                 share = f"{100 * times.milliseconds('loss') / times.milliseconds('step'):.0f}"
             milliseconds = f"{steps[-1]:.2f}"
-            shares = phase_shares(name, modalities) if modalities <= 6 else [""] * 6
+            shares = phase_shares(name, modalities) if modalities <= 6 else [""] * 7
             rows.append([name, modalities, milliseconds, times.ratio("step"), share, *shares])
         fits.append([name, *_line(counts, steps)])
     header = ["method", "M", "step ms", "step / bare", "loss %"]
-    header += ["data %", "forward %", "backward %", "clipping %", "optimizer %", "rest %"]
+    header += ["data %", "forward %", "losses %", "backward %", "clipping %", "optimizer %", "rest %"]
     intro = (
         f"B = 72, d = 128, {FEATURES} features a modality, one thread. A step is one of `train`, "
         "its share of the start of a training included. Ratios are of smallest times, in brackets "

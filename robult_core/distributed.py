@@ -1,27 +1,23 @@
-"""Training on W ranks: each encodes its share of a batch, all compute the same loss of the whole.
+"""Training on W ranks: each runs the networks on its share of a batch, all know the whole loss.
 
-`shard` cuts a batch into equal shares, and `gather` brings the rows of all ranks together again. On
-the way back a rank receives the sum of the W copies' gradients for its own rows, which is W times
-what one process would get. DDP then averages the gradients of the parameters over the ranks, which
-divides by W. So losses and gradients equal those of one process that holds the whole batch, and
-every rank sees the same loss.
-
-There is one rule for a method: it gathers whatever enters a mean over samples or a comparison
-between them, and then reduces as on one rank. `Task.supervised_loss` does so by itself. What a
-method draws at random it draws for all rows on every rank alike and keeps `own_rows` of it.
+Every rank draws the same batch. `shard` cuts it into equal shares, and after the networks `gather`
+brings the outputs of all ranks together, so that every rank computes the same loss of the whole
+batch. On the way back each rank follows its own rows alone, W times as strong, because DDP then
+averages the gradients of the parameters over the ranks. So losses and gradients equal those of one
+process that holds the whole batch. `Method.loss_terms` does all of this: a method knows no ranks.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch import distributed as dist
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from lightning_fabric import Fabric
 
@@ -39,36 +35,40 @@ def shard(rows: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "share ..."]:
     """This rank's share of a batch; the rows themselves on one rank.
 
     All shares have the same length. A batch that does not divide by the ranks is filled up with
-    rows of zeros, which are False in a mask, so that they are neither labelled nor present.
+    copies of its last row, which `gather` leaves out again.
     """
     ranks = world_size()
     if ranks == 1:
         return rows
     missing = -len(rows) % ranks
-    filler = rows.new_zeros(missing, *rows.shape[1:])
-    filled = torch.cat([rows, filler])
+    filled = torch.cat([rows, *[rows[-1:]] * missing])
     return filled.chunk(ranks)[dist.get_rank()]
 
 
-def gather(rows: Shaped[Tensor, "own ..."]) -> Shaped[Tensor, "all ..."]:
-    """The rows of all ranks in rank order, carrying gradients; the tensor itself on one rank.
+def gather(
+    outputs: Mapping[str, Float[Tensor, "*leading share width"]], n_rows: int
+) -> Mapping[str, Float[Tensor, "*leading batch width"]]:
+    """The outputs for all `n_rows` samples of a batch, from those of each rank for its share.
 
-    Ranks may pass different numbers of rows. Tensors of integers and booleans carry no gradient.
+    All of them travel in one collective. Gradients are those of `n_rows` samples where every rank
+    computes the same loss. On one rank they are the outputs themselves.
     """
-    if world_size() == 1:
-        return rows
-    counts = _row_counts(len(rows), rows.device)
-    if rows.dtype == torch.bool:  # gloo and nccl disagree about booleans
-        return _AllGather.apply(rows.to(torch.uint8), counts).bool()
-    return _AllGather.apply(rows, counts)
-
-
-def own_rows(drawn: Shaped[Tensor, "all ..."], own: int) -> Shaped[Tensor, "own ..."]:
-    """The rows of `drawn` that belong to this rank, which holds `own` of all the rows."""
-    if world_size() == 1:
-        return drawn
-    counts = _row_counts(own, drawn.device)
-    return drawn.split(counts)[dist.get_rank()]
+    ranks = world_size()
+    if ranks == 1:
+        return outputs
+    rows_first = [output.movedim(-2, 0) for output in outputs.values()]
+    own = torch.cat([output.flatten(1) for output in rows_first], dim=1)
+    if own.requires_grad:
+        own.register_hook(lambda gradient: gradient * ranks)
+    shares = [torch.empty_like(own) for _ in range(ranks)]
+    dist.all_gather(shares, own.detach())
+    shares[dist.get_rank()] = own  # the only share that carries gradients here
+    whole = torch.cat(shares)[:n_rows]
+    parts = whole.split([output[0].numel() for output in rows_first], dim=1)
+    return {
+        name: part.reshape(n_rows, *output.shape[1:]).movedim(0, -2)
+        for name, part, output in zip(outputs, parts, rows_first, strict=True)
+    }
 
 
 def loss_terms_on(method: Method, fabric: Fabric) -> Callable[[Batch], dict[str, Tensor]]:
@@ -84,31 +84,3 @@ def loss_terms_on(method: Method, fabric: Fabric) -> Callable[[Batch], dict[str,
     wrapped = fabric.setup_module(method)
     wrapped.mark_forward_method("loss_terms")
     return wrapped.loss_terms
-
-
-def _row_counts(own: int, device: torch.device) -> list[int]:
-    """How many rows each rank holds."""
-    mine = torch.tensor([own], device=device)
-    counts = [torch.empty_like(mine) for _ in range(world_size())]
-    dist.all_gather(counts, mine)
-    return [int(count) for count in counts]
-
-
-class _AllGather(torch.autograd.Function):
-    """All-gather whose backward sums the gradients that every rank holds for this rank's rows."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, counts: list[int]) -> Tensor:
-        ctx.counts = counts
-        longest = max(counts)
-        padded = rows.new_zeros(longest, *rows.shape[1:])  # a collective needs equal shapes
-        padded[: len(rows)] = rows
-        shares = [torch.empty_like(padded) for _ in counts]
-        dist.all_gather(shares, padded)
-        return torch.cat([share[:count] for share, count in zip(shares, counts, strict=True)])
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        summed = gradient.clone()
-        dist.all_reduce(summed)
-        return summed.split(ctx.counts)[dist.get_rank()], None

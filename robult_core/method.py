@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
+from robult_core.distributed import gather, shard
 from robult_core.encoders import Spec, make_encoder
 from robult_core.tasks import Task
 
@@ -25,6 +26,7 @@ class Batch:
     present: which modality each sample has; None when every sample has every modality.
     weights: how much each sample counts in the supervised loss, above 0 where `labeled`; None when
         all count alike.
+    kept: which modalities the networks see, where a method drops some at random (`prepared`).
     """
 
     inputs: Mapping[str, Tensor]
@@ -32,41 +34,41 @@ class Batch:
     labeled: Bool[Tensor, " batch"]
     present: Bool[Tensor, "modalities batch"] | None = None
     weights: Float[Tensor, " batch"] | None = None
+    kept: Bool[Tensor, "modalities batch"] | None = None
 
     def __len__(self) -> int:
         return len(self.labeled)
 
     def __getitem__(self, rows: Int[Tensor, " rows"]) -> Batch:
         """Some of the samples, named by indices."""
-        return Batch(
-            inputs={name: x.index_select(0, rows) for name, x in self.inputs.items()},
-            targets=self.targets.index_select(0, rows),
-            labeled=self.labeled.index_select(0, rows),
-            present=None if self.present is None else self.present.index_select(1, rows),
-            weights=None if self.weights is None else self.weights.index_select(0, rows),
-        )
+        return self.map(lambda tensor: tensor.index_select(0, rows))
 
     def to(self, device: torch.device) -> Batch:
         """The same samples on a device; nothing is copied where they are there already."""
-        return Batch(
-            inputs={name: x.to(device) for name, x in self.inputs.items()},
-            targets=self.targets.to(device),
-            labeled=self.labeled.to(device),
-            present=None if self.present is None else self.present.to(device),
-            weights=None if self.weights is None else self.weights.to(device),
-        )
+        return self.map(lambda tensor: tensor.to(device))
 
-    def weights_of(self, rows: Shaped[Tensor, " rows"]) -> Float[Tensor, " chosen"] | None:
-        """The weights of some rows, named by indices or by a mask; None when all count alike."""
-        return None if self.weights is None else self.weights[rows]
+    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch that a function makes of every tensor, whose first axis is the samples."""
+        return Batch(
+            inputs={name: function(x) for name, x in self.inputs.items()},
+            targets=function(self.targets),
+            labeled=function(self.labeled),
+            present=None if self.present is None else function(self.present.T).T,
+            weights=None if self.weights is None else function(self.weights),
+            kept=None if self.kept is None else function(self.kept.T).T,
+        )
 
 
 class Method(nn.Module):
     """The base of Robult and of every baseline.
 
-    The training loop calls `loss_terms` on every batch and minimises their sum. Evaluation calls
-    `predict`, inspection calls `latents`. The loop also sets `progress`, which is 0 at the first
-    step and 1 after the last, for methods that train in stages, and `saw_labels`.
+    The training loop calls `loss_terms` on every batch and minimises their sum. A method writes it
+    in two halves: `outputs` runs its networks on the samples, and `losses` compares what came out
+    of all of them. Between the two, several ranks bring their outputs together, so that no method
+    knows about ranks. Evaluation calls `predict`, inspection calls `latents`.
+
+    The loop also sets `progress`, which is 0 at the first step and 1 after the last, for methods
+    that train in stages, `saw_labels`, and `generator`, from which `prepared` draws.
     """
 
     takes_joint: ClassVar[bool] = False  # whether it is also made with `joint=`, a network for f_0
@@ -76,6 +78,7 @@ class Method(nn.Module):
     progress: float = 0.0
     learning_rate: float = 1e-3  # of AdamW; a method whose search preferred another one says so
     saw_labels: bool = True  # False after training without any label: it has representations only
+    generator: torch.Generator | None = None  # of the CPU, alike on all ranks; None is torch's own
 
     def begin(self, labels: Shaped[Tensor, "labels ..."]) -> None:
         """Called once before the first step, with the targets of the labelled training rows.
@@ -84,8 +87,29 @@ class Method(nn.Module):
         """
 
     def loss_terms(self, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        """Weighted loss terms by name; their sum is minimised."""
-        raise NotImplementedError(f"{type(self).__name__} must implement loss_terms to be trained")
+        """Weighted loss terms by name; their sum is minimised.
+
+        On several ranks each gets the whole batch: it runs the networks on its share, and computes
+        the losses of the whole.
+        """
+        batch = self.prepared(batch)
+        own = self.outputs(batch.map(shard))
+        return self.losses(batch, gather(own, len(batch)))
+
+    def prepared(self, batch: Batch) -> Batch:
+        """The samples that the losses look at, with the random choices of this step in `kept`.
+
+        Most methods look at all samples and draw nothing.
+        """
+        return batch
+
+    def outputs(self, batch: Batch) -> dict[str, Float[Tensor, "*leading batch width"]]:
+        """All that `losses` needs of the networks, by name; each sample goes its own way."""
+        raise NotImplementedError(f"{type(self).__name__} must implement outputs to be trained")
+
+    def losses(self, batch: Batch, outputs: Mapping[str, Tensor]) -> dict[str, Float[Tensor, ""]]:
+        """The weighted loss terms of a batch, from its outputs; no parameter is used here."""
+        raise NotImplementedError(f"{type(self).__name__} must implement losses to be trained")
 
     def predict(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "batch outputs"]:
         """Scores (`task.scores`, not logits) from any non-empty subset of the modalities."""
@@ -183,11 +207,6 @@ def rows_or_first(mask: Bool[Tensor, " batch"]) -> Int[Tensor, " rows"]:
     if mask.any():
         return mask.nonzero().squeeze(-1)
     return torch.zeros(1, dtype=torch.long, device=mask.device)
-
-
-def take(inputs: Mapping[str, Tensor], rows: Int[Tensor, " rows"]) -> dict[str, Tensor]:
-    """The same modalities for some rows."""
-    return {name: x[rows] for name, x in inputs.items()}
 
 
 def make_encoders(specs: Mapping[str, Spec], width: int, dropout: float) -> nn.ModuleList:

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from robult_core.distributed import gather
 from robult_core.encoders import JointEncoder, ResidualMLP, Spec
 from robult_core.fused_loss import fused_soft_pu_loss
 from robult_core.losses import SoftPULoss, SoftPUOptions, latent_reconstruction_loss
@@ -66,24 +65,6 @@ class RobultConfig(SoftPUOptions):
     def soft_pu_options(self) -> dict[str, Any]:
         """The options of `losses.soft_pu_loss` among them."""
         return {field.name: getattr(self, field.name) for field in fields(SoftPUOptions)}
-
-
-class Latents(NamedTuple):
-    """What the modules of Fig. 3 make of a batch."""
-
-    h: Float[Tensor, "modalities batch dim"]
-    z: Float[Tensor, "modalities batch dim"]
-    u: Float[Tensor, "modalities batch dim"]
-    h0: Float[Tensor, "batch dim"]
-    s: Float[Tensor, "batch dim"]
-
-
-class Outputs(NamedTuple):
-    """What the losses need of a batch: the latents, and the logits c gives for them."""
-
-    latents: Latents
-    full: Float[Tensor, "batch outputs"]
-    unimodal: Float[Tensor, "modalities batch outputs"]
 
 
 class Robult(Method):
@@ -190,38 +171,40 @@ class Robult(Method):
     def _g(self, name: str) -> nn.Module:
         return self.g[self.names.index(name)]
 
-    def _all_latents(self, inputs: Mapping[str, Tensor]) -> Latents:
-        """h, z, u, h_0 and s of a batch that gives every modality."""
+    # --- the losses (section 2.3) ---------------------------------------------------------------
+
+    def outputs(self, batch: Batch) -> dict[str, Tensor]:
+        """One pass through all modules of Fig. 3.
+
+        Latents s `(B, d)` and z `(M, B, d)`, the logits of the full prediction `(B, C)` and of each
+        modality's `(M, B, C)`, and the rebuilt h_i with their targets, both `(M, B, d)`.
+        """
+        inputs = inputs_there(batch)
         by_name = self.encode(inputs)
         h = torch.stack(list(by_name.values()))  # (M, B, d)
         z = self.g0(h)
         u = torch.stack([g_i(h_i) for g_i, h_i in zip(self.g, h, strict=True)])
         h0 = self.fuse(inputs, by_name)
         s = self.g0(h0)
-        return Latents(h, z, u, h0, s)
+        rebuilt, target = self.reconstruct(h, z)
+        return {
+            "s": s,
+            "z": z,
+            "full": self.c(self.fused_input(h0, s)),
+            "unimodal": self.c(self.unimodal_input(u, z)),
+            "rebuilt": rebuilt,
+            "target": target,
+        }
 
-    # --- the losses (section 2.3) ---------------------------------------------------------------
-
-    def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """L_sup (of the full and of the unimodal predictions), L_lb, L_ulb and L_rec, weighted."""
-        return self._weighted_terms(batch, self._outputs(inputs_there(batch)))
-
-    def _outputs(self, inputs: Mapping[str, Tensor]) -> Outputs:
-        """One pass through all modules, of inputs that give every modality."""
-        latents = self._all_latents(inputs)
-        full = self.c(self.fused_input(latents.h0, latents.s))  # (B, C)
-        unimodal = self.c(self.unimodal_input(latents.u, latents.z))  # (M, B, C)
-        return Outputs(latents, full, unimodal)
-
-    def _weighted_terms(self, batch: Batch, outputs: Outputs) -> dict[str, Tensor]:
-        """The terms of the paper's loss, from the outputs of one pass."""
         config = self.config
-        latents, full_logits, unimodal_logits = outputs
-        supervised_full = self._supervised_full(full_logits, batch)
-        supervised_unimodal = self._supervised_unimodal(unimodal_logits, batch)
-        classes = self._classes(full_logits, unimodal_logits, batch)
-        soft_pu = self.soft_pu(latents.s, latents.z, classes, batch.labeled, batch.present)
-        reconstruction = self._reconstruction(latents.h, latents.z, batch.present)
+        full, unimodal = outputs["full"], outputs["unimodal"]
+        supervised_full = self._supervised_full(full, batch)
+        supervised_unimodal = self._supervised_unimodal(unimodal, batch)
+        classes = self._classes(full, unimodal, batch)
+        soft_pu = self.soft_pu(outputs["s"], outputs["z"], classes, batch.labeled, batch.present)
+        reconstruction = _reconstruction(outputs["rebuilt"], outputs["target"], batch.present)
         return {
             "supervised_full": config.supervised_weight * supervised_full,
             "supervised_unimodal": config.supervised_weight * supervised_unimodal,
@@ -286,9 +269,7 @@ class Robult(Method):
         labeled: Bool[Tensor, " batch"],
         present: Bool[Tensor, "modalities batch"] | None,
     ) -> SoftPULoss:
-        """L_lb and L_ulb, Eq. 4 to 7, over the samples of all ranks; not weighted yet."""
-        s, classes, labeled = gather(s), gather(classes), gather(labeled)
-        z = gather(z.transpose(0, 1)).transpose(0, 1)  # rows of (B, M, d)
+        """L_lb and L_ulb, Eq. 4 to 7; not weighted yet."""
         return fused_soft_pu_loss(
             s,
             z,
@@ -296,18 +277,9 @@ class Robult(Method):
             labeled,
             labeled_weight=self.config.labeled_weight,
             unlabeled_weight=self.config.unlabeled_weight,
-            present=None if present is None else gather(present.T).T,
+            present=present,
             **self.config.soft_pu_options(),
         )
-
-    def _reconstruction(self, h: Tensor, z: Tensor, present: Tensor | None) -> Tensor:
-        """L_rec, Eq. 10, over the modalities that the samples of all ranks have."""
-        rebuilt, target = self.reconstruct(h, z)
-        if present is None:
-            rebuilt, target = rebuilt.flatten(0, 1), target.flatten(0, 1)
-        else:
-            rebuilt, target = rebuilt[present], target[present]
-        return latent_reconstruction_loss(gather(rebuilt), gather(target))
 
     # --- prediction and inspection --------------------------------------------------------------
 
@@ -367,3 +339,10 @@ class Robult(Method):
         names = self.check_inputs(inputs)
         logits = torch.stack([self.c(self._unimodal_vector(name, inputs)) for name in names])
         return self.task.late_fusion(self.task.scores(logits), self.config.late_fusion)
+
+
+def _reconstruction(rebuilt: Tensor, target: Tensor, present: Tensor | None) -> Tensor:
+    """L_rec, Eq. 10, over the modalities that the samples have."""
+    if present is not None:
+        rebuilt, target = rebuilt[present], target[present]
+    return latent_reconstruction_loss(rebuilt, target)

@@ -21,7 +21,6 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Num, Shaped
 from torch import Tensor
 
-from robult_core.distributed import gather
 from robult_core.validation import Count, Positive, validated
 
 LateFusion = Literal["probabilities", "logits", "confidence"]
@@ -95,18 +94,17 @@ class Task(ABC):
         labeled: Bool[Tensor, " rows"],
         weights: Float[Tensor, " rows"] | None = None,
     ) -> Float[Tensor, ""]:
-        """The mean of `per_sample_loss` over the labelled rows of all ranks, weighted if asked.
+        """The mean of `per_sample_loss` over the labelled rows, weighted if asked.
 
         A row of weight 2 counts as two rows of weight 1. Without any labelled row it is a zero that
         carries gradients.
         """
-        own_losses = self.per_sample_loss(logits[labeled], targets[labeled])
-        losses = gather(own_losses)
+        losses = self.per_sample_loss(logits[labeled], targets[labeled])
         if not len(losses):
             return logits.sum() * 0.0
         if weights is None:
             return losses.mean()
-        return weighted_mean(losses, gather(weights[labeled]))
+        return weighted_mean(losses, weights[labeled])
 
     @abstractmethod
     def check_targets(self, targets: Tensor) -> None:

@@ -28,8 +28,8 @@ from robult_core.checks import (
     training_rows,
 )
 from robult_core.datasets.container import MultimodalData
-from robult_core.distributed import loss_terms_on, shard, world_size
-from robult_core.method import Batch, Method, present_mask
+from robult_core.distributed import loss_terms_on
+from robult_core.method import Batch, Method
 from robult_core.optimizer import AdamW
 from robult_core.validation import Count, Positive, Share, Weight, validated
 
@@ -102,55 +102,85 @@ def train(
     """
     config = config or TrainingConfig()
     check_kind("config", config, TrainingConfig)
-    check_kind("method", method, Method)
-    check_kind("data", data, MultimodalData)
-    _check_belongs(method, data)
     check_seed(seed)
     if log_every is not None:
         check_count("log_every", log_every)
-    rows = training_rows(data)
-    labeled = check_labeled_rows(labeled_rows, data)
-    if weights is not None:
-        weights = check_weights(weights, labeled, len(data))
-        labeled = labeled[weights[labeled] > 0]
-    if data.present is not None:
-        check_presence(data.present[:, rows], rows)
+    rows = _training_rows(method, data)
+    labeled, weights = _labels(data, labeled_rows, weights)
 
     torch.manual_seed(seed)
+    steps = _Steps(method, config, fabric)
+    method.generator = torch.Generator().manual_seed(seed)
     method.saw_labels = len(labeled) > 0
     method.begin(data.targets[torch.from_numpy(labeled)])
     is_labeled = np.isin(np.arange(len(data)), labeled)
-    rate = config.learning_rate or method.learning_rate
-    loss_terms = method.loss_terms if fabric is None else loss_terms_on(method, fabric)
-    device = next(method.parameters()).device
-    optimizer = AdamW(method.parameters(), config.weight_decay)
+    samples = all_samples(data, is_labeled, weights).to(steps.device)
 
     history = History()
     log_every = log_every or max(1, config.steps // 100)
     if on_step:
         on_step(0, method)
-    samples = all_samples(data, is_labeled, weights).to(device)
     for step, drawn in enumerate(batches(rows, labeled, config, seed), start=1):
-        if not method.training:  # on_step may have looked at predictions
-            method.train()
-        method.progress = (step - 1) / config.steps
-        batch = own_share(samples[torch.from_numpy(drawn).to(device)])
-        terms = loss_terms(batch)
-        total = torch.stack(list(terms.values())).sum()
-        _check_loss(total, step, rate)
-        optimizer.zero_grad()
-        if total.requires_grad:  # otherwise the method learns nothing from this batch
-            total.backward()
-            nn.utils.clip_grad_norm_(optimizer.parameters, config.gradient_clip)
-            optimizer.step(rate * schedule(step - 1, config))
+        batch = samples[torch.from_numpy(drawn).to(steps.device)]
+        terms, total = steps.take(step, batch)
         if step % log_every == 0 or step in (1, config.steps):
             history.record(step, terms, total)
         if on_step and on_step(step, method):
             break
     method.progress = 1.0
+    method.generator = None
     method.eval()
-    _check_weights(method, step, rate)
+    _check_weights(method, step, steps.rate)
     return history
+
+
+class _Steps:
+    """The gradient steps of one training, on the fabric's device and ranks where there is one."""
+
+    def __init__(self, method: Method, config: TrainingConfig, fabric: Fabric | None) -> None:
+        self.method = method
+        self.config = config
+        self.loss_terms = method.loss_terms if fabric is None else loss_terms_on(method, fabric)
+        self.device = next(method.parameters()).device
+        self.optimizer = AdamW(method.parameters(), config.weight_decay)
+        self.rate = config.learning_rate or method.learning_rate
+
+    def take(self, step: int, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        """Take step 1, 2, … on a batch, and return its loss terms and their sum."""
+        if not self.method.training:  # on_step may have looked at predictions
+            self.method.train()
+        self.method.progress = (step - 1) / self.config.steps
+        terms = self.loss_terms(batch)
+        total = torch.stack(list(terms.values())).sum()
+        _check_loss(total, step, self.rate)
+        self.optimizer.zero_grad()
+        if total.requires_grad:  # otherwise the method learns nothing from this batch
+            total.backward()
+            nn.utils.clip_grad_norm_(self.optimizer.parameters, self.config.gradient_clip)
+            self.optimizer.step(self.rate * schedule(step - 1, self.config))
+        return terms, total
+
+
+def _training_rows(method: Method, data: MultimodalData) -> Int[np.ndarray, " rows"]:
+    """The training rows of data that the method was made for."""
+    check_kind("method", method, Method)
+    check_kind("data", data, MultimodalData)
+    _check_belongs(method, data)
+    rows = training_rows(data)
+    if data.present is not None:
+        check_presence(data.present[:, rows], rows)
+    return rows
+
+
+def _labels(
+    data: MultimodalData, labeled_rows: Rows, weights: np.ndarray | Sequence[float] | None
+) -> tuple[Int[np.ndarray, " labeled"], Float[np.ndarray, " samples"] | None]:
+    """The rows whose labels count, and the weights of all rows."""
+    labeled = check_labeled_rows(labeled_rows, data)
+    if weights is None:
+        return labeled, None
+    weights = check_weights(weights, labeled, len(data))
+    return labeled[weights[labeled] > 0], weights
 
 
 def _check_belongs(method: Method, data: MultimodalData) -> None:
@@ -227,28 +257,6 @@ def all_samples(
         labeled=is_labeled,
         present=data.present,
         weights=None if weights is None else torch.from_numpy(weights),
-    )
-
-
-def own_share(batch: Batch) -> Batch:
-    """This rank's share of the batch; on one rank the batch itself.
-
-    Where the batch does not divide by the ranks, the shares hold filling rows: the presence mask
-    says that they have no modality.
-    """
-    if world_size() == 1:
-        return batch
-    present = batch.present
-    if len(batch) % world_size():
-        present = present_mask(batch, len(batch.inputs))
-    if present is not None:
-        present = shard(present.T.contiguous()).T
-    return Batch(
-        inputs={name: shard(x) for name, x in batch.inputs.items()},
-        targets=shard(batch.targets),
-        labeled=shard(batch.labeled),
-        present=present,
-        weights=None if batch.weights is None else shard(batch.weights),
     )
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -26,7 +27,6 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from robult_core.distributed import gather, own_rows
 from robult_core.encoders import Spec
 from robult_core.method import Batch, make_encoders, present_mask
 from robult_core.methods.baseline import Baseline
@@ -58,23 +58,25 @@ class ActionMAEConfig:
     variant: Literal["fixed", "released"] = "fixed"
 
 
-def random_keep(present: Bool[Tensor, "batch modalities"]) -> Bool[Tensor, "batch modalities"]:
+def random_keep(
+    present: Bool[Tensor, "batch modalities"], generator: torch.Generator | None = None
+) -> Bool[Tensor, "batch modalities"]:
     """Which tokens are kept: a random subset for each sample, of one size for the whole batch.
 
     The size is uniform on 1..M. Only tokens that are present are kept; a sample with fewer of them
     than the size keeps all that it has.
     """
-    size = int(torch.randint(1, present.shape[1] + 1, ()))
-    noise = torch.rand(present.shape, device=present.device)
+    size = int(torch.randint(1, present.shape[1] + 1, (), generator=generator))
+    noise = torch.rand(present.shape, generator=generator).to(present.device)
     order = noise.masked_fill(~present, 2.0)  # what is absent comes last
     rank = order.argsort(dim=1).argsort(dim=1)
     return (rank < size) & present
 
 
 def masked_reconstruction_loss(
-    output: Float[Tensor, "batch modalities dim"],
-    target: Float[Tensor, "batch modalities dim"],
-    dropped: Bool[Tensor, "batch modalities"],
+    output: Float[Tensor, "*tokens dim"],
+    target: Float[Tensor, "*tokens dim"],
+    dropped: Bool[Tensor, "*tokens"],
     normalize: bool = True,
 ) -> Float[Tensor, ""]:
     """L_rec: the mean over features of (R - T')^2, averaged over the dropped tokens.
@@ -88,7 +90,7 @@ def masked_reconstruction_loss(
         # Tensor.var takes ten times as long
         variance = centered.square().sum(-1, keepdim=True) / (target.shape[-1] - 1)
         target = centered / (variance + 1e-6).sqrt()
-    per_token = (output - target).square().mean(-1)  # (B, M)
+    per_token = (output - target).square().mean(-1)
     return (per_token * dropped).sum() / dropped.sum().clamp(min=1)
 
 
@@ -145,31 +147,43 @@ class ActionMAE(Baseline):
 
     # --- the losses -----------------------------------------------------------------------------
 
-    def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """L_rec of a random drop, and the supervised loss of what is rebuilt."""
-        present = present_mask(batch, len(self.names)).T  # (B, M)
+    def prepared(self, batch: Batch) -> Batch:
+        """All samples, each with the tokens that it keeps."""
+        present = present_mask(batch, len(self.names))
+        return replace(batch, kept=random_keep(present.T, self.generator).T)
+
+    def outputs(self, batch: Batch) -> dict[str, Tensor]:
+        """Tokens, what is rebuilt of those kept, and its logits."""
+        assert batch.kept is not None  # by `prepared`
         tokens = self._tokens(batch.inputs)
-        keep = own_rows(random_keep(gather(present)), len(present))
-        rebuilt = self._autoencode(tokens, keep)
-        dropped = gather(present & ~keep)
-        reconstruction = masked_reconstruction_loss(gather(rebuilt), gather(tokens), dropped)
+        rebuilt = self._autoencode(tokens, batch.kept.T)
+        return {
+            "tokens": tokens.transpose(0, 1),
+            "rebuilt": rebuilt.transpose(0, 1),
+            "logits": self._fuse(rebuilt),
+        }
+
+    def losses(self, batch: Batch, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """L_rec of the tokens that were dropped, and the supervised loss of what is rebuilt."""
+        assert batch.kept is not None  # by `prepared`
+        dropped = present_mask(batch, len(self.names)) & ~batch.kept
+        reconstruction = masked_reconstruction_loss(outputs["rebuilt"], outputs["tokens"], dropped)
         return {
             "reconstruction": self.config.reconstruction_weight * reconstruction,
-            "supervised": self._supervised(self._fuse(rebuilt), batch),
+            "supervised": self._supervised(outputs["logits"], batch),
         }
 
     def _supervised(self, logits: Float[Tensor, "batch outputs"], batch: Batch) -> Tensor:
         """The task's loss on the labelled rows, smoothed where it is one of classes."""
         labeled = batch.labeled
-        targets = gather(batch.targets[labeled])
-        if self.task.kind != "classification" or not len(targets):
+        if self.task.kind != "classification" or not labeled.any():
             return self.task.supervised_loss(logits, batch.targets, labeled, batch.weights)
-        known = gather(logits[labeled])
+        known, targets = logits[labeled], batch.targets[labeled].long()
         smoothing = self.config.label_smoothing
         if batch.weights is None:
-            return F.cross_entropy(known, targets.long(), label_smoothing=smoothing)
-        losses = F.cross_entropy(known, targets.long(), label_smoothing=smoothing, reduction="none")
-        return weighted_mean(losses, gather(batch.weights[labeled]))
+            return F.cross_entropy(known, targets, label_smoothing=smoothing)
+        losses = F.cross_entropy(known, targets, label_smoothing=smoothing, reduction="none")
+        return weighted_mean(losses, batch.weights[labeled])
 
     # --- the networks ---------------------------------------------------------------------------
 

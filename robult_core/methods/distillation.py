@@ -33,7 +33,6 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from robult_core.distributed import gather
 from robult_core.method import Batch, mean_over_present, present_mask
 from robult_core.tasks import Task
 from robult_core.validation import Share, Weight, validated
@@ -90,7 +89,7 @@ class Teacher:
         batch: Batch,
         progress: float,
     ) -> dict[str, Tensor]:
-        """L_kd and L_sd over the unlabelled samples of all ranks, weighted.
+        """L_kd and L_sd over the unlabelled samples, weighted.
 
         full, unimodal: the logits of the branches. `progress` is 0 at the first step of the
         training and 1 after the last.
@@ -124,7 +123,7 @@ class Teacher:
         if self.label_shares is None:  # regression
             return teacher
         p = self.task.distributions(teacher)
-        seen = gather(p[taught])
+        seen = p[taught]
         if len(seen):
             self.mean_prediction = torch.lerp(
                 seen.mean(0), self.mean_prediction, self.config.momentum
@@ -138,8 +137,8 @@ class Teacher:
     def _mean_loss(
         self, logits: Tensor, targets: Tensor, rows: Bool[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
-        """The mean over the chosen samples of all ranks; without any a zero with gradients."""
-        losses = gather(self.task.soft_loss(logits[rows], targets[rows]))
+        """The mean over the chosen samples; without any a zero with gradients."""
+        losses = self.task.soft_loss(logits[rows], targets[rows])
         return losses.mean() if len(losses) else logits.sum() * 0.0
 
 

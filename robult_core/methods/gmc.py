@@ -20,7 +20,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from robult_core.distributed import gather
 from robult_core.encoders import JointEncoder, Spec
 from robult_core.method import Batch, complete_rows, make_encoders, rows_or_first
 from robult_core.methods.baseline import Baseline
@@ -128,23 +127,24 @@ class GMC(Baseline):
 
     # --- the losses -----------------------------------------------------------------------------
 
-    def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """The contrastive and the supervised loss of the complete samples."""
-        if batch.present is not None:
-            batch = batch[rows_or_first(complete_rows(batch))]
+    def prepared(self, batch: Batch) -> Batch:
+        """The complete samples; without any one sample that no loss looks at."""
+        if batch.present is None:
+            return batch
+        return batch[rows_or_first(complete_rows(batch))]
+
+    def outputs(self, batch: Batch) -> dict[str, Tensor]:
+        """z_joint, the z_i and the logits of z_joint."""
         joint = self._joint_vectors(batch.inputs)
         z = self._unimodal_vectors(batch.inputs)
-        all_joint = gather(joint)
-        all_z = gather(z.transpose(0, 1)).transpose(0, 1)
-        labeled = batch.labeled
-        if batch.present is not None:  # a rank without a complete row brings a stand-in row
-            complete = complete_rows(batch)
-            labeled = labeled & complete
-            rows = rows_or_first(gather(complete))
-            all_joint, all_z = all_joint[rows], all_z[:, rows]
-        contrastive = gmc_loss(all_joint, all_z, self.config.temperature)
+        return {"joint": joint, "z": z, "logits": self.head(joint)}
+
+    def losses(self, batch: Batch, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The contrastive and the supervised loss of the complete samples."""
+        labeled = batch.labeled & complete_rows(batch)
+        contrastive = gmc_loss(outputs["joint"], outputs["z"], self.config.temperature)
         supervised = self.task.supervised_loss(
-            self.head(joint), batch.targets, labeled, batch.weights
+            outputs["logits"], batch.targets, labeled, batch.weights
         )
         return {
             "contrastive": self.config.contrastive_weight * contrastive,

@@ -16,6 +16,7 @@ stage 1. B samples, M modalities, P prompts before a block, D token width.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal
 
@@ -23,9 +24,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from robult_core.distributed import gather, own_rows
 from robult_core.encoders import Spec
-from robult_core.method import Batch, make_encoders, present_mask, rows_or_first, take
+from robult_core.method import Batch, complete_rows, make_encoders, present_mask, rows_or_first
 from robult_core.methods.baseline import Baseline
 from robult_core.methods.vit import Block, xavier
 from robult_core.tasks import Task
@@ -131,7 +131,9 @@ class Prompts(nn.Module):
         number = (present * self.bits).sum(dim=1)
         return self.table[self.set_of[number]] * self.scale
 
-    def draw(self, n: int) -> Bool[Tensor, "n modalities"]:
+    def draw(
+        self, n: int, generator: torch.Generator | None = None
+    ) -> Bool[Tensor, "n modalities"]:
         """n random patterns, complete with probability 1 / (M + 1).
 
         The size of the others is uniform on 1..M-1. For M = 2 that is one third each, as in the
@@ -139,11 +141,10 @@ class Prompts(nn.Module):
         patterns.
         """
         count = self.patterns.shape[1]
-        device = self.patterns.device
-        size = torch.randint(1, count, (n, 1), device=device)
-        is_complete = torch.rand(n, 1, device=device) < 1 / (count + 1)
+        size = torch.randint(1, count, (n, 1), generator=generator)
+        is_complete = torch.rand(n, 1, generator=generator) < 1 / (count + 1)
         size[is_complete] = count
-        rank = torch.rand(n, count, device=device).argsort(dim=1).argsort(dim=1)
+        rank = torch.rand(n, count, generator=generator).argsort(dim=1).argsort(dim=1)
         return rank < size
 
 
@@ -306,27 +307,35 @@ class PromptTrans(Baseline):
 
     # --- the loss -------------------------------------------------------------------------------
 
-    def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """The supervised loss of the stage that the training is in."""
+    def prepared(self, batch: Batch) -> Batch:
+        """The labelled samples of the stage that the training is in, with their patterns."""
         if not self.frozen and self.progress >= self.config.stage_one:
             self.freeze()
-        present = present_mask(batch, len(self.names)).T  # (B, M)
-        usable = batch.labeled if self.frozen else batch.labeled & present.all(dim=1)
-        rows = rows_or_first(usable)
-        pattern = present[rows]
+        usable = batch.labeled
+        if not self.frozen:
+            usable = usable & complete_rows(batch)
+        batch = replace(batch, labeled=usable)[rows_or_first(usable)]
+        pattern = present_mask(batch, len(self.names))
         if self.frozen and self.config.simulate_missing:
-            pattern = self._simulated(pattern)
-        logits = self.head(self._pooled(take(batch.inputs, rows), pattern))
+            pattern = self._simulated(pattern.T).T
+        return replace(batch, kept=pattern)
+
+    def outputs(self, batch: Batch) -> dict[str, Tensor]:
+        """The logits of each sample with the prompts of its pattern."""
+        assert batch.kept is not None  # by `prepared`
+        return {"logits": self.head(self._pooled(batch.inputs, batch.kept.T))}
+
+    def losses(self, batch: Batch, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The supervised loss of the stage that the training is in."""
         supervised = self.task.supervised_loss(
-            logits, batch.targets[rows], usable[rows], batch.weights_of(rows)
+            outputs["logits"], batch.targets, batch.labeled, batch.weights
         )
         return {"supervised": supervised}
 
     def _simulated(self, present: Bool[Tensor, "batch modalities"]) -> Tensor:
         """A random pattern for every complete row; the others keep theirs."""
         is_complete = present.all(dim=1, keepdim=True)
-        n_rows = len(gather(is_complete))  # of all ranks, which draw alike
-        drawn = own_rows(self.prompts.draw(n_rows), len(present))
+        drawn = self.prompts.draw(len(present), self.generator).to(present.device)
         return torch.where(is_complete, drawn, present)
 
     # --- prediction and inspection --------------------------------------------------------------

@@ -13,7 +13,7 @@ from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from robult_core.encoders import Spec
-from robult_core.method import Batch, inputs_there
+from robult_core.method import Batch
 from robult_core.methods.distillation import DistillationConfig, Teacher
 from robult_core.model import Robult, RobultConfig
 from robult_core.tasks import Task
@@ -44,11 +44,11 @@ class RobultDistilled(Robult):
     def begin(self, labels: Shaped[Tensor, "labels ..."]) -> None:
         self.teacher.begin(labels, next(self.parameters()).device)
 
-    def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Robult's terms, and L_kd and L_sd where there are labels."""
-        outputs = self._outputs(inputs_there(batch))
-        terms = self._weighted_terms(batch, outputs)
+        terms = super().losses(batch, outputs)
         if self.saw_labels:
-            taught = self.teacher.loss_terms(outputs.full, outputs.unimodal, batch, self.progress)
-            terms |= taught
+            terms |= self.teacher.loss_terms(
+                outputs["full"], outputs["unimodal"], batch, self.progress
+            )
         return terms

@@ -10,7 +10,6 @@ Subsets in between fuse the unimodal predictions of the modalities present (read
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -20,18 +19,15 @@ from torch import Tensor, nn
 from robult_core.encoders import JointEncoder, Spec
 from robult_core.method import (
     Batch,
+    inputs_there,
     make_classifier,
     make_encoders,
+    present_mask,
     rows_or_first,
 )
 from robult_core.methods.baseline import Baseline
 from robult_core.tasks import Task
 from robult_core.validation import Count, Rate, validated
-
-
-def _labeled_part(batch: Batch, usable: Bool[Tensor, " batch"]) -> Batch:
-    """The `usable` rows as labelled ones; without any, one row without a label."""
-    return replace(batch, labeled=usable)[rows_or_first(usable)]
 
 
 @validated
@@ -72,24 +68,27 @@ class Unimodal(Baseline):
 
     # --- the losses -----------------------------------------------------------------------------
 
-    def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """The supervised loss of each model over the labelled rows that it can see."""
-        if batch.present is None:  # all models see the same rows
-            batch = batch[rows_or_first(batch.labeled)]
-            seen = [batch] * (len(self.names) + 1)
-        else:
-            masks = [*batch.present, batch.present.all(dim=0)]
-            seen = [_labeled_part(batch, batch.labeled & has_it) for has_it in masks]
+    def prepared(self, batch: Batch) -> Batch:
+        """The labelled samples, the only ones that a model learns from."""
+        return batch[rows_or_first(batch.labeled)]
+
+    def outputs(self, batch: Batch) -> dict[str, Tensor]:
+        """The logits of each modality's model, and of the joint one."""
+        inputs = inputs_there(batch)
+        unimodal = [self._unimodal_logits(name, inputs) for name in self.names]
+        return {"unimodal": torch.stack(unimodal), "full": self._joint_logits(inputs)}
+
+    def losses(self, batch: Batch, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The supervised loss of each model over the labelled samples that it can see."""
         terms = {}
-        for name, part in zip(self.names, seen, strict=False):
-            logits = self._unimodal_logits(name, part.inputs)
-            terms[f"supervised/{name}"] = self._supervised(logits, part)
-        logits = self._joint_logits(seen[-1].inputs)
-        terms["supervised/joint"] = self._supervised(logits, seen[-1])
+        present = present_mask(batch, len(self.names))
+        for name, logits, has_it in zip(self.names, outputs["unimodal"], present, strict=True):
+            terms[f"supervised/{name}"] = self._supervised(logits, batch, has_it)
+        terms["supervised/joint"] = self._supervised(outputs["full"], batch, present.all(dim=0))
         return terms
 
-    def _supervised(self, logits: Tensor, part: Batch) -> Tensor:
-        return self.task.supervised_loss(logits, part.targets, part.labeled, part.weights)
+    def _supervised(self, logits: Tensor, batch: Batch, seen: Bool[Tensor, " batch"]) -> Tensor:
+        return self.task.supervised_loss(logits, batch.targets, batch.labeled & seen, batch.weights)
 
     # --- prediction and inspection --------------------------------------------------------------
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from robult_core.encoders import Spec
-from robult_core.method import Batch, inputs_there
+from robult_core.method import Batch
 from robult_core.methods.distillation import DistillationConfig, Teacher
 from robult_core.methods.unimodal import Unimodal, UnimodalConfig
 from robult_core.tasks import Task
@@ -45,12 +44,15 @@ class UnimodalDistilled(Unimodal):
     def begin(self, labels: Shaped[Tensor, "labels ..."]) -> None:
         self.teacher.begin(labels, next(self.parameters()).device)
 
-    def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
+    def prepared(self, batch: Batch) -> Batch:
+        """All samples, because the unlabelled ones are taught."""
+        return batch
+
+    def losses(self, batch: Batch, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The supervised loss of each model, and L_kd and L_sd where there are labels."""
-        terms = super().loss_terms(batch)
+        terms = super().losses(batch, outputs)
         if self.saw_labels:
-            inputs = inputs_there(batch)
-            unimodal = torch.stack([self._unimodal_logits(name, inputs) for name in self.names])
-            full = self._joint_logits(inputs)
-            terms |= self.teacher.loss_terms(full, unimodal, batch, self.progress)
+            terms |= self.teacher.loss_terms(
+                outputs["full"], outputs["unimodal"], batch, self.progress
+            )
         return terms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import warnings
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,11 +18,11 @@ from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from robult_core.datasets.container import MultimodalData
-from robult_core.distributed import gather, own_rows, shard, world_size
+from robult_core.distributed import gather, shard, world_size
 from robult_core.method import Batch, Method
 from robult_core.methods import METHODS, make_method
 from robult_core.tasks import Classification
-from robult_core.training import TrainingConfig, own_share, train
+from robult_core.training import TrainingConfig, train
 
 pytestmark = pytest.mark.xdist_group("ranks")  # one worker, which shares `results`
 
@@ -58,6 +59,7 @@ CASES = [
     *[Case(method, "uneven", "missing", 2) for method in METHODS],  # 3 ranks: one is empty
     Case("prompt_trans", "even", "complete", 12, progress=0.9),  # prompts are drawn at random
     Case("prompt_trans", "uneven", "missing", 12, progress=0.9),
+    Case("robult_distilled", "uneven", "missing", 11, progress=0.9),  # its weight has risen
 ]
 
 
@@ -121,14 +123,14 @@ class Step(NamedTuple):
 
 
 def one_step(case: Case) -> Step:
-    """Loss terms on this rank's share, and gradients after DDP's averaging; plain on one rank."""
+    """Loss terms, and gradients after DDP's averaging; plain on one rank."""
     method = make_own_method(case.method)
     method.progress = case.progress
     module: nn.Module = LossTerms(method)
     if world_size() > 1:
         module = DistributedDataParallel(module, find_unused_parameters=True)
     torch.manual_seed(5)
-    terms = module(own_share(make_batch(case)))
+    terms = module(make_batch(case))
     torch.stack(list(terms.values())).sum().backward()
     values = {name: value.detach() for name, value in terms.items()}
     gradients = {
@@ -152,28 +154,52 @@ def on_rank(rank: int, ranks: int, address: str, folder: str) -> None:
         world_size=ranks,
         timeout=timedelta(seconds=60),  # a rank that waits for a gathering nobody joins gives up
     )
-    results: dict[str, Any] = {"gathered": gathered_rows(rank)}
+    results: dict[str, Any] = {"gathered": gathered_rows(), "collectives": collectives_by_method()}
     for case in CASES:
         results[str(case)] = tuple(one_step(case))
     torch.save(results, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
-def gathered_rows(rank: int) -> dict[str, Tensor]:
-    """Rank 0 passes one row, rank 1 two rows, rank 2 none."""
-    own = [1, 2, 0][rank]
-    rows = (torch.arange(2.0 * own).reshape(own, 2) + 10 * rank).requires_grad_()
-    whole = gather(rows)
-    weights = torch.arange(1.0, len(whole) + 1)[:, None] * (rank + 1)
-    (whole * weights).sum().backward()
-    drawn = torch.arange(len(whole))
+def gathered_rows() -> dict[str, Tensor]:
+    """Five samples of two modalities, of which every rank takes its share."""
+    rows = torch.arange(10.0).reshape(5, 2).requires_grad_()
+    share = shard(rows)
+    own = {"rows": share * 2, "views": torch.stack([share + 100, share + 200])}
+    whole = gather(own, len(rows))
+    weights = torch.arange(1.0, 6.0)[:, None]
+    (whole["rows"] * weights).sum().backward()
     return {
-        "whole": whole.detach(),
+        "share": share.detach(),
+        "rows": whole["rows"].detach(),
+        "views": whole["views"].detach(),
         "gradient": rows.grad,
-        "flags": gather(torch.arange(own) == 0),
-        "own": own_rows(drawn, own),
-        "share": shard(torch.arange(1, 6)),
     }
+
+
+def collectives_by_method() -> dict[str, list[str]]:
+    """The collectives in one step of each method before DDP averages gradients."""
+    counts = {}
+    for name in METHODS:
+        method = make_own_method(name)
+        called: list[str] = []
+        with pytest.MonkeyPatch.context() as patch:
+            for kind in ("all_gather", "all_reduce", "broadcast", "reduce_scatter"):
+                patch.setattr(dist, kind, spy(kind, called))
+            batch = make_batch(Case(name, "uneven", "missing", 11))
+            torch.stack(list(method.loss_terms(batch).values())).sum().backward()
+        counts[name] = called
+    return counts
+
+
+def spy(kind: str, called: list[str]) -> Callable[..., Any]:
+    function = getattr(dist, kind)
+
+    def run(*arguments: Any, **options: Any) -> Any:
+        called.append(kind)
+        return function(*arguments, **options)
+
+    return run
 
 
 def free_address() -> str:
@@ -194,34 +220,39 @@ def results(request, tmp_path_factory) -> list[dict[str, Any]]:
 # --- gathering ------------------------------------------------------------------------------------
 
 
-def test_gather_stacks_unequal_ranks_in_order(results):
+def test_gathered_rows_are_those_of_the_batch_in_order(results):
+    rows = torch.arange(10.0).reshape(5, 2)
     for found in results:
-        assert found["gathered"]["whole"].tolist() == [[0, 1], [10, 11], [12, 13]]
-        assert found["gathered"]["flags"].tolist() == [True, True, False]
+        assert torch.equal(found["gathered"]["rows"], rows * 2)
+        assert torch.equal(found["gathered"]["views"], torch.stack([rows + 100, rows + 200]))
 
 
-def test_gradients_of_gathered_rows_sum_over_ranks(results):
-    """Rank r weighs row n with n (r + 1), counted from 1: two ranks give 3 n, three ranks 6 n."""
-    factor = {2: 3, 3: 6}[len(results)]
-    assert results[0]["gathered"]["gradient"].tolist() == [[factor] * 2]
-    assert results[1]["gathered"]["gradient"].tolist() == [[2 * factor] * 2, [3 * factor] * 2]
+def test_a_rank_gets_the_gradient_of_its_own_rows_as_often_as_there_are_ranks(results):
+    """DDP divides by the ranks. The copy that fills up the last share gives none."""
+    ranks = len(results)
+    for rank, found in enumerate(results):
+        wanted = torch.zeros(5, 2)
+        size = len(found["gathered"]["share"])
+        for row in range(rank * size, min(5, (rank + 1) * size)):
+            wanted[row] = 2.0 * (row + 1) * ranks
+        assert torch.equal(found["gathered"]["gradient"], wanted)
 
 
-def test_own_rows_are_those_that_were_gathered(results):
-    own = [found["gathered"]["own"].tolist() for found in results]
-    assert own == [[0], [1, 2], []][: len(results)]
+def test_shares_have_equal_length_and_are_filled_with_the_last_row(results):
+    shares = [found["gathered"]["share"][:, 0].tolist() for found in results]
+    assert shares == {2: [[0, 2, 4], [6, 8, 8]], 3: [[0, 2], [4, 6], [8, 8]]}[len(results)]
 
 
-def test_shares_have_equal_length_and_are_filled_with_zeros(results):
-    shares = [found["gathered"]["share"].tolist() for found in results]
-    assert shares == {2: [[1, 2, 3], [4, 5, 0]], 3: [[1, 2], [3, 4], [5, 0]]}[len(results)]
+def test_a_step_gathers_once(results):
+    for found in results:
+        for name, called in found["collectives"].items():
+            assert called == ["all_gather"], name
 
 
 def test_one_rank_passes_through():
-    rows = torch.randn(3, 2)
-    assert gather(rows) is rows
-    assert shard(rows) is rows
-    assert own_rows(rows, 3) is rows
+    outputs = {"logits": torch.randn(3, 2)}
+    assert gather(outputs, 3) is outputs
+    assert shard(outputs["logits"]) is outputs["logits"]
     assert world_size() == 1
 
 
@@ -252,34 +283,62 @@ def test_the_cases_have_gradients_to_compare():
 TRAININGS = {
     "default batch": ("robult", TrainingConfig(steps=2)),
     "two stages": ("prompt_trans", TrainingConfig(steps=6, batch_size=15)),
+    "random drops": ("action_mae", TrainingConfig(steps=4, batch_size=15)),
 }
 
 
-def train_few_steps(fabric: Any, name: str, path: str) -> None:
+def train_few_steps(fabric: Any, folder: str) -> None:
+    """All trainings on one launch of the ranks; rank 0 says what came out, each what was drawn."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    method_name, config = TRAININGS[name]
-    method = make_own_method(method_name).float()
-    history = train(method, make_data(), np.arange(0, 64, 3), config, fabric=fabric)
-    if fabric.global_rank == 0:
-        content = {"weights": method.state_dict(), "rows": history.rows, "ranks": world_size()}
-        torch.save(content, path)
+    found: dict[str, Any] = {"ranks": world_size(), "drawn": drawn_patterns(fabric)}
+    for name, (method_name, config) in TRAININGS.items():
+        method = make_own_method(method_name).float()
+        history = train(method, make_data(), np.arange(0, 64, 3), config, fabric=fabric)
+        found[name] = {"weights": method.state_dict(), "rows": history.rows}
+    torch.save(found, f"{folder}/{fabric.global_rank}.pt")
 
 
-def trained(ranks: int, name: str, folder: Path) -> dict[str, Any]:
+def drawn_patterns(fabric: Any) -> list[Tensor]:
+    """What Prompt-Trans draws while each rank uses torch's random numbers at another pace."""
+    method = make_own_method("prompt_trans", stage_one=0.0).float()
+    batch = make_batch(Case("prompt_trans", "even", "complete", 12))
+    drawn: list[Tensor] = []
+
+    def note(step: int, method: Method) -> None:
+        torch.rand(1 + fabric.global_rank)
+        if step:
+            drawn.append(method.prepared(batch).kept)
+
+    config = TrainingConfig(steps=3)
+    train(method, make_data(), np.arange(0, 64, 3), config, on_step=note, fabric=fabric)
+    return drawn
+
+
+def trained(ranks: int, folder: Path) -> list[dict[str, Any]]:
+    """What each rank found."""
     from lightning_fabric import Fabric
 
-    path = folder / f"{ranks}.pt"
     strategy = "ddp_spawn" if ranks > 1 else "auto"
     fabric = Fabric(accelerator="cpu", devices=ranks, strategy=strategy)
-    fabric.launch(train_few_steps, name, str(path))
-    return torch.load(path)
+    fabric.launch(train_few_steps, str(folder))
+    return [torch.load(folder / f"{rank}.pt") for rank in range(ranks)]
+
+
+@pytest.fixture(scope="module")
+def one_rank(tmp_path_factory) -> dict[str, Any]:
+    return trained(1, tmp_path_factory.mktemp("one"))[0]
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory) -> list[dict[str, Any]]:
+    return trained(2, tmp_path_factory.mktemp("two"))
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_a_short_training_on_two_ranks_is_that_of_one(name, tmp_path):
-    one, two = trained(1, name, tmp_path), trained(2, name, tmp_path)
-    assert (one["ranks"], two["ranks"]) == (1, 2)
+def test_a_short_training_on_two_ranks_is_that_of_one(name, one_rank, two_ranks):
+    assert (one_rank["ranks"], two_ranks[0]["ranks"]) == (1, 2)
+    one, two = one_rank[name], two_ranks[0][name]
     assert [row[:2] for row in two["rows"]] == [row[:2] for row in one["rows"]]
     losses = [[value for _, _, value in found["rows"]] for found in (one, two)]
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4, atol=1e-6)
@@ -289,8 +348,15 @@ def test_a_short_training_on_two_ranks_is_that_of_one(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_a_short_training_moves_the_weights(name, tmp_path):
+def test_a_short_training_moves_the_weights(name, one_rank):
     start = make_own_method(TRAININGS[name][0]).float().state_dict()
-    end = trained(1, name, tmp_path)["weights"]
+    end = one_rank[name]["weights"]
     moved = [(end[key] - start[key]).abs().max() for key in start if start[key].is_floating_point()]
     assert max(moved) > 1e-4
+
+
+def test_ranks_make_the_same_random_choices(two_ranks):
+    first, second = (found["drawn"] for found in two_ranks)
+    assert len(first) == 3
+    assert all(torch.equal(one, two) for one, two in zip(first, second, strict=True))
+    assert not torch.equal(first[0], first[1])

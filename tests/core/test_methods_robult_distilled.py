@@ -90,9 +90,9 @@ def test_labels_that_are_always_trusted_give_the_full_trust():
 
 def test_classification_equals_a_loop():
     method, batch = make(Classification(3)), make_batch(Classification(3))
-    outputs = method._outputs(batch.inputs)
-    full = outputs.full.detach().numpy()
-    unimodal = outputs.unimodal.detach().numpy()
+    outputs = method.outputs(batch)
+    full = outputs["full"].detach().numpy()
+    unimodal = outputs["unimodal"].detach().numpy()
     terms = method.loss_terms(batch)
     rows = [3, 4, 5, 6, 7]
 
@@ -114,10 +114,10 @@ def test_classification_equals_a_loop():
 
 def test_regression_teaches_the_mean_prediction_and_not_the_fused_branch():
     method, batch = make(Regression()), make_batch(Regression())
-    outputs = method._outputs(batch.inputs)
+    outputs = method.outputs(batch)
     terms = method.loss_terms(batch)
-    target = (outputs.full + outputs.unimodal.mean(0)) / 2
-    wanted = (outputs.unimodal - target).abs()[:, 3:].mean()
+    target = (outputs["full"] + outputs["unimodal"].mean(0)) / 2
+    wanted = (outputs["unimodal"] - target).abs()[:, 3:].mean()
     torch.testing.assert_close(terms["distillation"], wanted)
     assert "self_training" not in terms
 
@@ -138,9 +138,9 @@ def test_both_losses_rise_to_their_weight_in_the_first_quarter():
 def test_targets_carry_no_gradient(task):
     """The gradient is that of fixed targets: the teacher is not moved towards its pupils."""
     method, batch = make(task), make_batch(task)
-    outputs = method._outputs(batch.inputs)
+    outputs = method.outputs(batch)
     present = torch.ones(3, 8, dtype=torch.bool)
-    targets = method.teacher.targets(outputs.full, outputs.unimodal, present, ~LABELED)
+    targets = method.teacher.targets(outputs["full"], outputs["unimodal"], present, ~LABELED)
     assert not targets.requires_grad
     method.loss_terms(batch)["distillation"].backward()
     reached = {name for name, part in method.named_children() if has_gradient(part)}
@@ -175,7 +175,7 @@ def test_without_any_label_it_is_robult(task):
 def test_a_sample_teaches_and_is_taught_by_the_branches_it_has(task):
     present = torch.ones(3, 8, dtype=torch.bool)
     present[1, 3:6] = False
-    present[:, 6] = False  # a filling row of another rank
+    present[:, 6] = False
     method, batch = make(task), make_batch(task, present=present)
     terms = method.loss_terms(batch)
     assert all(torch.isfinite(value) for value in terms.values())
