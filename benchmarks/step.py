@@ -254,7 +254,8 @@ def report(quick: bool) -> str:
             rows.append([name, modalities, milliseconds, times.ratio("step"), share, *shares])
         fits.append([name, *_line(counts, steps)])
     header = ["method", "M", "step ms", "step / bare", "loss %"]
-    header += ["data %", "forward %", "losses %", "backward %", "clipping %", "optimizer %", "rest %"]
+    header += ["data %", "forward %", "losses %", "backward %"]
+    header += ["clipping %", "optimizer %", "rest %"]
     intro = (
         f"B = 72, d = 128, {FEATURES} features a modality, one thread. A step is one of `train`, "
         "its share of the start of a training included. Ratios are of smallest times, in brackets "
