@@ -20,14 +20,14 @@ def scaled(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 
     They are p^(1/T), normalised over the classes.
     """
-    powers = np.clip(probabilities, SMALLEST, 1) ** (1 / temperature)
+    powers = np.maximum(probabilities, SMALLEST) ** (1 / temperature)
     return powers / powers.sum(axis=1, keepdims=True)
 
 
 def log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
     """The mean negative logarithm of the probability of the true class."""
     of_truth = probabilities[np.arange(len(truth)), truth]
-    return float(-np.log(np.clip(of_truth, SMALLEST, 1)).mean())
+    return float(-np.log(np.maximum(of_truth, SMALLEST)).mean())
 
 
 def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:

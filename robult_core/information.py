@@ -414,13 +414,14 @@ def batch_estimate(
         )
         alignment = Alignment(features1.shape[1], features2.shape[1], classes)
 
-        def information(rows: Tensor) -> tuple[Tensor, Tensor]:
+        def union(rows: Tensor) -> Tensor:
             logits = alignment(features1[rows], features2[rows])
-            return alignment_information(logits, given1[rows], given2[rows], prior)
+            _, information = alignment_information(logits, given1[rows], given2[rows], prior)
+            return information  # the loss of BATCH plus what the alignment cannot change
 
-        _minimize(alignment, lambda rows: information(rows)[0], train, epochs, batch)
+        _minimize(alignment, union, train, epochs, batch)
         with torch.no_grad():
-            unions = [information(rows)[1] for rows in _full_batches(test, batch)]
+            unions = [union(rows) for rows in _full_batches(test, batch)]
             first = posterior_information(given1[test], prior)
             second = posterior_information(given2[test], prior)
             both = posterior_information(given12[test], prior)

@@ -176,6 +176,7 @@ def test_entropy_and_mutual_information():
         (np.full((2, 2, 2), 0.2), "sums to 1.6"),
         (np.array([[[1.5, -0.5]]]), "probability -0.5"),
         (np.array([[[np.nan, 1.0]]]), "probability nan"),
+        (np.array([[[-np.inf, 1.0]]]), "probability -inf"),
     ],
 )
 def test_bad_tables_are_named(table, message):
@@ -214,9 +215,14 @@ def test_bad_features_are_named(x, clusters, message):
         info.discretize(x, clusters)
 
 
-def test_unequal_columns_are_named():
-    with pytest.raises(ValueError, match=r"columns of \[3, 2\]"):
-        info.joint_table(np.arange(3), np.arange(2))
+@pytest.mark.parametrize("lengths", [(3, 2), (0, 0)])
+def test_unequal_and_empty_columns_are_named(lengths):
+    with pytest.raises(ValueError, match=rf"columns of \[{lengths[0]}, {lengths[1]}\]"):
+        info.joint_table(*map(np.arange, lengths))
+
+
+def test_one_column_has_a_table():
+    assert info.joint_table(np.array([5, 7, 7, 7])).tolist() == [0.25, 0.75]
 
 
 def test_sinkhorn_meets_the_released_code():
@@ -278,9 +284,18 @@ def test_alignment_information_meets_the_released_code():
     assert parts == pytest.approx(expected, abs=1e-6)
 
 
-def test_batch_estimate_wants_equal_lengths():
-    with pytest.raises(ValueError, match="of 9, 9, 8 samples"):
-        info.batch_estimate(np.ones((9, 2)), np.ones((9, 2)), np.ones(8))
+@pytest.mark.parametrize("lengths", [(9, 9, 8), (7, 7, 7)])
+def test_batch_estimate_wants_equal_lengths_of_eight(lengths):
+    x1, x2, y = (np.ones((n, 2)) for n in lengths)
+    with pytest.raises(ValueError, match="of {}, {}, {} samples".format(*lengths)):
+        info.batch_estimate(x1, x2, y[:, 0])
+
+
+def test_batch_estimate_has_defaults_and_serves_eight_samples():
+    options = {"epochs": 10, "classifier_epochs": 40, "batch": 256}
+    label = np.bitwise_and
+    assert batch_on_gate(label, 600) == batch_on_gate(label, 600, seed=0, **options)
+    assert all(map(math.isfinite, astuple(batch_on_gate(label, 8, epochs=1))))
 
 
 def batch_on_gate(label, n, **options):
@@ -302,12 +317,14 @@ def test_batch_estimate_is_repeatable_and_leaves_the_random_state_alone():
 def test_batch_estimate_is_measured_on_rows_that_nothing_was_fitted_on(monkeypatch):
     """Its classifiers are replaced by ones that know the fitted rows by heart and no other."""
 
+    fitted, measured = [], []
+
     def by_heart(x, labels, train, *_):
+        fitted.append(len(train))
         given = torch.full((len(x), 2), 0.5)
         given[train] = torch.eye(2)[labels[train]].clamp(0.01, 0.99)
         return given
 
-    measured = []
     real = info.alignment_information
 
     def information(logits, given1, given2, prior):
@@ -318,7 +335,8 @@ def test_batch_estimate_is_measured_on_rows_that_nothing_was_fitted_on(monkeypat
     monkeypatch.setattr(info, "_posteriors", by_heart)
     monkeypatch.setattr(info, "alignment_information", information)
     estimate = batch_on_gate(lambda a, b: a, 1000, epochs=1)
-    assert measured
+    assert fitted == [750] * 3
+    assert [len(given) for given in measured] == [2 * 250]
     assert all((given == 0.5).all() for given in measured)
     assert estimate.redundancy + estimate.unique1 == pytest.approx(0, abs=0.01)
     assert estimate.redundancy + estimate.unique2 == pytest.approx(0, abs=0.01)
@@ -349,3 +367,83 @@ def test_importing_the_module_loads_no_solver():
     code = "import sys, robult_core.information; print(*{'clarabel', 'cvxpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_sum_that_is_rounded_is_made_one():
+    table = info.check_table(np.full(2, 0.5) * (1 + 5e-7), 1)
+    assert table.sum() == pytest.approx(1, abs=1e-12)
+    assert info.entropy(np.ones(1)) == 0
+
+
+def test_rounding_makes_no_information_negative():
+    rng = np.random.default_rng(0)
+    rows, columns = rng.dirichlet(np.ones(5), size=(2, 50))
+    found = [info.mutual_information(np.outer(*pair)) for pair in zip(rows, columns, strict=True)]
+    assert min(found) == 0
+
+
+def test_the_solver_is_silent_and_its_answer_stays_as_it_is(capfd):
+    parts = info.decompose(AND)
+    assert capfd.readouterr().out == ""
+    assert hash(parts)
+
+
+def test_features_become_unit_rows_and_five_components(monkeypatch):
+    from sklearn.cluster import KMeans
+
+    seen = []
+    monkeypatch.setattr(KMeans, "fit_predict", lambda _, x: seen.append(x) or np.zeros(40))
+    features = np.random.default_rng(0).standard_normal((40, 9))
+    info.discretize(features, 40)
+    info.discretize(features[:, :3], 1, components=4)
+    info.discretize(7 * features, 2)
+    assert [x.shape for x in seen] == [(40, 5), (40, 3), (40, 5)]
+    np.testing.assert_allclose(seen[2], seen[0])
+
+
+def test_samples_are_put_into_twenty_clusters_and_shuffled_twenty_times():
+    rng = np.random.default_rng(0)
+    x1, x2 = rng.standard_normal((2, 60, 3))
+    y = rng.integers(0, 2, 60)
+    assert info.decompose_samples(x1, x2, y) == info.decompose_samples(x1, x2, y, 20, 0)
+    assert info.decompose_samples(x1, x2, y) != info.decompose_samples(x1, x2, y, 20, 1)
+    first = info.permutation_baseline(x1, x2, y, n_permutations=1)
+    assert first == info.permutation_baseline(x1, x2, y, 20, 0, 1)
+    assert len(info.permutation_baseline(y, y, y)) == 20
+
+
+def test_an_impossible_class_gives_no_infinite_information():
+    certain = torch.eye(2).repeat(3, 1)
+    information = info.posterior_information(certain, torch.tensor([0.5, 0.5]))
+    assert information.item() == pytest.approx(math.log(2))
+
+
+def test_scaling_ends_as_soon_as_either_sum_fits():
+    """After the columns are scaled the rows fit, or after the rows the columns do."""
+    fits = torch.tensor([[0.5, 0.5], [0.5, 0.5]])
+    once = info.sinkhorn(fits, fits.sum(1), fits.sum(0) * 1.004)
+    torch.testing.assert_close(once, fits * 1.004)
+    then_rows = info.sinkhorn(fits, fits.sum(1), fits.sum(0) * 1.004, tolerance=0.0039)
+    torch.testing.assert_close(then_rows, fits)
+
+
+def test_the_networks_have_the_widths_of_the_released_code():
+    layers = [layer for layer in info._network(3, 7) if isinstance(layer, torch.nn.Linear)]
+    widths = [(layer.in_features, layer.out_features) for layer in layers]
+    assert widths == [(3, 32), (32, 32), (32, 32), (32, 32), (32, 7)]
+
+
+def test_logits_of_the_alignment_are_products_of_standardised_vectors():
+    alignment = info.Alignment(3, 3, 2)
+    alignment.second = alignment.first
+    x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    logits = alignment(x, x)
+    assert logits.shape == (5, 5, 2)
+    lengths = logits.diagonal()  # ten numbers of variance 1, divided by the root of ten
+    torch.testing.assert_close(lengths, torch.full((2, 5), math.sqrt(10)), rtol=1e-3, atol=0)
+
+
+def test_a_last_partial_batch_is_left_out_unless_it_is_the_only_one():
+    rows = torch.arange(10)
+    assert [len(part) for part in info._full_batches(rows, 4)] == [4, 4]
+    assert [len(part) for part in info._full_batches(rows[:3], 4)] == [3]

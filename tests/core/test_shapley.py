@@ -48,3 +48,11 @@ def test_against_the_mean_over_all_orders():
 def test_too_many_players_are_refused():
     with pytest.raises(ValueError, match="11 modalities have 2048 subsets"):
         shapley_values(lambda team: np.zeros(1), [str(number) for number in range(11)])
+
+
+def test_ten_players_are_served():
+    names = [str(number) for number in range(10)]
+    values = shapley_values(lambda team: np.array([float("3" in team)]), names)
+    assert {name: value.item() for name, value in values.items()} == pytest.approx(
+        {name: float(name == "3") for name in names}
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.exceptions import DataConversionWarning
@@ -53,13 +54,13 @@ def test_the_only_class_is_shown_as_it_was_given(labels, shown):
 
 @pytest.mark.parametrize("mark", ["unknown", "N/A", " ? "])
 def test_a_class_that_looks_like_a_mark_is_warned_of(mark, caplog):
-    labels = ["cat", mark, "dog", mark]
-    targets = read_classes(labels, 4, -1)
+    labels = ["cat", mark, "dog", mark, "dog"]
+    targets = read_classes(labels, 5, -1)
     assert targets.known.all()
     assert f"2 samples have the class {mark!r}" in caplog.text
     assert f"unlabeled={mark!r}" in caplog.text
     caplog.clear()
-    read_classes(labels, 4, mark)
+    read_classes(labels, 5, mark)
     assert not caplog.text
 
 
@@ -101,21 +102,41 @@ def as_classes(y, n):
         (as_classes, [0, 1, 0], "X has 2 samples and y has 3 labels; give every sample one"),
         (as_classes, [[0, 1], [1, 0]], r"y has shape \(2, 2\): a classifier needs \(samples,\)"),
         (as_classes, [-1, -1], "no sample has a label: all 2 are marked as unlabelled"),
-        (as_classes, [0.0, 1.5], "y holds the number 1.5, which is no class"),
-        (as_classes, [0.0, math.inf], "y holds the number inf, which is no class"),
+        (as_classes, [0.5, 1.5], "y holds the number 0.5, which is no class"),
+        (as_classes, [math.inf, -math.inf], "y holds the number inf, which is no class"),
         (as_classes, np.array(["a", 1], dtype=object), "y mixes int and str: give all labels the"),
         (read_numbers, [[1, 2], [3, 4]], r"y has shape \(2, 2\): a regressor needs"),
         (read_numbers, ["low", "high"], "y holds targets that are not numbers"),
+        (read_numbers, [{}, {}], "y holds targets that are not numbers"),
+        (read_numbers, [math.inf, math.inf], r"y is infinite \(inf\) in row 0"),
         (read_numbers, [None, math.nan], "no sample has a target: all 2 are NaN"),
         (read_numbers, [0.0, -math.inf], r"y is infinite \(inf\) in row 1: give a finite number"),
         (read_indicators, [0, 1], r"y has shape \(2,\): a multilabel classifier needs"),
         (read_indicators, [[0], [1]], r"y has shape \(2, 1\): .* with at least two labels"),
         (read_indicators, [["a", "b"], ["b", "a"]], "y holds indicators that are not numbers"),
+        (read_indicators, [[{}, {}], [{}, {}]], "y holds indicators that are not numbers"),
         (read_indicators, [[-1, -1], [-1, -1]], "no sample has labels: all 2 rows of y are -1"),
         (read_indicators, [[0, 1], [1, 2]], r"row 1 of y is \[1, 2\]: give 0 and 1, or -1"),
         (read_indicators, [[0, 1], [1, -1]], r"row 1 of y is \[1, -1\]: give 0 and 1, or -1"),
+        (read_indicators, [[0, 2], [2, 1]], r"row 0 of y is \[0, 2\]: give 0 and 1, or -1"),
     ],
 )
 def test_labels_that_make_no_sense_are_named(read, y, message):
     with pytest.raises(ValueError, match=message):
         read(y, 2)
+
+
+def test_missing_values_of_pandas_are_unlabelled_samples():
+    texts = read_classes(pd.Series(["b", pd.NA, "a", None], dtype="object"), 4, -1)
+    assert texts.known.tolist() == [True, False, True, False]
+    assert texts.values.tolist() == [1, 0, 0, 0]
+
+
+def test_a_positive_class_alone_reminds_of_the_mark():
+    """-1 and 1 are two classes to their owner, and one class and a mark to us."""
+    hint = "Where -1 is a class of yours, name another mark"
+    with pytest.raises(ValueError, match=hint):
+        read_classes([1, -1, 1], 3, -1)
+    for labels, mark in (([2, 2], -1), ([1, 1], -2)):
+        with pytest.raises(ValueError, match="a classifier needs at least two$"):
+            read_classes(labels, 2, mark)

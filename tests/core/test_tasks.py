@@ -184,13 +184,14 @@ def test_supervised_loss_is_the_mean_over_labelled_rows(task):
     ("task", "targets", "message"),
     [
         (Classification(3), torch.tensor([0, 3]), r"label 3 is outside the task's classes 0\.\.2"),
-        (Classification(3), torch.tensor([0, -1]), "label -1 is outside"),
+        (Classification(3), torch.tensor([0, -1, 5]), "label -1 is outside"),
         (Classification(3), torch.tensor([0.0, math.nan]), "expected .N,. integers"),
         (Classification(3), torch.zeros(2, 1, dtype=torch.long), "expected .N,. integers"),
         (Regression(), torch.tensor([0.0, math.nan]), "target nan is not a finite number"),
-        (Regression(), torch.tensor([0.0, math.inf]), "target inf is not a finite number"),
+        (Regression(), torch.tensor([math.inf, math.nan]), "target inf is not a finite number"),
         (Regression(), torch.zeros(2, 1), "expected .N,., one number"),
-        (Multilabel(3), torch.tensor([[0, 1, 2]]), "multilabel target 2 is neither 0 nor 1"),
+        (Multilabel(3), torch.tensor([[0, 2, 3]]), "multilabel target 2 is neither 0 nor 1"),
+        (Multilabel(3), torch.tensor([0, 1, 1]), r"shape \(3,\): pass a \(N, 3\) indicator"),
         (Multilabel(3), torch.zeros(2, 4, dtype=torch.long), r"pass a \(N, 3\) indicator"),
     ],
 )
@@ -204,6 +205,7 @@ def test_targets_outside_the_task_are_named(task, targets, message):
     [
         (lambda: Classification(-2), "greater than or equal to 1"),
         (lambda: Classification(0), "greater than or equal to 1"),
+        (lambda: Classification(1), "there must be at least 2 classes"),
         (lambda: Classification(2.5), "valid integer"),
         (lambda: Classification(3, primary="mae"), "primary of Classification is 'mae': choose"),
         (
@@ -231,8 +233,8 @@ def test_only_mae_is_better_when_lower():
 def test_scores_that_are_not_finite_have_no_metrics(task, value):
     targets = np.zeros((4, 3), dtype=int) if task.kind == "multilabel" else np.zeros(4, dtype=int)
     scores = np.full((4, task.n_outputs), 0.5)
-    scores[2:, 0] = value
-    with pytest.raises(ValueError, match="scores of 2 of 4 rows are not finite numbers"):
+    scores[1:, 0] = value
+    with pytest.raises(ValueError, match="scores of 3 of 4 rows are not finite numbers"):
         task.metrics(scores, targets)
 
 
@@ -301,3 +303,50 @@ def test_a_confident_modality_counts_more():
     scores = task.scores(torch.stack([sure, unsure]))
     by_confidence = task.late_fusion(scores, "confidence")
     assert by_confidence[0, 0] > task.late_fusion(scores, "probabilities")[0, 0]
+
+
+def test_modalities_that_exclude_everything_or_know_nothing_fuse_to_finite_scores():
+    opposed = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
+    torch.testing.assert_close(
+        Classification(2).late_fusion(opposed, "logits"), torch.tensor([[0.5, 0.5]])
+    )
+    blind = torch.full((2, 1, 3), 0.5)
+    assert Multilabel(3).late_fusion(blind, "confidence").isfinite().all()
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_the_loss_of_a_target_as_a_score_is_that_of_the_target(task):
+    logits = torch.randn(4, task.n_outputs, generator=torch.Generator().manual_seed(0))
+    targets = four_targets(task)[[0, 1, 3]]
+    if task.kind == "classification":
+        certain = torch.eye(3)[targets]
+    else:
+        certain = targets.float().reshape(3, -1)
+    rows = logits[[0, 1, 3]]
+    torch.testing.assert_close(task.soft_loss(rows, certain), task.per_sample_loss(rows, targets))
+
+
+def test_scores_and_labels_as_distributions():
+    of_classes, of_labels = TASKS["classification"], TASKS["multilabel"]
+    scores = torch.tensor([[0.2, 0.3, 0.5]])
+    assert torch.equal(of_classes.distributions(scores), scores)
+    assert of_classes.label_distributions(torch.tensor([2])).tolist() == [[0, 0, 1]]
+    assert torch.equal(of_classes.from_distributions(scores), scores)
+    both = of_labels.distributions(scores)
+    torch.testing.assert_close(both, torch.tensor([[[0.8, 0.2], [0.7, 0.3], [0.5, 0.5]]]))
+    assert torch.equal(of_labels.from_distributions(both), scores)
+    labels = of_labels.label_distributions(torch.tensor([[0, 1, 0]]))
+    assert labels.tolist() == [[[1, 0], [0, 1], [1, 0]]]
+
+
+def test_a_half_is_no_label_and_zero_is_not_positive():
+    scores = torch.tensor([[0.5, 0.51, 0.49]])
+    assert TASKS["multilabel"].decode(scores).tolist() == [[0, 1, 0]]
+    halves = TASKS["multilabel"].metrics(scores.numpy(), np.array([[0, 1, 0]]))
+    assert halves["f1_micro"] == 1
+    found = Regression().metrics(np.zeros((2, 1)), np.array([-1.0, -2.0]))
+    assert found["accuracy"] == 1
+
+
+def test_the_area_under_the_curve_may_lead_for_two_classes():
+    assert Classification(2, primary="auroc").primary == "auroc"
