@@ -138,5 +138,5 @@ def test_a_positive_class_alone_reminds_of_the_mark():
     with pytest.raises(ValueError, match=hint):
         read_classes([1, -1, 1], 3, -1)
     for labels, mark in (([2, 2], -1), ([1, 1], -2)):
-        with pytest.raises(ValueError, match="a classifier needs at least two$"):
+        with pytest.raises(ValueError, match=r"a classifier needs at least two$"):
             read_classes(labels, 2, mark)
