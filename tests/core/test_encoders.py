@@ -70,7 +70,34 @@ def test_each_sample_is_read_at_its_own_last_step():
 
 def test_sequence_of_padding_only_is_finite():
     encoder = SequenceEncoder(3, 8, dropout=0.0)
-    assert encoder(torch.zeros(2, 4, 3)).isfinite().all()
+    padding = torch.zeros(2, 4, 3)
+    states, _ = encoder.gru(padding)
+    torch.testing.assert_close(encoder(padding), encoder.head(states[:, 0]))
+
+
+def test_small_numbers_are_no_padding():
+    encoder = SequenceEncoder(3, 8, dropout=0.0)
+    x = torch.full((2, 4, 3), 0.01)
+    states, _ = encoder.gru(x)
+    torch.testing.assert_close(encoder(x), encoder.head(states[:, -1]))
+
+
+def test_three_tenths_are_dropped_unless_another_share_is_asked_for():
+    for module in (
+        make_encoder(5, 8),
+        make_encoder((4, 5), 8),
+        JointEncoder({"a": 5}, 8),
+    ):
+        shares = [part.p for part in module.modules() if isinstance(part, nn.Dropout)]
+        assert shares == [0.3]
+
+
+@pytest.mark.parametrize(
+    ("specs", "mixed"), [({"a": 5, "b": 2}, False), ({"a": 5, "b": (4, 3)}, True)]
+)
+def test_one_tower_is_not_mixed(specs, mixed):
+    encoder = JointEncoder(specs, 8)
+    assert isinstance(encoder.mix, nn.Linear) is mixed
 
 
 def test_joint_encoder_uses_every_modality_whatever_its_name():

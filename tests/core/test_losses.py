@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from robult_core.losses import (
     SoftPUOptions,
+    _tile_size,
     latent_reconstruction_loss,
     positive_masks,
     rbf_weights,
@@ -553,7 +554,8 @@ def test_arrays_and_lists_are_served():
 
 def test_there_is_one_default_temperature():
     s, z = (leaf.detach() for leaf in leaves())
-    explicit = soft_pu_loss(s, z, CLASSES, LABELED, temperature=RobultConfig().temperature)
+    assert RobultConfig().temperature == 0.3
+    explicit = soft_pu_loss(s, z, CLASSES, LABELED, temperature=0.3)
     assert soft_pu_loss(s, z, CLASSES, LABELED) == explicit
 
 
@@ -562,6 +564,7 @@ def test_there_is_one_default_temperature():
     [
         ({"z": torch.zeros(2, 4, 3)}, r"z \(2, 4, 3\)"),
         ({"s": torch.zeros(2, 5, 3)}, r"s has shape \(2, 5, 3\)"),
+        ({"s": [["a"] * 3] * 5}, "an argument is of the type <U1: give a tensor or numbers"),
         ({"classes": torch.zeros(4)}, r"classes has shape \(4,\)"),
         ({"labeled": torch.zeros(6, dtype=torch.bool)}, r"labeled has shape \(6,\)"),
         ({"present": torch.ones(5, 2, dtype=torch.bool)}, r"present has shape \(5, 2\)"),
@@ -634,3 +637,11 @@ def test_latent_reconstruction_edge_cases():
     assert torch.autograd.grad(loss, zero)[0].isfinite().all()
     with pytest.raises(ValueError, match="must agree"):
         latent_reconstruction_loss(torch.zeros(1, 2, 3), torch.zeros(1, 2, 4))
+
+
+@pytest.mark.parametrize(
+    ("asked", "size", "tile"),
+    [(None, 1024, 1024), (None, 1025, 1023), (None, 4096, 256), (None, 2**21, 1), (7, 2000, 7)],
+)
+def test_tiles_hold_about_a_million_pairs(asked, size, tile):
+    assert _tile_size(asked, size) == tile

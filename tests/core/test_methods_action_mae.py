@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from robult_core.methods.action_mae import (
     random_keep,
     sine_positions,
 )
-from robult_core.tasks import Classification
+from robult_core.tasks import Classification, Regression
 
 CASES = json.loads((Path(__file__).parents[1] / "fixtures/actionmae.json").read_text())
 SPECS = {"a": (4,), "b": (4,), "c": (4,)}
@@ -229,7 +230,7 @@ def test_nothing_dropped_means_no_reconstruction_loss():
 
 def test_absent_tokens_are_not_rebuilt(monkeypatch):
     """Where every token that is there is kept, nothing is left to rebuild."""
-    monkeypatch.setattr("robult_core.methods.action_mae.random_keep", lambda present: present)
+    monkeypatch.setattr("robult_core.methods.action_mae.random_keep", lambda present, _: present)
     present = torch.tensor([[1, 1, 0, 1, 1], [1, 0, 1, 1, 1], [0, 1, 1, 1, 1]]).bool()
     batch = Batch(inputs_of(5), torch.zeros(5).long(), torch.ones(5).bool(), present)
     assert make().loss_terms(batch)["reconstruction"].item() == 0.0
@@ -254,3 +255,64 @@ def test_wrong_settings_are_named(hyper, message):
 def test_an_odd_token_width_is_named():
     with pytest.raises(ValueError, match="token_width of ActionMAEConfig is 15"):
         ActionMAEConfig(token_width=15, heads=5)
+
+
+def test_the_settings_of_the_tables():
+    assert ActionMAE.learning_rate == 0.003
+    assert asdict(ActionMAEConfig()) == {
+        "width": 128,
+        "dropout": 0.3,
+        "token_width": 64,
+        "heads": 8,
+        "blocks": 2,
+        "memory_tokens": 1,
+        "label_smoothing": 0.1,
+        "reconstruction_weight": 0.1,
+        "variant": "fixed",
+    }
+
+
+def test_tokens_of_its_own_start_small_and_positions_are_not_saved():
+    torch.manual_seed(0)
+    config = ActionMAEConfig(width=8, token_width=1024, memory_tokens=2)
+    method = ActionMAE(Classification(3), {"a": (4,)}, config)
+    assert method.memory.std().item() == pytest.approx(0.02, rel=0.1)
+    assert method.mask_token.std().item() == pytest.approx(0.02, rel=0.1)
+    assert "positions" not in method.state_dict()
+
+
+def test_a_constant_target_has_a_finite_loss():
+    target = torch.full((1, 1, 4), 3.0)
+    dropped = torch.ones(1, 1).bool()
+    loss = masked_reconstruction_loss(torch.full((1, 1, 4), 2.0), target, dropped)
+    assert loss.item() == 4  # against zeros
+
+
+def test_no_rows_have_no_scores():
+    assert make().predict({name: x[:0] for name, x in inputs_of().items()}).shape == (0, 3)
+
+
+def test_the_fused_latent_is_the_mean_of_the_reconstructions():
+    method = make()
+    inputs = inputs_of()
+    torch.testing.assert_close(
+        method.latents(inputs)["s"], reconstructions(method, inputs).mean(dim=1)
+    )
+    assert "s" not in method.latents({"a": inputs["a"]})
+
+
+def test_a_weight_of_two_counts_twice_and_scores_have_no_smoothing():
+    method, logits = make(label_smoothing=0.3), torch.randn(3, 3)
+    targets, labeled = torch.tensor([0, 2, 1]), torch.tensor([True, True, False])
+    weighted = Batch(inputs_of(3), targets, labeled, weights=torch.tensor([2.0, 1.0, 5.0]))
+    twice = torch.tensor([0, 0, 1])
+    rows = {name: x[twice] for name, x in inputs_of(3).items()}
+    doubled = Batch(rows, targets[twice], labeled[twice])
+    torch.testing.assert_close(
+        method._supervised(logits, weighted), method._supervised(logits[twice], doubled)
+    )
+    unlabeled = Batch(inputs_of(3), targets, torch.zeros(3).bool())
+    assert method._supervised(logits, unlabeled) == 0
+    scores = ActionMAE(Regression(), SPECS, ActionMAEConfig(width=16, token_width=16))
+    batch = Batch(inputs_of(3), torch.tensor([1.0, 2.0, 9.0]), labeled)
+    assert scores._supervised(torch.zeros(3, 1), batch).item() == 1.5

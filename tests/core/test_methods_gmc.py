@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -251,3 +252,30 @@ def test_the_architecture_follows_the_data_unless_it_is_chosen():
 def test_wrong_settings_are_named(hyper, message):
     with pytest.raises(ValueError, match=message):
         GMCConfig(**hyper)
+
+
+def test_the_settings_of_the_tables():
+    assert asdict(GMCConfig()) == {
+        "width": 128,
+        "dropout": 0.3,
+        "temperature": 1.0,
+        "contrastive_weight": 0.1,
+        "architecture": "auto",
+        "sequence_width": 60,
+        "gru_width": 30,
+    }
+
+
+def test_incomplete_samples_are_left_out_of_both_losses():
+    method, inputs = made(VECTORS)
+    targets, labeled = torch.tensor([0, 1, 2]), torch.tensor([True, True, False])
+    present = torch.ones(3, 3, dtype=torch.bool)
+    present[1, 1] = False
+    found = method.loss_terms(Batch(inputs, targets, labeled, present))
+    rows = [0, 2]
+    complete = {name: x[rows] for name, x in inputs.items()}
+    wanted = method.loss_terms(Batch(complete, targets[rows], labeled[rows]))
+    torch.testing.assert_close(found, wanted)
+    present[0] = False
+    nobody = method.loss_terms(Batch(inputs, targets, labeled, present))
+    assert [term.item() for term in nobody.values()] == [0, 0]

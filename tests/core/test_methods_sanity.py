@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+from sklearn.model_selection import StratifiedKFold
+from sklearn.semi_supervised import SelfTrainingClassifier
 
 from robult_core.datasets.container import MultimodalData
 from robult_core.methods import make_method
@@ -179,7 +181,45 @@ def test_regression_works_from_one_row_on(n_rows):
     x = np.random.default_rng(0).normal(size=(n_rows, 2))
     scores = linear_scores(Regression(), x, x[:, 0], x, 0)
     assert scores.shape == (n_rows, 1)
-    assert np.isfinite(scores).all()
+    ridge = Ridge(100.0) if n_rows < 3 else RidgeCV((1.0, 10.0, 100.0, 1000.0, 10000.0))
+    np.testing.assert_allclose(scores[:, 0], ridge.fit(x, x[:, 0]).predict(x))
+
+
+def slow_strength(x, y, n_folds):
+    """The C with the largest mean log-likelihood of the rows that were held out."""
+    folds = StratifiedKFold(n_folds, shuffle=True, random_state=0)
+    likelihoods = {}
+    for strength in (0.001, 0.01, 0.1, 1.0):
+        by_fold = []
+        for train, test in folds.split(x, y):
+            model = LogisticRegression(C=strength, max_iter=2000).fit(x[train], y[train])
+            by_fold.append(model.predict_log_proba(x[test])[range(len(test)), y[test]].mean())
+        likelihoods[strength] = np.mean(by_fold)
+    return max(likelihoods, key=likelihoods.get)
+
+
+@pytest.mark.parametrize(("per_class", "n_folds"), [(2, 2), (4, 3), (9, 3)])
+def test_strength_is_chosen_by_three_folds_or_as_many_as_there_are_rows(per_class, n_folds):
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], per_class)
+    chosen = set()
+    for distance in (0.0, 0.5, 1.0, 2.0, 4.0):
+        x = rng.normal(size=(2 * per_class, 3)) + distance * y[:, None]
+        found = choose_strength(x, y, 0)
+        assert found == slow_strength(x, y, n_folds)
+        chosen.add(found)
+    assert len(chosen) > 1
+
+
+def test_self_training_is_that_of_scikit_learn():
+    data = toy(Classification(3))
+    x = np.concatenate([view.numpy() for view in data.modalities.values()], axis=1)
+    targets = np.full(80, -1)
+    targets[LABELED] = data.targets.numpy()[LABELED]
+    strength = choose_strength(x[LABELED], targets[LABELED], 0)
+    model = SelfTrainingClassifier(LogisticRegression(C=strength, max_iter=2000))
+    wanted = model.fit(x[:80], targets).predict_proba(x[80:])
+    np.testing.assert_allclose(predictions("self_training", data)["a", "b"], wanted)
 
 
 def test_an_unknown_row_and_no_label_are_named():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 import torch
 
@@ -72,6 +74,17 @@ def test_a_single_modality_has_no_full_row():
     wanted = method.task.scores(method._unimodal_logits("only", x))
     torch.testing.assert_close(method.predict(x), wanted)
     assert method.predict_variants(x) == {}
+
+
+def test_two_modalities_have_a_full_row():
+    method = Unimodal(Classification(3), {"a": (4,), "b": (4,)}, UnimodalConfig(width=16)).eval()
+    x = {"a": torch.randn(2, 4), "b": torch.randn(2, 4)}
+    assert list(method.predict_variants(x)) == ["late_fusion"]
+    torch.testing.assert_close(method.predict(x), method._joint_scores(x))
+
+
+def test_the_settings_of_the_tables():
+    assert asdict(UnimodalConfig()) == {"width": 128, "dropout": 0.7, "full": "joint"}
 
 
 def test_inputs_of_zeros_give_finite_scores(inputs):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 import pytest
@@ -512,3 +512,19 @@ def test_the_vectors_of_the_classifier_give_its_predictions():
         alone = model.predict({name: batch.inputs[name]})
         torch.testing.assert_close(task.scores(model.c(vectors[name])), alone)
     assert list(model.classifier_inputs({"audio": batch.inputs["audio"]})) == ["audio"]
+
+
+def test_the_settings_of_the_tables():
+    numbers = {
+        "temperature": 0.3,
+        "width": 128,
+        "dropout": 0.3,
+        "supervised_weight": 1.0,
+        "labeled_weight": 1.0,
+        "unlabeled_weight": 2.0,
+        "reconstruction_weight": 1.0,
+    }
+    found = asdict(RobultConfig())
+    assert {name: found[name] for name in numbers} == numbers
+    assert found["weight_gradient"] is False
+    assert found["bandwidth"] is found["bottleneck"] is None

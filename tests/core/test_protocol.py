@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robult_core import datasets
+from robult_core import datasets, protocol
 from robult_core.datasets.container import MultimodalData
 from robult_core.protocol import (
     label_fold,
@@ -225,6 +225,14 @@ def test_a_mask_that_no_memory_holds_is_refused():
         random_missing(10**12, 2, 0.5, 0)
     with pytest.raises(ValueError, match=f"a mask of {10**12} modalities by 3 samples is too larg"):
         missing_by_label(np.arange(3), 10**12, 0.5, 0)
+    protocol._check_mask(2**30, 1, 0.5)
+    with pytest.raises(ValueError, match="draw at most 1073741824 cells at a time"):
+        protocol._check_mask(2**29 + 1, 2, 0.5)
+
+
+def test_a_negative_number_of_samples_is_refused():
+    with pytest.raises(ValueError, match="n is -1"):
+        random_missing(-1, 2, 0.5, 0)
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.1, math.nan])
@@ -367,7 +375,48 @@ def test_another_seed_cuts_other_folds():
 def test_no_fourth_fold_and_no_folds_of_two_rows():
     data = make_data(Classification(3), torch.arange(60) % 3)
     labeled = label_split(data, 0.3, seed=0)
-    with pytest.raises(ValueError, match="fold is 3: choose 0, 1 or 2"):
-        label_fold(data, labeled, 3, seed=0)
+    for fold in (3, -1, True):
+        with pytest.raises(ValueError, match=f"fold is {fold}: choose 0, 1 or 2"):
+            label_fold(data, labeled, fold, seed=0)
+    assert len(label_fold(data, labeled[:3], 2, seed=0)[1]) == 2
     with pytest.raises(ValueError, match="2 labelled rows do not make 3 folds"):
         label_fold(data, labeled[:2], 0, seed=0)
+
+
+def test_two_labelled_rows_can_be_cut_and_one_cannot():
+    data = make_data(Classification(2), torch.arange(20) % 2)
+    train = data.rows("train")
+    for count in (1, 2):
+        known = torch.zeros(len(data), dtype=torch.bool)
+        known[train[:count]] = True
+        few = replace(data, known=known)
+        if count == 1:
+            with pytest.raises(ValueError, match="has 1 labelled training rows"):
+                validation_split(few, 0, 0.5)
+            continue
+        cut = validation_split(few, 0, 0.5)
+        assert cut.known.sum() == 2
+        assert cut.labeled_rows("test").tolist() == cut.rows("test").tolist()
+        assert len(cut.rows("test")) == 1
+
+
+def test_nearly_all_rows_of_several_labels_may_be_seen():
+    targets = torch.from_numpy((np.random.default_rng(0).random((20, 2)) < 0.5).astype(int))
+    assert len(label_split(make_data(Multilabel(2), targets), 0.999, 0)) >= 19
+
+
+def test_a_seed_draws_the_same_rows_for_ever():
+    """Stored runs are found again by their seed, so what a seed draws must never change."""
+    data = make_data(Classification(3), torch.arange(30) % 3)
+    assert label_split(data, 0.2, 7).tolist() == [0, 9, 11, 21, 24, 27]
+    cut = validation_split(data, 7)
+    numbers = cut.modalities["a"][:, 0].long().numpy()
+    assert numbers[cut.rows("test")].tolist() == [1, 10, 13, 14, 16, 19, 23, 25, 29]
+    assert label_fold(data, data.rows("train")[:9], 1, 7)[1].tolist() == [0, 1, 3, 4, 7, 8]
+    targets = torch.from_numpy((np.random.default_rng(0).random((30, 3)) < 0.4).astype(int))
+    assert label_split(make_data(Multilabel(3), targets), 0.1, 7).tolist() == [4, 9, 17, 22, 32]
+    assert random_missing(6, 2, 0.7, 7).int().tolist() == [[0, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0]]
+    assert missing_by_label(np.arange(6), 2, 0.7, 7).int().tolist() == [
+        [1, 1, 1, 0, 1, 1],
+        [0, 1, 1, 1, 0, 1],
+    ]
