@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def make_data(**changes) -> MultimodalData:
     return MultimodalData(**(fields | changes))
 
 
-def with_value(value: float, row: int) -> torch.Tensor:
+def with_value(value: float, row: int | list[int]) -> torch.Tensor:
     x = torch.zeros(10, 4)
     x[row, 2] = value
     return x
@@ -76,6 +76,12 @@ def with_value(value: float, row: int) -> torch.Tensor:
         ({"modalities": {"a": torch.zeros(9, 4)}}, "has 9 rows but there are 10 targets"),
         ({"modalities": {"a": with_value(math.nan, 7)}}, "NaN or infinite values, first in row 7"),
         ({"modalities": {"a": with_value(-math.inf, 3)}}, "NaN or infinite values, first in row 3"),
+        ({"modalities": {"a": with_value(math.inf, [2, 5])}}, "infinite values, first in row 2"),
+        ({"modalities": {"a": torch.zeros(10, 4) * 1j}}, "type torch.complex64: give real numbers"),
+        (
+            {"modalities": {"a": torch.zeros(10)}, "unscaled": ("a",)},
+            r"modality 'a' of 'toy' has shape \(10,\): expected",
+        ),
         ({"split": np.array(["train"] * 9)}, "give 10 words, one per sample"),
         ({"split": np.array(["train"] * 9 + ["dev"])}, "holds 'dev': choose from train"),
         (
@@ -299,3 +305,28 @@ def test_it_travels_to_another_process():
     assert copied.checksum == data.checksum
     with pytest.raises(TypeError):
         copied.modalities["c"] = data.targets  # read-only there too
+
+
+def test_what_needs_no_repair_is_served():
+    values = np.arange(10.0).reshape(10, 1)
+    assert make_data(modalities={"a": np.ma.array(values)}).shapes == {"a": (1,)}
+    learnt = torch.ones(10, 4, requires_grad=True)
+    assert not make_data(modalities={"a": learnt}).modalities["a"].requires_grad
+    display = {"image": list(range(10))}
+    data = make_data(display=display)
+    assert data.display == display
+    with pytest.raises(FrozenInstanceError):
+        data.name = "other"
+
+
+def test_the_card_tells_what_is_missing():
+    mask = torch.ones(2, 10, dtype=torch.bool)
+    mask[1, :3] = False
+    card = make_data(present=mask, notes=("One.", "Two."), source="here").describe()
+    assert card["modality a"] == "4 features, missing in 0 of 10 samples"
+    assert card["modality b"] == "5 x 3 features, missing in 3 of 10 samples"
+    assert make_data().describe()["modality b"] == "5 x 3 features, missing in 0 of 10 samples"
+    assert card["task"] == "classification, 2 output(s), judged by accuracy"
+    assert card["samples"] == "6 train, 1 valid, 3 test"
+    assert (card["notes"], card["source"]) == ("One. Two.", "here")
+    assert "unlabelled" not in card

@@ -213,6 +213,12 @@ def test_mult_file_without_ids(tmp_path):
             mult("mosi", widths=(300, 74, 35)),
             "holds CMU-MOSI .*13 ids of MOSI",
         ),
+        (
+            "mosei-mult",
+            "cmu-mosei/mosei_raw.pkl",
+            mult("mosei", widths=(300, 5, 20)),
+            r"holds CMU-MOSI \(audio 5 and vision 20 wide, 0 ids of MOSI\)",
+        ),
         ("mosei-mmsa", "cmu-mosei/aligned_50.pkl", mmsa("mosi"), "holds CMU-MOSI"),
         ("mosi-mmsa", "cmu-mosi/aligned_50.pkl", mmsa("mosei"), "holds CMU-MOSEI"),
         (
@@ -275,6 +281,11 @@ def cut_audio(content: dict) -> None:
     content["test"]["audio"] = content["test"]["audio"][..., :-1]
 
 
+def flat_audio(content: dict) -> None:
+    for part in content.values():
+        part["audio"] = part["audio"][:, 0]
+
+
 def emotions(content: dict) -> None:
     for part in content.values():
         part["labels"] = np.repeat(part["labels"], 7, axis=2)
@@ -311,6 +322,7 @@ def texts_for_numbers(content: dict) -> None:
         ),
         (cut_labels, r"'text' in .* has the shapes .*expected .*12 rows in all as of labels"),
         (cut_audio, r"'audio' in .* has the shapes .* alike"),
+        (flat_audio, r"'audio' in .* has the shapes .*expected \(rows, steps, features\)"),
         (emotions, r"'labels' of train in .* has shape \(6, 1, 7\): .*one sentiment score a row"),
         (no_labels, "the test part of .* has no row with a finite label"),
         (no_vision, "no row of .*mosi_data.pkl' has any vision: get the file again"),
@@ -354,3 +366,23 @@ def test_padding_side_by_hand():
     x[1, :1] = 0
     x[2, 3:] = 0
     assert padding_side(x) == "padding on the left in 2 samples, on the other side in 1"
+    x[1] = 1
+    assert padding_side(x) == "padding on either side"
+    x[1] = 0  # a sample without any content has no side
+    x[0] = 1
+    assert padding_side(x) == "padding on the right in 1 samples, on the other side in 0"
+
+
+def test_few_videos_of_the_other_corpus_do_not_make_it_that_corpus(tmp_path):
+    content = mult("mosei")
+    content["train"]["id"][:5, 0] = VIDEOS["mosi"][:5]
+    put(tmp_path / "cmu-mosei/mosei_data.pkl", content)
+    assert len(datasets.load("mosei-mult", tmp_path)) == 13
+
+
+def test_without_ids_any_width_may_be_mosi(tmp_path):
+    content = mult("mosi", widths=(300, 33, 44))
+    for part in content.values():
+        del part["id"]
+    put(tmp_path / "cmu-mosi/mosi_raw.pkl", content)
+    assert datasets.load("mosi-mult", tmp_path).shapes["audio"] == (50, 33)

@@ -24,6 +24,13 @@ def test_digits_are_stratified():
     assert np.abs(train / 0.7 - test / 0.3).max() < 4
 
 
+@pytest.mark.parametrize(
+    ("name", "start"), [("digits", "32be80febd7e"), ("handwritten", "5657"), ("cub10", "73e3")]
+)
+def test_the_data_have_not_moved(name, start, data_folder):
+    assert datasets.load(name, data_folder).checksum.startswith(start)
+
+
 def test_handwritten_classes_are_the_digits(data_folder):
     """The picture of a zero is empty in the middle, that of a one is not."""
     data = datasets.load("handwritten", data_folder)

@@ -78,3 +78,7 @@ def test_no_write_permission_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")  # a folder below a file cannot be made, whoever asks
     with pytest.raises(DataError, match=r"cannot write below .*choose a folder you may write to"):
         build_in_place(tmp_path / "file" / "data", lambda folder: None)
+
+
+def test_what_a_file_is_pinned_to_does_not_change():
+    assert hash(Remote("a", "o/r", "c", "a")) == hash(Remote("a", "o/r", "c", "a"))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from robult_core.datasets.files import (
     DataError,
+    check_unpacked_size,
     fingerprint,
     read_mat,
     read_npz,
@@ -67,6 +68,37 @@ def test_an_archive_that_holds_far_more_than_its_size_is_not_unpacked(tmp_path, 
     monkeypatch.setattr(np, "load", unpacked)
     with pytest.raises(DataError, match=r"\(1 MiB unpack to 1.2 GiB, which is damage or malice"):
         read_npz(path, None, "get it")
+
+
+@pytest.mark.parametrize(
+    ("packed", "unpacked", "refused"),
+    [
+        (100, 2**30, False),
+        (100, 2**30 + 1, True),
+        (6_000_000, 1_200_000_000, False),  # 200 times its size
+        (6_000_000, 1_200_000_001, True),
+    ],
+)
+def test_an_archive_may_hold_a_gibibyte_or_200_times_its_size(
+    tmp_path, monkeypatch, packed, unpacked, refused
+):
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
+        pass
+    end = (tmp_path / "empty.zip").read_bytes()
+    path.write_bytes(bytes(packed - len(end)) + end)
+    member = zipfile.ZipInfo("a.npy")
+    member.file_size = unpacked
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", lambda _: [member])
+    if not refused:
+        check_unpacked_size(path)
+        return
+    with pytest.raises(ValueError, match="which is damage or malice"):
+        check_unpacked_size(path)
+
+
+def test_a_fingerprint_by_hand():
+    assert fingerprint(np.ones(3)) == pytest.approx(6 + 1 + np.cos(1) + np.cos(2))
 
 
 def test_large_archives_of_real_features_are_read(tmp_path):

@@ -13,7 +13,7 @@ from public_sets import StubEncoder, mirror
 
 from robult_core import datasets
 from robult_core.datasets import mosi
-from robult_core.datasets.files import DataError
+from robult_core.datasets.files import DataError, fingerprint
 
 
 @pytest.fixture
@@ -39,6 +39,9 @@ def test_tfidf_is_fitted_on_training_transcripts_only(data_folder, copy):
     after = datasets.load("mosi-tfidf", copy)
     train = before.rows("train")
     assert changed > 600
+    text = before.modalities["text"]
+    assert text.shape == (2199, 100)
+    assert text.norm().item() == pytest.approx(26.821745, rel=1e-4)
     assert torch.equal(before.modalities["text"][train], after.modalities["text"][train])
     assert not torch.equal(before.modalities["text"], after.modalities["text"])
 
@@ -61,6 +64,7 @@ def test_it_is_built_from_raw_files_as_the_reference(data_folder, tmp_path):
     reference = np.load(data_folder / "mosi/mosi.npz")
     for name in ("audio", "score"):
         np.testing.assert_array_equal(built[name], reference[name])
+        assert fingerprint(built[name]) == pytest.approx(mosi.FINGERPRINTS[name], rel=1e-9)
     assert filecmp.cmp(tmp_path / "mosi.csv", data_folder / "mosi/mosi.csv", shallow=False)
     assert built["text"].shape == (2199, 2)
     assert all(text == text.lower() for text in encoder.seen)

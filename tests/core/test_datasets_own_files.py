@@ -265,7 +265,8 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, changes, message):
     [
         ("text.csv", "a,b\n1,2\n3\n", "row 2 has 1 cells, expected 2"),
         ("text.csv", "", "it is empty"),
-        ("text.csv", "a,a\n1,2\n", "two columns are named 'a'"),
+        ("text.csv", "b,a,a\n1,2,3\n", "two columns are named 'a'"),
+        ("text.csv", "1,2\n3,cat\n", "column 'column 2' of .* holds text, such as '2'"),
         ("text.csv", "a,b\n1,cat\n", "column 'b' of .* holds text, such as 'cat': give numbers"),
         ("text.csv", "a,b\n1,\ud800\n", "cannot be read as a csv table"),
         ("text.parquet", "PAR1", "cannot be read as a parquet table"),
@@ -329,3 +330,19 @@ def test_a_name_that_no_file_has_is_told_with_the_names_there_are(tmp_path):
     )
     (tmp_path / "mode.csv").write_text("m\n1\n2\n3\n")
     assert "mode" in read_tables(tmp_path / "mode.csv", ["mode"], required=["mode"])
+
+
+@pytest.mark.parametrize(("count", "more"), [(8, ""), (9, ", … (9 in all)")])
+def test_eight_names_are_told(tmp_path, count, more):
+    names = [f"c{place}" for place in range(count)]
+    (tmp_path / "text.csv").write_text(",".join(names) + "\n")
+    with pytest.raises(DataError) as error:
+        read_tables(tmp_path / "text.csv", ["mode"], required=["mode"])
+    assert str(error.value).endswith(f"text.csv has {', '.join(names[:8])}{more}")
+    assert read_tables(tmp_path / "text.csv")["text"].shape == (0, count)
+
+
+def test_a_column_with_holes_may_stand_in_two_files(tmp_path):
+    (tmp_path / "text.csv").write_text("t0,t1,y\n1,2,0\n3,4,\n")
+    (tmp_path / "audio.csv").write_text("a0,y\n5,0\n6,\n")
+    assert np.isnan(read_tables(tmp_path, ["y"])["y"]).tolist() == [False, True]

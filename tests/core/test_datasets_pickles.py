@@ -171,12 +171,42 @@ TRICKS = {
     "no character": array_of(
         b"cnumpy\ndtype\n(S'U1'\nI00\nI01\ntR" + STATE, b"(I1\nt", b"S'\\xff\\xff\\xff\\x7f'\n"
     ),
+    "no character either": array_of(
+        b"cnumpy\ndtype\n(S'U1'\nI00\nI01\ntR" + STATE, b"(I1\nt", b"S'\\x00\\x00\\x11\\x00'\n"
+    ),
     "cut length": b"\x8e" + struct.pack("<Q", 2**62),
     "cut text": b"\x8d" + struct.pack("<Q", 2**40),
     "cut bytearray": b"\x96" + struct.pack("<Q", 2**40),
     "a bytearray of a number": b"cbuiltins\nbytearray\n(I1000000000000\ntR.",
     "bytes of a number": b"cbuiltins\nbytes\n(I1000000000000\ntR.",
 }
+
+
+def nested_list(depth: int) -> list | int:
+    return [nested_list(depth - 1)] if depth else 1
+
+
+@pytest.mark.parametrize(
+    ("content", "one_more"),
+    [
+        (nested_list(16), nested_list(17)),
+        ([bytes(2**16)] * 2, [bytes(2**16 + 1)] * 2),  # a large value is used once only
+    ],
+    ids=["depth", "second use"],
+)
+def test_how_much_is_read(tmp_path, content, one_more):
+    path = tmp_path / "x.pkl"
+    path.write_bytes(pickle.dumps(content))
+    assert load_pickle(path) == content
+    path.write_bytes(pickle.dumps(one_more))
+    with pytest.raises(DataError, match="refused: "):
+        load_pickle(path)
+
+
+def test_the_last_character_of_unicode_is_read(tmp_path):
+    words = np.array(["\U0010ffff"])
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(words))
+    assert load_pickle(tmp_path / "x.pkl").tolist() == words.tolist()
 
 
 @pytest.mark.parametrize("trick", TRICKS)

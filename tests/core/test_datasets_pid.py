@@ -87,7 +87,8 @@ def test_features_carry_noise_of_the_stated_size():
         read = x.numpy() @ mixing  # bits and nuisances, each with its noise
         assert np.abs(read[:, :3]).mean() == pytest.approx(1, abs=0.01)
         assert (np.abs(read[:, :3]) - 1).std() == pytest.approx(pid.NOISE, rel=0.02)
-        nuisance = np.hypot(pid.NUISANCE_SCALE, pid.NOISE)
+        assert mixing.shape == (32, 8)
+        nuisance = np.hypot(0.5, 0.2)
         assert read[:, 3:].std() == pytest.approx(nuisance, rel=0.02)
         left_over = x.numpy() - read @ mixing.T
         share = 1 - mixing.shape[1] / pid.WIDTH
@@ -140,7 +141,24 @@ def test_default_set_is_stratified_fixed_and_named():
         for part in ("train", "test")
     ]
     assert np.abs(counts[0] / 1400 - counts[1] / 600).max() < 0.002
+    assert data.checksum.startswith("2b84a81ee42779334e8d")  # the published set
     assert pid.load_pid("synergy").name == "pid-synergy"
+    assert pid.load_pid(pid.Dials(synergy=1.0), n=20).name == "pid"
+    assert data.class_names[5] == "redundancy=0 unique1=1 unique2=0 synergy=1"
+    assert len(pid.load_pid(n=160)) == 160
+
+
+def test_the_cases():
+    assert {name: astuple(dials) for name, dials in pid.CASES.items()} == {
+        "mixed": (1, 0.8, 0.6, 0.4),
+        "redundant": (1, 0, 0, 0),
+        "unique1": (0, 1, 0, 0),
+        "unique2": (0, 0, 1, 0),
+        "synergy": (0, 0, 0, 1),
+        "shared_and_unique": (1, 1, 1, 0),
+        "noisy": (0.5, 0.5, 0, 0),
+    }
+    assert hash(pid.CASES["noisy"]) == hash(pid.Dials(0.5, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +168,8 @@ def test_default_set_is_stratified_fixed_and_named():
         (lambda: pid.Dials(unique1=float("nan")), "unique1=nan"),
         (lambda: pid.load_pid("sinergy"), "no case 'sinergy': choose one of mixed"),
         (lambda: pid.load_pid(pid.Dials()), "all dials of pid are 0"),
-        (lambda: pid.load_pid(n=20), "at least 160"),
+        (lambda: pid.Dials(unique2=-0.1), r"unique2=-0.1 is outside \[0, 1\]"),
+        (lambda: pid.load_pid(n=159), "n=159 is too few for 16 classes: ask for at least 160"),
     ],
 )
 def test_mistakes_are_named(call, message):

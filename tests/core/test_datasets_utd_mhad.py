@@ -10,7 +10,7 @@ from public_sets import SAMPLE, mirror, rewrite
 
 from robult_core import datasets
 from robult_core.datasets import utd_mhad
-from robult_core.datasets.files import DataError
+from robult_core.datasets.files import DataError, fingerprint
 
 
 @pytest.fixture
@@ -25,6 +25,7 @@ def copy(data_folder, tmp_path):
 def test_the_split_is_by_subject(data_folder):
     subject = np.load(data_folder / "utd_mhad/utd_mhad.npz")["subject"]
     data = datasets.load("utd_mhad", data_folder)
+    assert data.checksum.startswith("ca9bce27c280e28861fb")  # the published set
     assert set(subject[data.rows("train")]) == {1, 3, 5, 7}
     assert set(subject[data.rows("test")]) == {2, 4, 6, 8}
 
@@ -35,6 +36,8 @@ def test_it_is_built_from_raw_recordings_as_the_reference(data_folder, tmp_path)
     reference = np.load(data_folder / "utd_mhad/utd_mhad.npz")
     keys = list(zip(reference["action"], reference["subject"], reference["trial"], strict=True))
     assert keys == utd_mhad.KEYS
+    for name, value in utd_mhad.FINGERPRINTS.items():
+        assert fingerprint(reference[name]) == pytest.approx(value, rel=1e-9)
     rows = [keys.index(key) for key in SAMPLE]
     for name in ("action", "subject", "trial"):
         np.testing.assert_array_equal(built[name], reference[name][rows])

@@ -6,7 +6,7 @@ The ViLT is random and lies in a folder of the real layout.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from robult_core.methods.prompt_trans import (
     Prompts,
     PromptTrans,
     PromptTransConfig,
+    SmallBackbone,
     prompt_patterns,
     run_blocks,
 )
@@ -153,6 +154,16 @@ def test_initial_prompts_and_their_number(kind):
         torch.testing.assert_close(drawn.detach(), wanted)
 
 
+@pytest.mark.parametrize(("kind", "rows"), [("input", [1]), ("attention", [1, 3])])
+def test_rows_of_ones_begin_anew_where_prompts_are_short(kind, rows):
+    """Of seven sets, number 5 has its ones in row 5 modulo 4, or in row 5 modulo 2 of each half."""
+    prompts = Prompts(3, PromptTransConfig(prompt_type=kind), 16)
+    filled = (prompts.table[5] * 10 == 1).all(dim=-1)
+    assert filled.nonzero()[:, 1].unique().tolist() == rows
+    assert prompts.table[5].count_nonzero() == 2 * len(rows) * 16
+    assert list(prompts.state_dict()) == ["table"]
+
+
 @pytest.mark.parametrize("m", [2, 3, 6])
 def test_one_prompt_set_for_every_pattern(m):
     patterns = prompt_patterns(m)
@@ -239,6 +250,50 @@ def test_samples_that_really_lack_a_modality_train_their_own_prompts():
     assert gradient[0] > 0
     assert gradient[1] > 0
     assert gradient[2] == 0
+
+
+@pytest.mark.parametrize(("progress", "stage_two"), [(0.29, False), (0.3, True)])
+def test_the_second_stage_begins_at_three_tenths(progress, stage_two):
+    method = make()
+    method.progress = progress
+    method.loss_terms(batch_of())
+    assert bool(method.frozen) is stage_two
+
+
+def test_the_settings_of_the_tables():
+    assert asdict(PromptTransConfig()) == {
+        "width": 128,
+        "dropout": 0.0,
+        "token_width": 64,
+        "tokens": 4,
+        "heads": 8,
+        "blocks": 2,
+        "block_dropout": 0.1,
+        "prompt_length": 4,
+        "prompt_blocks": 2,
+        "prompt_type": "input",
+        "prompt_scale": 10.0,
+        "simulate_missing": True,
+        "stage_one": 0.3,
+        "vilt_folder": None,
+    }
+
+
+def test_more_prompts_than_blocks_are_left_over():
+    method = make(blocks=1, prompt_blocks=3)
+    method.freeze()
+    gradient = torch.autograd.grad(
+        method.loss_terms(batch_of())["supervised"], method.prompts.table
+    )[0]
+    assert gradient[:, 0].abs().sum() > 0
+    assert gradient[:, 1:].abs().sum() == 0
+
+
+def test_embeddings_start_small():
+    torch.manual_seed(0)
+    backbone = SmallBackbone(SPECS, PromptTransConfig(token_width=1024))
+    assert backbone.cls.std().item() == pytest.approx(0.02, rel=0.1)
+    assert backbone.kinds.std().item() == pytest.approx(0.02, rel=0.1)
 
 
 def test_one_modality_is_refused():
