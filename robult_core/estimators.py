@@ -20,7 +20,6 @@ import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from robult_core.calibration import fit_temperature, scaled
@@ -29,7 +28,13 @@ from robult_core.inputs import Modalities
 from robult_core.multimodal import Lesson, MultimodalEstimator, first_names, logger
 from robult_core.protocol import pattern_name, patterns
 from robult_core.saved_models import read_model
-from robult_core.targets import Targets, read_classes, read_indicators, read_numbers
+from robult_core.targets import (
+    Targets,
+    known_classes,
+    read_classes,
+    read_indicators,
+    read_numbers,
+)
 from robult_core.tasks import Classification, Multilabel, Regression, Task
 
 __all__ = [
@@ -136,11 +141,12 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
         given = self.class_weight
         return compute_sample_weight(dict(given) if isinstance(given, Mapping) else given, labels)
 
-    def _trained_values(self, targets: Targets) -> np.ndarray:
-        """Numbers of the classes of the fit, also for the labels of a validation part."""
-        assert targets.classes is not None
-        self._check_known(targets.classes)
-        return np.searchsorted(self.classes_, targets.classes)[targets.values]
+    def _read_truth(self, y: Any, n: int) -> Targets:
+        labels, known = known_classes(y, n, self.unlabeled)
+        self._check_known(labels)
+        codes = np.zeros(n, dtype=np.int64)
+        codes[known] = np.searchsorted(self.classes_, labels)
+        return Targets(codes, known, self.classes_)
 
     def _check_known(self, classes: np.ndarray) -> None:
         strangers = np.setdiff1d(classes, self.classes_)
@@ -195,10 +201,9 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
         return self.classes_[most_probable]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The accuracy on labelled samples; ValueError for a class that `fit` never saw."""
-        check_is_fitted(self, "model_")
-        self._check_known(np.asarray(y))
-        return super().score(X, y, sample_weight)
+        """The accuracy on the labelled samples; ValueError for a class that `fit` never saw."""
+        known, codes, weights = self._labeled_part(X, y, sample_weight)
+        return super().score(known, self.classes_[codes], weights)
 
 
 class MultimodalRegressor(RegressorMixin, MultimodalEstimator):
@@ -232,21 +237,33 @@ class MultimodalRegressor(RegressorMixin, MultimodalEstimator):
         """The predicted target of each sample, from whatever modalities X holds."""
         return self._scores(X)[:, 0].astype(np.float64)
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R^2, the explained share of the variance, on the samples that have a target."""
+        return super().score(*self._labeled_part(X, y, sample_weight))
+
 
 class MultimodalMultilabelClassifier(ClassifierMixin, MultimodalEstimator):
     """A classifier for samples with several labels each.
 
     y is `(N, C)` of 0 and 1; a row of -1 or NaN is an unlabelled sample. The parameters are those
     of `MultimodalClassifier`, except `unlabeled`, `class_weight` and `calibrate`, which it does not
-    have; `sample_weight` of `fit` can weigh rare labels.
+    have; `sample_weight` of `fit` can weigh rare labels. `classes_` are the names of the labels:
+    the columns of y where it is a frame, else 0, 1, …
     """
 
     def _read_targets(self, y: Any, n: int) -> Targets:
         return read_indicators(y, n)
 
+    def _read_truth(self, y: Any, n: int) -> Targets:
+        targets = read_indicators(y, n)
+        given, trained = targets.values.shape[1], len(self.classes_)
+        if given != trained:
+            raise ValueError(f"y has {given} labels a sample, at fit it had {trained}: give these")
+        return targets
+
     def _remember_targets(self, targets: Targets) -> None:
         self.base_scores_ = targets.values[targets.known].mean(axis=0)
-        self.n_labels_ = targets.values.shape[1]
+        self.classes_ = targets.classes
 
     def _task_of(self, n_outputs: int) -> Task:
         return Multilabel(n_outputs)
@@ -258,6 +275,10 @@ class MultimodalMultilabelClassifier(ClassifierMixin, MultimodalEstimator):
     def predict(self, X: Any) -> np.ndarray:
         """Rows of 0 and 1: the labels whose probability is above one half."""
         return (self.predict_proba(X) > 0.5).astype(np.int64)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The share of the labelled samples whose labels are all right, as in scikit-learn."""
+        return super().score(*self._labeled_part(X, y, sample_weight))
 
 
 ESTIMATORS = {

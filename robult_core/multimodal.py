@@ -44,7 +44,6 @@ SAVED = (  # plain attributes of a fitted model
     "modality_names_",
     "n_features_in_",
     "n_steps_",
-    "n_labels_",
     "temperatures_",
     "target_mean_",
     "target_deviation_",
@@ -203,7 +202,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
                     "where a sample lacks one"
                 )
             tensors, present = self._read(given)
-            targets = self._read_targets(y, len(given))
+            targets = self._read_truth(y, len(given))
             values = self._trained_values(targets)
         except ValueError as error:
             raise ValueError(f"validation: {error}") from None
@@ -422,6 +421,19 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
                 f"{shape}, at fit they had {expected}"
             )
 
+    def _labeled_part(
+        self, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[Modalities, np.ndarray, np.ndarray | None]:
+        """The labelled samples, their encoded labels and their weights: what a score looks at."""
+        check_is_fitted(self, "model_")
+        given = self._checked_modalities(X)
+        targets = self._read_truth(y, len(given))
+        rows = np.flatnonzero(targets.known)
+        weights = None
+        if sample_weight is not None:
+            weights = check_weights(sample_weight, rows, len(given))[rows]
+        return given[rows], targets.values[rows], weights
+
     def transform(self, X: Any) -> np.ndarray:
         """The latents side by side, `(N, k d)`; `get_feature_names_out` names the columns."""
         return np.concatenate(list(self.latents(X).values()), axis=1)
@@ -558,6 +570,10 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
 
     def _read_targets(self, y: Any, n: int) -> Targets:
         raise TypeError(f"{type(self).__name__} does not read targets")
+
+    def _read_truth(self, y: Any, n: int) -> Targets:
+        """The labels of other samples, encoded as those of the fit were."""
+        return self._read_targets(y, n)
 
     def _remember_targets(self, targets: Targets) -> None:
         """Keep what the labels say, `base_scores_ (C,)` at least: the answers without any input."""

@@ -14,12 +14,18 @@ from robult_core.checks import is_number
 logger = logging.getLogger("robult_core")
 
 # Names of classes that are hardly meant as such.
-LOOK_UNLABELED = {"-", "?", "-1", "na", "n/a", "nan", "nil", "none", "null"}
+LOOK_UNLABELED = {"", "-", "?", "-1", "na", "n/a", "nan", "nil", "none", "null"}
 LOOK_UNLABELED |= {"missing", "unknown", "unlabeled", "unlabelled"}
 
 
+LARGEST = float(np.finfo(np.float32).max)  # of a target that is a number
+
+
 class Targets(NamedTuple):
-    """Encoded labels of N samples: `values` holds zeros where `known (N,)` is False."""
+    """Encoded labels of N samples: `values` holds zeros where `known (N,)` is False.
+
+    `classes` are the classes of a classification, or the names of several labels.
+    """
 
     values: np.ndarray
     known: np.ndarray
@@ -33,17 +39,33 @@ def column(y: Any, n: int) -> np.ndarray:
             "fit requires y to be passed, but the target y is None: give the labels, "
             "with the mark of an unlabelled sample where one is unknown"
         )
-    if hasattr(y, "to_numpy"):
-        y = y.to_numpy()
-    elif hasattr(y, "detach"):
-        y = y.detach().cpu().numpy()
-    labels = np.asarray(y)
+    labels = _as_array(y)
     if labels.ndim == 0 or len(labels) != n:
         count = 0 if labels.ndim == 0 else len(labels)
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: X has {n} samples and "
             f"y has {count} labels; give every sample one, or the mark of an unlabelled sample"
         )
+    return labels
+
+
+def _as_array(y: Any) -> np.ndarray:
+    """Labels of every container as one array."""
+    if hasattr(y, "toarray"):  # scipy's sparse indicators
+        return y.toarray()
+    if hasattr(y, "to_numpy"):  # of pandas and polars
+        return y.to_numpy()
+    if hasattr(y, "detach"):  # of torch
+        return y.detach().cpu().numpy()
+    try:
+        labels = np.asarray(y)
+    except ValueError:
+        raise ValueError(
+            "the rows of y have different lengths: turn sets of labels into rows of 0 and 1, "
+            "for instance by scikit-learn's MultiLabelBinarizer"
+        ) from None
+    if labels.dtype.kind == "U" and not isinstance(y, np.ndarray):
+        return np.asarray(y, dtype=object)  # else NaN among texts would become the text "nan"
     return labels
 
 
@@ -103,6 +125,20 @@ def read_classes(y: Any, n: int, unlabeled: Any) -> Targets:
     Raises ValueError where nothing is labelled, where labels are fractions, and where there is one
     class only.
     """
+    given, known = known_classes(y, n, unlabeled)
+    classes, codes = np.unique(given, return_inverse=True)
+    _warn_of_marks(classes, codes)
+    if len(classes) < 2:
+        only = classes.tolist()[0]
+        hint = _one_class_hint(classes, unlabeled)
+        raise ValueError(f"y holds one class only, {only!r}: a classifier needs at least two{hint}")
+    values = np.zeros(n, dtype=np.int64)
+    values[known] = codes
+    return Targets(values, known, classes)
+
+
+def known_classes(y: Any, n: int, unlabeled: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The labels of the labelled samples, all of one type, and `known (N,)`: which these are."""
     labels = column(y, n)
     labels = _flat(labels)
     if labels.ndim != 1:
@@ -131,15 +167,7 @@ def read_classes(y: Any, n: int, unlabeled: Any) -> Targets:
                 "For continuous targets use MultimodalRegressor"
             )
         given = given.astype(np.int64)
-    classes, codes = np.unique(given, return_inverse=True)
-    _warn_of_marks(classes, codes)
-    if len(classes) < 2:
-        only = classes.tolist()[0]
-        hint = _one_class_hint(classes, unlabeled)
-        raise ValueError(f"y holds one class only, {only!r}: a classifier needs at least two{hint}")
-    values = np.zeros(n, dtype=np.int64)
-    values[known] = codes
-    return Targets(values, known, classes)
+    return given, known
 
 
 def _warn_of_marks(classes: np.ndarray, codes: np.ndarray) -> None:
@@ -167,17 +195,31 @@ def read_numbers(y: Any, n: int) -> Targets:
     labels = _flat(labels)
     if labels.ndim != 1:
         raise ValueError(f"y has shape {labels.shape}: a regressor needs (samples,) numbers")
-    try:
-        numbers = labels.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"y holds targets that are not numbers ({error})") from None
+    numbers = _numbers(labels, "targets")
     known = ~np.isnan(numbers)
     if not known.any():
         raise ValueError(f"no sample has a target: all {n} are NaN")
     if np.isinf(numbers).any():
         row = int(np.flatnonzero(np.isinf(numbers))[0])
         raise ValueError(f"y is infinite (inf) in row {row}: give a finite number, or NaN for none")
+    largest = np.abs(numbers[known]).max()
+    if largest > LARGEST:
+        raise ValueError(f"y holds the target {largest:.3g}, too large for float32: rescale it")
     return Targets(np.where(known, numbers, 0.0), known)
+
+
+def _numbers(labels: np.ndarray, kind: str) -> np.ndarray:
+    """Labels as floats, with NaN where there is none; ValueError for what is no number."""
+    if labels.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: y holds complex {kind}, give real numbers")
+    if labels.dtype.kind in "mM":
+        raise ValueError(f"y holds dates as {kind}: give numbers, such as days since the first")
+    if labels.dtype.kind == "O":
+        labels = np.where(_is_missing(labels.ravel()).reshape(labels.shape), np.nan, labels)
+    try:
+        return labels.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"y holds {kind} that are not numbers ({error})") from None
 
 
 def read_indicators(y: Any, n: int) -> Targets:
@@ -188,10 +230,7 @@ def read_indicators(y: Any, n: int) -> Targets:
             f"y has shape {labels.shape}: a multilabel classifier needs (samples, labels) of 0 "
             "and 1 with at least two labels"
         )
-    try:
-        numbers = labels.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"y holds indicators that are not numbers ({error})") from None
+    numbers = _numbers(labels, "indicators")
     numbers = np.where(np.isnan(numbers), -1.0, numbers)
     known = ~(numbers == -1).all(axis=1)
     if not known.any():
@@ -203,4 +242,6 @@ def read_indicators(y: Any, n: int) -> Targets:
             f"row {row} of y is {labels[row].tolist()}: give 0 and 1, or -1 in the whole row where "
             "the sample is unlabelled"
         )
-    return Targets(np.where(known[:, None], numbers, 0).astype(np.int64), known)
+    values = np.where(known[:, None], numbers, 0).astype(np.int64)
+    names = getattr(y, "columns", range(labels.shape[1]))  # of a frame
+    return Targets(values, known, np.asarray(list(names)))

@@ -314,6 +314,36 @@ def test_calibration_fits_a_temperature_per_pattern(fitted, caplog):
     assert "stay uncalibrated" in caplog.text
 
 
+def test_a_score_looks_at_labelled_samples_only(fitted):
+    model, X, y = fitted
+    labels = few_labels(y)
+    known = labels != -1
+    part = {name: x[known] for name, x in X.items()}
+    expected = model.score(part, y[known])
+    floats = np.where(known, y, np.nan)
+    for marked in (labels, np.where(known, y.astype(object), None), floats):
+        assert model.score(X, marked) == expected
+    weights = np.arange(len(y))
+    weighted = model.score(X, labels, sample_weight=weights)
+    assert weighted == model.score(part, y[known], sample_weight=weights[known])
+    regressor = MultimodalRegressor(**FAST).fit(X, floats)
+    assert regressor.score(X, floats) == regressor.score(part, y[known] * 1.0)
+    several = np.where(known[:, None], np.eye(3, dtype=int)[y], -1)
+    multilabel = MultimodalMultilabelClassifier(**FAST).fit(X, several)
+    assert multilabel.score(X, several) == multilabel.score(part, several[known])
+    with pytest.raises(ValueError, match="y has 2 labels a sample, at fit it had 3"):
+        multilabel.score(X, several[:, :2])
+
+
+def test_few_labels_are_cross_validated(fitted):
+    _, X, y = fitted
+    labels = few_labels(y, share=0.5)
+    scores = cross_val_score(
+        MultimodalClassifier(**FAST), Modalities(X), labels, cv=2, error_score="raise"
+    )
+    assert scores.min() > 0.6
+
+
 def test_cross_validation_and_grid_search_take_the_wrapper(fitted):
     _, X, y = fitted
     scores = cross_val_score(MultimodalClassifier(**FAST), Modalities(X), y, cv=2)
@@ -604,6 +634,9 @@ def test_labels_of_a_validation_part_mean_what_they_mean_at_fit(fitted):
     part = {name: x[rows] for name, x in X.items()}
     model = MultimodalClassifier(**FAST).fit(X, names, validation=(part, names[rows]))
     assert max(model.validation_scores_.values()) > 0.6
+    alone = {name: x[y == 1] for name, x in X.items()}
+    one_class = MultimodalClassifier(**FAST).fit(X, names, validation=(alone, names[y == 1]))
+    assert max(one_class.validation_scores_.values()) > 0.6
     target = 100 + 10.0 * y
     regressor = MultimodalRegressor(**FAST).fit(X, target, validation=(X, target))
     assert min(regressor.validation_scores_.values()) < 2  # in deviations of the target

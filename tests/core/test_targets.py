@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 
 from robult_core.targets import read_classes, read_indicators, read_numbers
@@ -46,13 +47,19 @@ def test_a_text_and_a_truth_value_equal_no_number(labels, mark):
     assert read_classes(labels, 2, mark).known.all()
 
 
+def test_nan_in_a_list_of_texts_is_no_class():
+    targets = read_classes(["cat", math.nan, "dog"], 3, -1)
+    assert targets.known.tolist() == [True, False, True]
+    assert targets.classes.tolist() == ["cat", "dog"]
+
+
 @pytest.mark.parametrize(("labels", "shown"), [([3, 3], "3"), (["a", "a"], "'a'")])
 def test_the_only_class_is_shown_as_it_was_given(labels, shown):
     with pytest.raises(ValueError, match=f"y holds one class only, {shown}: a classifier"):
         read_classes(labels, 2, -1)
 
 
-@pytest.mark.parametrize("mark", ["unknown", "N/A", " ? "])
+@pytest.mark.parametrize("mark", ["unknown", "N/A", " ? ", ""])
 def test_a_class_that_looks_like_a_mark_is_warned_of(mark, caplog):
     labels = ["cat", mark, "dog", mark, "dog"]
     targets = read_classes(labels, 5, -1)
@@ -83,6 +90,16 @@ def test_indicators_are_kept_where_they_are_known():
     assert targets.known.tolist() == [True, False, False, True]
 
 
+def test_indicators_of_frames_and_sparse_matrices():
+    frame = pd.DataFrame({"cat": [1, pd.NA], "dog": [0, pd.NA]}, dtype="Int64")
+    targets = read_indicators(frame, 2)
+    assert targets.known.tolist() == [True, False]
+    assert targets.classes.tolist() == ["cat", "dog"]
+    packed = read_indicators(sparse.csr_matrix([[0, 1], [1, 0]]), 2)
+    assert packed.values.tolist() == [[0, 1], [1, 0]]
+    assert packed.classes.tolist() == [0, 1]
+
+
 def test_a_column_of_labels_is_read_and_warned_of():
     with pytest.warns(DataConversionWarning, match=r"pass y.ravel\(\)"):
         assert read_classes([[4], [2], [4]], 3, -1).values.tolist() == [1, 0, 1]
@@ -104,6 +121,7 @@ def as_classes(y, n):
         (as_classes, [-1, -1], "no sample has a label: all 2 are marked as unlabelled"),
         (as_classes, [0.5, 1.5], "y holds the number 0.5, which is no class"),
         (as_classes, [math.inf, -math.inf], "y holds the number inf, which is no class"),
+        (as_classes, ["a", 1], "y mixes int and str: give all labels the same type"),
         (as_classes, np.array(["a", 1], dtype=object), "y mixes int and str: give all labels the"),
         (read_numbers, [[1, 2], [3, 4]], r"y has shape \(2, 2\): a regressor needs"),
         (read_numbers, ["low", "high"], "y holds targets that are not numbers"),
@@ -111,6 +129,10 @@ def as_classes(y, n):
         (read_numbers, [math.inf, math.inf], r"y is infinite \(inf\) in row 0"),
         (read_numbers, [None, math.nan], "no sample has a target: all 2 are NaN"),
         (read_numbers, [0.0, -math.inf], r"y is infinite \(inf\) in row 1: give a finite number"),
+        (read_numbers, [1.0, -1e60], r"y holds the target 1e\+60, too large for float32: rescale"),
+        (read_numbers, [1 + 1j, 2], "y holds complex targets, give real numbers"),
+        (read_numbers, np.array(["2026-01-01", "2026-01-02"], "M8[D]"), "y holds dates as targets"),
+        (read_indicators, [["a"], ["a", "b"]], "different lengths: .* MultiLabelBinarizer"),
         (read_indicators, [0, 1], r"y has shape \(2,\): a multilabel classifier needs"),
         (read_indicators, [[0], [1]], r"y has shape \(2, 1\): .* with at least two labels"),
         (read_indicators, [["a", "b"], ["b", "a"]], "y holds indicators that are not numbers"),
