@@ -85,8 +85,8 @@ def run_grid(
             print(f"{processes} of {jobs} jobs: there are no more cores or runs", flush=True)
     failed: dict[str, str] = {}
     if todo:
-        with engine(processes, scheduler), Progress(len(todo), progress) as shown:
-            failed = compute_all(todo, checksums, store, shown.step)
+        with engine(processes, scheduler) as answers, Progress(len(todo), progress) as shown:
+            failed = compute_all(todo, checksums, store, shown.step, answers)
     _print_failures(failed, todo, store)
     return _table(keyed, failed, store)
 

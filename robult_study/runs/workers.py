@@ -1,7 +1,8 @@
 """Computing runs: in this process, in processes of this machine, or on workers of a cluster.
 
-One code path through joblib serves all three. A dask scheduler needs `pip install 'robult[dask]'`;
-with dask-jobqueue that is Slurm. Its workers are started with one thread each.
+joblib serves this machine. A cluster is one of dask, which needs `pip install 'robult[dask]'`; with
+dask-jobqueue that is Slurm. Its workers are started with one thread each, may come and go while a
+grid runs, and see the store's folder and the data under the same paths as this process.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import torch
@@ -29,12 +30,19 @@ from robult_study.runs.execution import execute
 from robult_study.runs.fingerprint import numerics
 from robult_study.runs.store import Store, StoreError
 
+if TYPE_CHECKING:
+    from distributed import Client
+
+Task = tuple[str, RunConfig, str, Path, bool]  # the arguments of `compute_one`
+Engine = Callable[[Sequence[Task]], Iterator[tuple[str, str]]]
+
 ATTEMPTS = 3  # after so many deaths of a worker process, no run that is left is started again
 DIED = (
     f"not finished: worker processes died {ATTEMPTS} times, perhaps for lack of memory; "
     "start again with jobs=1"
 )
 BUSY = "computed by another process"
+OTHER_CODE = "bring it to the same version and start again"
 CONNECT_SECONDS = 10
 
 # Torch has one random generator per process, so the threads of one worker take turns.
@@ -53,14 +61,14 @@ def useful_jobs(jobs: int, runs: int, ranks: int = 1) -> int:
 
 
 @contextmanager
-def engine(jobs: int, scheduler: str | None) -> Iterator[None]:
-    """Where `compute_all` computes: `jobs` processes here, or all workers of a dask scheduler.
+def engine(jobs: int, scheduler: str | None) -> Iterator[Engine]:
+    """What `compute_all` computes with: `jobs` processes here, or a dask scheduler's workers.
 
     Raises ImportError without dask, and ConnectionError where no scheduler answers.
     """
     if scheduler is None:
         with joblib.parallel_config(backend="loky", n_jobs=jobs):
-            yield
+            yield _on_this_machine
         return
     try:
         from distributed import Client
@@ -73,8 +81,8 @@ def engine(jobs: int, scheduler: str | None) -> Iterator[None]:
             f"no dask scheduler answers at '{scheduler}': "
             "start one with `dask scheduler`, or leave scheduler out"
         ) from error
-    with client, joblib.parallel_config(backend="dask", n_jobs=-1):
-        yield
+    with client:
+        yield partial(_on_cluster, client)
 
 
 def compute_all(
@@ -82,19 +90,24 @@ def compute_all(
     checksums: Mapping[str, str],
     store: Store,
     on_done: Callable[[bool], None],
+    answers: Engine,
 ) -> dict[str, str]:
     """Compute the runs in `todo`, by key; returns the errors of those that failed.
 
     checksums: of the data sets. `on_done(failed)` is called after each run. What another process
-    computes is waited for at the end.
+    computes is waited for at the end. answers: from `engine`.
     """
     failed: dict[str, str] = {}
     left = dict(todo)
     deaths = 0
     wait = False
     while left and deaths < ATTEMPTS:
+        tasks = [
+            (key, config, checksums[config.data_set], store.folder, wait)
+            for key, config in left.items()
+        ]
         try:
-            for key, error in _answers(left, checksums, store.folder, wait):
+            for key, error in answers(tasks):
                 if error == BUSY:
                     continue
                 left.pop(key)
@@ -114,15 +127,41 @@ def compute_all(
     return failed
 
 
-def _answers(
-    runs: Mapping[str, RunConfig], checksums: Mapping[str, str], folder: Path, wait: bool
-) -> Iterable[tuple[str, str]]:
-    """Key and error of each run, as they finish."""
-    tasks = []
-    for key, config in runs.items():
-        task = joblib.delayed(compute_one)(key, config, checksums[config.data_set], folder, wait)
-        tasks.append(task)
-    return joblib.Parallel(return_as="generator_unordered", batch_size=1)(tasks)
+def _on_this_machine(tasks: Sequence[Task]) -> Iterator[tuple[str, str]]:
+    """Key and error of each run, as they finish, in the processes of `engine`."""
+    calls = [joblib.delayed(compute_one)(*task) for task in tasks]
+    yield from joblib.Parallel(return_as="generator_unordered", batch_size=1)(calls)
+
+
+def _on_cluster(client: Client, tasks: Sequence[Task]) -> Iterator[tuple[str, str]]:
+    """Key and error of each run, as they finish, on the workers that a scheduler has by then."""
+    from distributed import as_completed
+
+    waiting = {client.submit(compute_one, *task, pure=False): task for task in tasks}
+    for future in as_completed(waiting):
+        if future.status == "cancelled":
+            address = client.scheduler.address
+            raise ConnectionError(
+                f"the dask scheduler at '{address}' is gone: start it and the grid again, "
+                "what is done is in the store"
+            )
+        key, config, _, folder, _ = waiting.pop(future)
+        error = future.exception()
+        if isinstance(error, StoreError):
+            raise error
+        if error:
+            message = _in_words(error)
+            _remember_failure(Store(folder), key, config, message)
+            yield key, message
+        else:
+            yield future.result()
+
+
+def _in_words(error: BaseException) -> str:
+    """Why a worker of a cluster gave no answer of its own."""
+    if type(error).__name__ == "KilledWorker":
+        return "not finished: the workers that computed it died, perhaps for lack of memory"
+    return f"the worker could not take it, {type(error).__name__}: {error}; {OTHER_CODE}"
 
 
 def compute_one(
@@ -135,10 +174,7 @@ def compute_one(
     store = Store(folder)
     try:
         if config.key(checksum) != key:
-            raise ValueError(
-                "the code or a library differs on this worker: "
-                "bring it to the same version and start again"
-            )
+            raise ValueError(f"the code or a library differs on this worker: {OTHER_CODE}")
         with store.lock(key, wait):
             if store.get(key, config.files) is None:
                 data = _unchanged_data(config.data_set, checksum)

@@ -14,11 +14,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import psutil
@@ -30,7 +33,7 @@ from robult_core import datasets
 from robult_study.runs import configuration, workers
 from robult_study.runs.execution import execute
 from robult_study.runs.fingerprint import numerics
-from robult_study.runs.grid import AllRunsFailed, repeat, run_grid
+from robult_study.runs.grid import AllRunsFailed, keys, repeat, run_grid
 from robult_study.runs.store import Store
 
 KILLS = int(os.environ.get("ROBULT_KILLS", "10"))
@@ -263,29 +266,104 @@ def start_dask(folder: Path, module: str, *options: str | Path) -> subprocess.Po
     )
 
 
-@pytest.mark.serial
-def test_a_cluster_that_loses_a_worker_finishes_with_the_same_numbers(tmp_path, undisturbed):
-    pytest.importorskip("distributed", reason="needs the extra 'dask'")
-    address_file = tmp_path / "scheduler.json"
-    store = Store(tmp_path / "store")
-    place = ["--port", "0", "--scheduler-file", address_file]
-    processes = [start_dask(tmp_path, "dask_scheduler", *place)]
-    try:
-        wait_for(address_file.exists)
-        address = json.loads(address_file.read_text())["address"]
+class Cluster:
+    """A dask scheduler and its workers on this machine, as processes of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        file = folder / "scheduler.json"
+        place = ["--port", "0", "--scheduler-file", file]
+        self.scheduler = start_dask(folder, "dask_scheduler", *place)
+        self.workers: list[subprocess.Popen] = []
+        wait_for(file.exists)
+        self.address = json.loads(file.read_text())["address"]
+
+    def add_worker(self) -> subprocess.Popen:
         options = ["--nthreads", "1", "--no-nanny"]
-        for _ in range(2):
-            processes.append(start_dask(tmp_path, "dask_worker", address, *options))
-        killer = kill_once_three_runs_are_done(store, processes[1].kill)
-        table = run_grid(GRID, store, scheduler=address, progress=False)
-        killer.join()
-        assert processes[1].wait(10) == -signal.SIGKILL
-        pd.testing.assert_frame_equal(table, undisturbed, check_exact=True)
-        assert store.problems() == {}
-    finally:
-        for process in reversed(processes):
+        self.workers.append(start_dask(self.folder, "dask_worker", self.address, *options))
+        return self.workers[-1]
+
+    def stop(self) -> None:
+        for process in [*self.workers, self.scheduler]:
             process.kill()
             process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path) -> Iterator[Cluster]:
+    pytest.importorskip("distributed", reason="needs the extra 'dask'")
+    started = Cluster(tmp_path)
+    yield started
+    started.stop()
+
+
+@pytest.mark.serial
+def test_a_cluster_that_loses_a_worker_and_gets_one_finishes_with_the_same_numbers(
+    tmp_path, undisturbed, cluster
+):
+    store = Store(tmp_path / "store")
+    lost = cluster.add_worker()
+
+    def replace_it() -> None:
+        lost.kill()
+        cluster.add_worker()
+
+    killer = kill_once_three_runs_are_done(store, replace_it)
+    table = run_grid(GRID, store, scheduler=cluster.address, progress=False)
+    killer.join()
+    assert lost.wait(10) == -signal.SIGKILL
+    pd.testing.assert_frame_equal(table, undisturbed, check_exact=True)
+    assert store.problems() == {}
+
+
+@pytest.mark.serial
+def test_a_scheduler_that_goes_away_is_one_sentence_and_what_is_done_stays(tmp_path, cluster):
+    import dask
+
+    store = Store(tmp_path / "store")
+    cluster.add_worker()
+    killer = kill_once_three_runs_are_done(store, cluster.scheduler.kill)
+    gone = f"the dask scheduler at '{cluster.address}' is gone"
+    patience = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
+    with patience, pytest.raises(ConnectionError, match=gone):
+        run_grid(GRID, store, scheduler=cluster.address, progress=False)
+    killer.join()
+    assert 3 <= len(store.keys()) < len(GRID)
+
+
+class Answer:
+    """A future of dask that is done."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.status = "error" if isinstance(value, Exception) else "finished"
+
+    def exception(self) -> Exception | None:
+        return self.value if isinstance(self.value, Exception) else None
+
+    def result(self) -> Any:
+        return self.value
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (type("KilledWorker", (Exception,), {})(), "the workers that computed it died"),
+        (AttributeError("no 'compute_one'"), "the worker could not take it, AttributeError: no"),
+    ],
+)
+def test_a_run_that_a_cluster_does_not_answer_has_failed(tmp_path, monkeypatch, error, said):
+    distributed = pytest.importorskip("distributed", reason="needs the extra 'dask'")
+    monkeypatch.setattr(distributed, "as_completed", list)
+    client = SimpleNamespace(submit=lambda function, key, *task, pure: Answer(error))
+    store = Store(tmp_path)
+    answers = partial(workers._on_cluster, client)
+    _, keyed = keys(small(seed=0))
+    todo = dict(keyed)
+    sums = {"digits": "0", "pid": "0"}
+    failed = workers.compute_all(todo, sums, store, lambda failed: None, answers)
+    assert failed.keys() == todo.keys() == store.failed().keys()
+    assert all(said in message for message in failed.values())
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense"])
