@@ -77,6 +77,7 @@ class Method(nn.Module):
     names: tuple[str, ...]
     progress: float = 0.0
     learning_rate: float = 1e-3  # of AdamW; a method whose search preferred another one says so
+    weight_decay: float = 0.05  # of AdamW (reading 23), likewise
     saw_labels: bool = True  # False after training without any label: it has representations only
     generator: torch.Generator | None = None  # of the CPU, alike on all ranks; None is torch's own
 

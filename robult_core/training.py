@@ -49,8 +49,8 @@ class TrainingConfig:
     sampling: Literal["extra_labeled", "shuffle"] = "extra_labeled"
     # of AdamW; None is the method's own, chosen by `robult search` (see notebook 04) (reading 16)
     learning_rate: Positive | None = None
-    # of AdamW (reading 23)
-    weight_decay: Weight = 0.05
+    # of AdamW; None is the method's own (reading 23)
+    weight_decay: Weight | None = None
     # share of the steps in which the rate rises; then it falls to 0 as a cosine. Our choice
     warmup: Share = 0.1
     # largest norm of the gradient; our choice, the released code of GMC clips at 0.8
@@ -142,7 +142,8 @@ class _Steps:
         self.config = config
         self.loss_terms = method.loss_terms if fabric is None else loss_terms_on(method, fabric)
         self.device = next(method.parameters()).device
-        self.optimizer = AdamW(method.parameters(), config.weight_decay)
+        decay = method.weight_decay if config.weight_decay is None else config.weight_decay
+        self.optimizer = AdamW(method.parameters(), decay)
         self.rate = config.learning_rate or method.learning_rate
 
     def take(self, step: int, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:

@@ -146,7 +146,7 @@ WRONG_TRAINING = {
     "steps": (0, -1, 1.5, "400", None, NAN, True, np.True_),
     "batch_size": (0, -1, 1.5, "64", None, True),
     "learning_rate": (0, -1, NAN, INF, "fast", True),
-    "weight_decay": (-1, NAN, INF, None),
+    "weight_decay": (-1, NAN, INF),
     "warmup": (-0.1, 1.1, NAN, None, True),
     "gradient_clip": (0, -1, NAN, None),
     "sampling": ("none", None),

@@ -384,6 +384,20 @@ def test_without_warmup_the_first_step_has_the_full_rate():
     assert rates(TrainingConfig(steps=5, warmup=0.0))[0] == 1.0
 
 
+def test_a_method_has_a_rate_and_a_decay_of_its_own_unless_the_training_says_otherwise(monkeypatch):
+    as_it_is = trained()[0]
+    own = {"learning_rate": 0.02, "weight_decay": 3.0}
+    for name, value in own.items():
+        monkeypatch.setattr(Robult, name, value)
+    with_its_own = trained()[0]
+    said = TrainingConfig(steps=6, batch_size=16, **own)
+    monkeypatch.undo()
+    assert equal_weights(with_its_own, trained(config=said)[0])
+    assert not equal_weights(with_its_own, as_it_is)
+    none_at_all = trained(config=TrainingConfig(steps=6, batch_size=16, weight_decay=0.0))[0]
+    assert not equal_weights(none_at_all, as_it_is)
+
+
 @pytest.mark.parametrize(
     "change", [{"gradient_clip": 1e-6}, {"weight_decay": 5.0}, {"warmup": 0.9}], ids=str
 )
