@@ -30,15 +30,15 @@ def read_lists(root: Path) -> Records:
     for split, names in FILES.items():
         paths = [root / f"{name}.jsonl" for name in names]
         path = next((path for path in paths if path.is_file()), paths[0])
-        labeled = 0
+        has_labels = False
         for number, meme in read_lines(path):
             label = meme.get("label")
             if label is None:
                 unlabeled += 1
                 continue
-            labeled += 1
+            has_labels = True
             rows.append(_row(root, path, number, meme, split))
-        if not labeled:
+        if not has_labels:
             advice = f"get {names[0]}.jsonl, which has them, from the publisher"
             raise DataError(f"'{path}' has no labels: {advice}")
     notes = count_note(unlabeled, "rows without a label left out")

@@ -146,7 +146,7 @@ def skeleton_vector(joints: np.ndarray) -> np.ndarray:
 def resample(signal: np.ndarray, steps: int) -> np.ndarray:
     """Linear interpolation of a `(T, ...)` signal at `steps` equidistant times, ends included."""
     position = np.linspace(0, len(signal) - 1, steps)
-    low = np.minimum(position.astype(int), max(len(signal) - 2, 0))
+    low = np.minimum(position.astype(int), len(signal) - 2)  # -1 where there is one time only
     high = np.minimum(low + 1, len(signal) - 1)
     weight = (position - low).reshape(-1, *[1] * (signal.ndim - 1))
     return signal[low] * (1 - weight) + signal[high] * weight

@@ -188,6 +188,13 @@ def test_ids_that_name_videos_only_drop_no_row(tmp_path):
     assert "Ids name videos, not rows, so copies of rows were not looked for." in data.notes
 
 
+def test_ids_of_more_rows_than_there_are_are_not_used(tmp_path):
+    content = mult()
+    content["test"]["id"] = content["test"]["id"][[0, 0, 0, 0, 0]]
+    put(tmp_path / "cmu-mosi/mosi_data.pkl", content)
+    assert len(datasets.load("mosi-mult", tmp_path)) == 13
+
+
 def test_mult_file_without_ids(tmp_path):
     content = mult()
     for part in content.values():

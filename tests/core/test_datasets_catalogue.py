@@ -70,6 +70,7 @@ def test_the_files_of_the_sentiment_sets(name):
     folder = f"cmu-{name.partition('-')[0]}"
     assert entry.needs == (("|".join(f"{folder}/{file}" for file in files.split()),),)
     assert entry.instead_of == stands_in_for
+    assert entry.unreadable[0] == (f"{folder}/*.dt" if "mult" in name else "")
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -82,3 +82,23 @@ def test_no_write_permission_is_one_sentence(tmp_path):
 
 def test_what_a_file_is_pinned_to_does_not_change():
     assert hash(Remote("a", "o/r", "c", "a")) == hash(Remote("a", "o/r", "c", "a"))
+
+
+@pytest.mark.parametrize(
+    ("count", "terminal", "bar_per_file", "disable"),
+    [(20, True, True, True), (20, False, False, True), (21, True, False, None)],
+)
+def test_bars_in_a_terminal(tmp_path, monkeypatch, count, terminal, bar_per_file, disable):
+    """One for each of a few files; of many files there is one for all, which tqdm itself hides."""
+    bars, hidden = [], []
+
+    def tqdm(downloads, disable, **_):
+        hidden.append(disable)
+        return downloads
+
+    monkeypatch.setattr("tqdm.tqdm", tqdm)
+    monkeypatch.setattr(download, "_retrieve", lambda *arguments: bars.append(arguments[-1]))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    fetch([Remote(f"{n}", "o/r", "c", f"{n}") for n in range(count)], tmp_path, "http://x")
+    assert bars == [bar_per_file] * count
+    assert hidden == [disable]

@@ -12,7 +12,13 @@ from PIL import Image
 from raw_sets import encoders, hateful, picture
 
 from robult_core import datasets
-from robult_core.datasets.features import image_text_features, make_encoders, open_image
+from robult_core.datasets.features import (
+    cache_key,
+    folder_digest,
+    image_text_features,
+    make_encoders,
+    open_image,
+)
 from robult_core.datasets.files import DataError
 
 
@@ -178,3 +184,16 @@ def test_local_transformers_folder(tmp_path, clip, monkeypatch):
     again = datasets.load("hateful-memes", tmp_path)
     assert torch.equal(data.modalities["text"], again.modalities["text"])
     assert len(list((tmp_path / "hateful_memes").glob("features-*.npz"))) == 1
+
+
+def test_names_of_features_change_with_what_made_them(tmp_path):
+    path = picture(tmp_path / "a.png")
+    (tmp_path / "config.json").write_text("{}")
+    first = folder_digest(tmp_path)
+    keys = {cache_key("n", ["t"], [path]), cache_key("n", ["t"], [tmp_path / "gone.png"])}
+    keys |= {cache_key("n", ["u"], [path]), cache_key("m", ["t"], [path])}
+    path.write_bytes(path.read_bytes() + b"0")
+    keys.add(cache_key("n", ["t"], [path]))
+    assert [len(key) for key in keys] == [16] * 5
+    assert folder_digest(tmp_path) != first
+    assert len(first) == 12

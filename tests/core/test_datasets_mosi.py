@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import filecmp
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -145,3 +147,13 @@ def test_a_transcript_table_that_does_not_belong_to_its_archive(copy):
         datasets.load("mosi", copy)
     path.write_text(head.replace("fold", "part") + "".join(lines))
     assert "mosi.csv' cannot be read as CSV" in datasets.entry("mosi").check(copy)[0]
+
+
+def without_weights(*_: object, **__: object) -> None:
+    raise OSError("no weights here")
+
+
+@pytest.mark.parametrize("package", [None, SimpleNamespace(SentenceTransformer=without_weights)])
+def test_there_is_no_sentence_encoder_without_its_package_or_its_weights(monkeypatch, package):
+    monkeypatch.setitem(sys.modules, "sentence_transformers", package)
+    assert mosi.sentence_encoder() is None

@@ -346,3 +346,11 @@ def test_a_column_with_holes_may_stand_in_two_files(tmp_path):
     (tmp_path / "text.csv").write_text("t0,t1,y\n1,2,0\n3,4,\n")
     (tmp_path / "audio.csv").write_text("a0,y\n5,0\n6,\n")
     assert np.isnan(read_tables(tmp_path, ["y"])["y"]).tolist() == [False, True]
+
+
+def test_the_split_is_class_by_class(tmp_path):
+    labels = np.arange(N) % 4 == 0
+    for seed_of_order in range(3):  # by chance it would not be so in every order
+        order = np.random.default_rng(seed_of_order).permutation(N)
+        data = datasets.load(archive(tmp_path, y=labels[order].astype(int)))
+        assert np.bincount(data.targets[data.rows("test")]).tolist() == [9, 3]

@@ -203,6 +203,19 @@ def test_how_much_is_read(tmp_path, content, one_more):
         load_pickle(path)
 
 
+def test_arrays_inside_arrays_count_as_deep_as_lists(tmp_path):
+    inside = 1
+    for _ in range(17):
+        outside = np.empty(1, dtype=object)
+        outside[0] = inside
+        inside = outside
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(inside))
+    with pytest.raises(DataError, match="nested without end"):
+        load_pickle(tmp_path / "x.pkl")
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(inside[0]))
+    assert load_pickle(tmp_path / "x.pkl").shape == (1,)
+
+
 def test_the_last_character_of_unicode_is_read(tmp_path):
     words = np.array(["\U0010ffff"])
     (tmp_path / "x.pkl").write_bytes(pickle.dumps(words))

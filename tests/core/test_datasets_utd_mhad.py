@@ -56,6 +56,25 @@ def test_depth_maps_of_a_still_scene_are_zero():
     assert not utd_mhad.depth_maps(np.full((24, 32, 5), 2000, dtype=np.uint16)).any()
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "moves"),
+    [
+        (5000, 5050, False),  # too small a change, and too far for the projections
+        (5000, 5051, True),
+        (5000, 6499, True),
+        (5000, 6500, False),
+        (499, 498, False),  # too near
+        (500, 499, True),
+        (3999, 4000, True),
+        (4001, 4000, False),
+    ],
+)
+def test_what_counts_as_a_motion(first, second, moves):
+    video = np.full((24, 12, 2), first, dtype=np.uint16)
+    video[..., 1] = second
+    assert utd_mhad.depth_maps(video).any() == moves
+
+
 def test_get_from_loopback(data_folder, tmp_path):
     with mirror(data_folder) as (_, address):
         notes = datasets.CATALOGUE["utd_mhad"].get(tmp_path, address, keys=SAMPLE)

@@ -28,6 +28,8 @@ def test_a_shape_without_encoder_is_named():
     message = r"samples of shape \(3, 4, 4\): pass an nn.Module that maps a batch to \(B, 8\)"
     with pytest.raises(ValueError, match=message):
         make_encoder((3, 4, 4), 8)
+    with pytest.raises(ValueError, match=r"samples of shape \(\)"):
+        make_encoder((), 8)
 
 
 def test_residual_mlp_starts_as_its_linear_map():

@@ -172,7 +172,9 @@ def test_all_patterns_encode_each_modality_once(name):
     for pattern in (("m1",), ("m0", "m4"), data.names):
         alone = predict(model, data, np.arange(30), pattern)
         np.testing.assert_array_equal(scores[pattern_name(pattern)], alone)
-    assert len(calls) >= 2  # nothing is remembered afterwards
+    assert len(calls) >= 2
+    for encoder in model.unimodal_encoders():
+        assert "forward" not in vars(encoder)  # nothing is remembered afterwards
 
 
 def test_evaluation_leaves_random_numbers_alone():

@@ -343,6 +343,7 @@ def test_order_of_samples_does_not_matter():
         {"reference": "class"},
         {"normalizer": "weights"},
         {"weight_gradient": True},
+        {"labeled_candidates": "labeled"},
     ],
 )
 def test_other_switches_take_the_plain_path(option):

@@ -314,6 +314,11 @@ def test_batch_estimate_is_repeatable_and_leaves_the_random_state_alone():
     assert all(map(math.isfinite, astuple(first)))
 
 
+def test_batch_estimate_serves_more_than_two_classes():
+    parts = batch_on_gate(lambda a, b: 2 * a + b, 64, epochs=1, classifier_epochs=1)
+    assert all(map(math.isfinite, astuple(parts)))
+
+
 def test_batch_estimate_is_measured_on_rows_that_nothing_was_fitted_on(monkeypatch):
     """Its classifiers are replaced by ones that know the fitted rows by heart and no other."""
 

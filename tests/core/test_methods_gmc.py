@@ -255,6 +255,7 @@ def test_wrong_settings_are_named(hyper, message):
 
 
 def test_the_settings_of_the_tables():
+    assert GMC.takes_joint
     assert asdict(GMCConfig()) == {
         "width": 128,
         "dropout": 0.3,

@@ -413,3 +413,17 @@ def test_vilt_errors(vilt_folder, tmp_path):
         make_vilt(str(tmp_path))
     with pytest.raises(ValueError, match="'text' and 'image'"):
         make_vilt(vilt_folder, {"text": (10,), "audio": (4,)})
+
+
+def test_patterns_are_simulated_for_complete_samples_only():
+    method = make()
+    present = torch.tensor([[True, True], [True, False]]).repeat(20, 1)
+    drawn = method._simulated(present)
+    assert torch.equal(drawn[1::2], present[1::2])
+    assert len(drawn[::2].unique(dim=0)) == 3
+
+
+def test_encoders_of_modalities_are_those_of_the_small_backbone(vilt_folder):
+    method = make()
+    assert method.unimodal_encoders() is method.backbone.encoders
+    assert make_vilt(vilt_folder).unimodal_encoders() == ()

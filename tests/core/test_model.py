@@ -515,6 +515,7 @@ def test_the_vectors_of_the_classifier_give_its_predictions():
 
 
 def test_the_settings_of_the_tables():
+    assert Robult.takes_joint
     numbers = {
         "temperature": 0.3,
         "width": 128,
