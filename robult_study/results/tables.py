@@ -144,7 +144,7 @@ def cells(results: pd.DataFrame) -> pd.DataFrame:
 
 def _places(table: pd.DataFrame) -> pd.Series:
     signed = oriented(table.assign(value=table["mean"]))
-    return signed.groupby(BLOCK, sort=False)["value"].rank(ascending=False, method="min")
+    return signed.groupby(BLOCK)["value"].rank(ascending=False, method="min")
 
 
 def _printed() -> pd.DataFrame:

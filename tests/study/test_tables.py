@@ -137,7 +137,10 @@ def test_ablations_are_named(columns, name):
         {"hyper.labeled_weight": 0.5},
         {"hyper.labeled_weight": 0.0, "post": "logistic"},
         {"hyper.labeled_weight": 0.0, "method": "robult_distilled"},
+        {"hyper.labeled_weight": 0.0, "method": "gmc"},
         {"hyper.weighting": "hard"},
+        {"hyper.weighting": "rbf"},
+        {"hyper.weighting": "none", "post": "logistic"},
         {"hyper.weighting": "none", "hyper.width": 64},
         {"hyper.labeled_weight": 0.0, "hyper.unlabeled_weight": 0.0},
         {"hyper.labeled_weight": 0.0, "hyper.width": 64},
@@ -161,6 +164,10 @@ def test_places_read_errors_downwards_and_include_the_sanity_rows():
     assert places(accuracy) == {"robult": 2, "gmc": 3, "linear": 1}
     error = tables.cells(sentiment({"robult": 0.7, "gmc": 0.6}))
     assert places(error) == {"robult": 2, "gmc": 1}
+    marked = tables.comparison(accuracy).iloc[0]
+    assert marked["linear"] == "<b>0.800 ± 0.000</b>"
+    assert marked["Robult"] == "<u>0.700 ± 0.000</u>"
+    assert marked["GMC"] == "0.600 ± 0.000"
 
 
 def test_equal_means_share_the_better_place():
@@ -329,7 +336,13 @@ def test_verdicts_are_counted_raw_and_corrected(differences):
     corrected = tables.verdicts(differences, ["against"]).filter(like="Holm")
     assert corrected.sum(axis=1).tolist() == [3, 3]
     assert tables.verdicts(differences).index.names == ["against", "data_set"]
-    assert "3 intervals better, 0 undecided, 3 worse" in tables.verdict_sentence(differences)
+    assert tables.verdict_sentence(differences) == (
+        "3 intervals better, 0 undecided, 3 worse; after Holm's correction 3 better, 3 worse"
+    )
+    against_gmc = differences[differences["against"] == "gmc"]
+    assert tables.verdict_sentence(against_gmc) == (
+        "3 intervals better, 0 undecided, 0 worse; after Holm's correction 3 better, 0 worse"
+    )
 
 
 def test_the_largest_differences_of_both_directions(differences):
