@@ -128,7 +128,7 @@ def count_verdicts(
 
     verdict: the column to count, "verdict" or "holm".
     """
-    groups = differences.groupby([*by, verdict], sort=False)
+    groups = differences.groupby([*by, verdict])
     return groups.size().unstack(fill_value=0).reindex(columns=VERDICTS, fill_value=0)
 
 

@@ -40,14 +40,18 @@ def test_modalities_are_counted_and_the_full_set_is_known(runs):
 def test_sizes_are_averaged_over_their_subsets(runs):
     late = runs.assign(variant="late_fusion", value=9.0)
     rows = availability.subsets(pd.concat([runs, late]))
-    table = availability.by_size(rows).set_index(["method", "seed", "present"])["value"]
+    means = availability.by_size(rows)
+    assert means["method"].unique().tolist() == ["robult", "gmc"]  # in order of appearance
+    table = means.set_index(["method", "seed", "present"])["value"]
     assert table["robult", 0, 1] == pytest.approx(0.2 + 0.25 / 3)
     assert table["robult", 0, 2] == pytest.approx(0.2 + 0.5 / 3)
     assert table["robult", 0, 3] == pytest.approx(0.45)
 
 
 def test_the_best_method_is_counted_per_subset(runs):
-    means = availability.pattern_means(availability.subsets(runs), "digits")
+    rows = availability.subsets(runs)
+    others = [rows.assign(data_set=name, value=9.0) for name in ("cub10", "handwritten")]
+    means = availability.pattern_means(pd.concat([rows, *others]), "digits")
     assert len(means) == 2 * 7
     # GMC leads on a (0.30 of Robult), c (0.15) and a+c (0.25)
     assert availability.best_per_subset(means).to_dict() == {"robult": 4, "gmc": 3}
@@ -67,7 +71,9 @@ def test_means_of_negated_errors_say_so(runs):
 
 
 def test_gains_are_what_each_modality_adds(runs):
-    table = availability.gains(availability.subsets(runs), "digits", NAMES)
+    rows = availability.subsets(runs)
+    others = [rows.assign(data_set=name, value=9.0) for name in ("cub10", "handwritten")]
+    table = availability.gains(pd.concat([rows, *others]), "digits", NAMES)
     gains = table.set_index(["added", "method"])["mean"]
     for name, worth in WORTH.items():
         assert gains[name, "robult"] == pytest.approx(worth)

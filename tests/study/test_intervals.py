@@ -36,6 +36,8 @@ def test_summarize_groups_by_the_columns_that_are_there():
     assert table.loc["a", ["mean", "n"]].tolist() == [2, 3]
     assert table.loc["a", "half"] == pytest.approx(T_OF_2 / np.sqrt(3), abs=1e-6)
     assert table.loc["b", "half"] == 0
+    turned = intervals.summarize(rows.iloc[::-1])
+    assert turned["method"].tolist() == ["b", "a"]  # in order of appearance
 
 
 @pytest.mark.parametrize("values", [[3.0], [1.0, 3.0], [1.0, 3.0, np.nan], [1.0, 3.0, np.inf]])
@@ -57,7 +59,7 @@ def test_summarize_refuses_to_average_different_runs():
     narrow = seeds_of({"a": [1.0, 2.0]}).assign(width=64)
     wide = seeds_of({"a": [3.0, 4.0]}).assign(width=256)
     both = pd.concat([narrow, wide])
-    with pytest.raises(ValueError, match="occurs more than once"):
+    with pytest.raises(ValueError, match="'seed': 0} occurs more than once"):
         intervals.summarize(both)
     assert len(intervals.summarize(both, by=["method", "width"])) == 2
 
@@ -98,6 +100,8 @@ def test_differences_that_are_all_equal_are_certain():
     rows = rows.assign(pattern="x")
     apart = intervals.paired(rows, "a", "b").iloc[0]
     assert (apart["p"], apart["verdict"], apart["holm"]) == (0, "better", "better")
+    turned = intervals.paired(rows, "b", "a").iloc[0]
+    assert (turned["p"], turned["verdict"], turned["holm"]) == (0, "worse", "worse")
     same = intervals.paired(rows, "b", "c").iloc[0]
     assert (same["p"], same["verdict"], same["holm"]) == (1, "undecided", "undecided")
 
@@ -150,6 +154,21 @@ def test_holm_equals_that_of_statsmodels():
     np.testing.assert_allclose(intervals.holm(p), multipletests(numbers, method="holm")[1])
 
 
+@pytest.mark.parametrize(("p", "verdict"), [(0.05, "undecided"), (0.0499, "better")])
+def test_a_verdict_needs_a_p_below_the_level(p, verdict):
+    table = pd.DataFrame({"verdict": ["better"], "p": [p]})
+    assert intervals.holm_verdicts(table).tolist() == [verdict]
+
+
+def test_groups_without_a_verdict_count_none():
+    table = pd.DataFrame({"of": ["b", "a"], "verdict": ["better", "worse"]})
+    counts = intervals.count_verdicts(table, ["of"])
+    assert counts.to_dict("index") == {
+        "a": {"better": 0, "undecided": 0, "worse": 1},
+        "b": {"better": 1, "undecided": 0, "worse": 0},
+    }
+
+
 def test_holm_of_nothing_is_nothing():
     assert intervals.holm(pd.Series([np.nan])).isna().all()
 
@@ -188,6 +207,7 @@ def test_robult_is_set_against_each_method_that_is_there():
     )
     rows = methods.assign(pattern="x")
     table = intervals.against_each(rows, ["pattern"], ["linear", "unimodal", "robult", "gmc"])
+    assert table.index.tolist() == [0, 1]
     assert table["against"].tolist() == ["linear", "gmc"]
     assert table["verdict"].tolist() == ["worse", "better"]
     alone = intervals.paired(rows, "robult", "gmc", ["pattern"])
@@ -206,6 +226,7 @@ def test_changes_correct_over_all_their_rows():
     twins = [one[one["method"] == "a"].assign(method=name) for name in "cdefghijklmnopqrstuv"]
     table = intervals.changes(pd.concat([one, *twins]), "b", ["pattern"], "method")
     assert list(table["method"]) == ["a", *"cdefghijklmnopqrstuv"]
+    assert table.index.is_unique
     assert (table["verdict"] == "better").all()
     assert (table["holm"] == "undecided").all()
 
@@ -225,9 +246,14 @@ def test_a_number_with_its_interval_as_text():
 def test_a_star_marks_what_is_decided():
     table = pd.DataFrame(
         {
-            "difference": [0.1, -0.2, 0.0],
-            "half": [0.2, 0.1, np.nan],
-            "verdict": ["undecided", "worse", "undecided"],
+            "difference": [0.1, -0.2, 0.0, 0.3],
+            "half": [0.2, 0.1, np.nan, 0.1],
+            "verdict": ["undecided", "worse", "undecided", "better"],
         }
     )
-    assert intervals.with_star(table).tolist() == ["+0.100 ± 0.200", "-0.200 ± 0.100 *", "+0.000"]
+    assert intervals.with_star(table).tolist() == [
+        "+0.100 ± 0.200",
+        "-0.200 ± 0.100 *",
+        "+0.000",
+        "+0.300 ± 0.100 *",
+    ]

@@ -83,3 +83,14 @@ def test_synthetic_sets_are_told_apart():
 def test_an_axis_says_that_an_error_is_negated():
     rows = rows_of(("digits", "accuracy"), ("mosi", "mae"))
     assert metrics.axis_labels(rows).to_dict() == {"digits": "accuracy", "mosi": "mae, negated"}
+
+
+def test_higher_is_better_but_for_errors():
+    assert metrics.direction("accuracy") == 1
+    assert metrics.direction("mae") == -1
+
+
+def test_scores_are_regressions_and_classes_are_not():
+    assert metrics.is_regression("mosi")
+    assert not metrics.is_regression("digits")
+    assert not metrics.is_regression("mm-imdb")

@@ -25,6 +25,7 @@ def rows() -> pd.DataFrame:
         tables.append(controls.assign(tag=controls["method"]))
         for variant, value in ((NO_ALIGNMENT, 0.65), (NO_PSEUDO_LABELS, 0.68)):
             tables.append(results({"robult": value}, "mosi", metric, tag=variant.name))
+    tables.append(results({"robult": 0.9}, "mosi", variant="late_fusion", tag="robult"))
     return noise.noise_rows(pd.concat(tables))
 
 
@@ -46,7 +47,7 @@ def test_differences_name_both_sides(rows):
 
 def test_sentences_give_the_change_by_the_alignment(rows):
     sentences = noise.noise_sentences(rows)
-    assert len(sentences) == 3
+    assert [sentence.split(":")[0] for sentence in sentences] == ["a", "b", "a+b"]
     assert sentences[0].startswith("a: linear 0.500, unimodal 0.600, robult 0.700, no L_PU 0.650")
     assert sentences[0].endswith("changes Robult by +0.050")
 
@@ -58,7 +59,7 @@ def data_with(task, targets: list) -> MultimodalData:
 
 
 def test_the_best_constant_guess():
-    scores = data_with(Regression(), [3.0, -1.0, -2.0, 1.0, 0.0, 0.0])
-    assert noise.best_constant(scores) == pytest.approx(2 / 3)
+    scores = data_with(Regression(), [3.0, -0.5, -2.0, -1.0, 1.0, 0.0, 0.0])
+    assert noise.best_constant(scores) == pytest.approx(3 / 4)
     classes = data_with(Classification(3), [0, 1, 2, 2, 1, 2])
     assert noise.best_constant(classes) == pytest.approx(3 / 5)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from robult_study.results import ranks
 
@@ -40,6 +41,7 @@ def test_ties_share_their_mean_rank():
 def test_a_hole_in_the_table_is_named(table):
     holed = table.copy()
     holed.loc["Food-101/Text", "GMC"] = np.nan
+    holed.loc[table.index[-1], "Robult"] = np.nan
     with pytest.raises(ValueError, match="method 'GMC' has no number in block 'Food-101/Text'"):
         ranks.ranks(holed)
 
@@ -50,12 +52,15 @@ def test_friedman_matches_the_fixture(table, expected):
     assert found["p"] == pytest.approx(expected["friedman_p"], rel=0.01)
     assert found["f"] == pytest.approx(expected["iman_davenport_F"], abs=1e-5)
     assert found["cd"] == pytest.approx(expected["critical_difference_alpha_0_05"], abs=1e-5)
-    assert (found["blocks"], found["methods"]) == table.shape
+    assert found["p_f"] == pytest.approx(stats.f.sf(found["f"], 4, 4 * 8))
+    assert (found["blocks"], found["methods"]) == table.shape == (9, 5)
 
 
 def test_too_small_a_table_for_friedman():
     with pytest.raises(ValueError, match="this table has 3 and 2"):
         ranks.friedman(pd.DataFrame({"a": [1, 2, 3], "b": [3, 2, 1]}))
+    with pytest.raises(ValueError, match="this table has 1 and 3"):
+        ranks.friedman(pd.DataFrame({"a": [1], "b": [2], "c": [3]}))
 
 
 def test_blocks_that_all_agree_give_an_infinite_f():
@@ -108,6 +113,7 @@ def test_procedures_need_two_blocks_of_three_methods(table):
         ranks.procedures(table.iloc[:1], table.columns)
     with pytest.raises(ranks.TooFewBlocks, match="there are 9 of 2"):
         ranks.procedures(table, table.columns[:2])
+    assert ranks.procedures(table.iloc[:2], table.columns[:3]).blocks.shape == (2, 3)
 
 
 def test_reach_is_a_row_per_number_of_blocks():

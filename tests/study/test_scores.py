@@ -30,6 +30,12 @@ def test_only_the_largest_pattern_is_all(runs):
     three = runs[runs["pattern"] == "a+b"].assign(pattern="a+b+c", value=0.1)
     table = scores(pd.concat([runs, three])).set_index(["seed", "view"])["value"]
     assert table[0, FUSED] == 0.1
+    assert table[0, SINGLE] == pytest.approx(0.5)
+
+
+def test_data_sets_keep_their_order_of_appearance(runs):
+    table = scores(pd.concat([runs, runs.assign(data_set="cub10")]))
+    assert table["data_set"].unique().tolist() == ["digits", "cub10"]
 
 
 def test_errors_are_negated_and_other_metrics_left_out(runs):

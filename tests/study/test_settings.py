@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
 import pytest
 
 from robult_core.datasets import BUILTIN, available
@@ -29,6 +33,19 @@ def test_defaults_of_each_profile(profile):
     assert settings.smoke == (profile == "smoke")
 
 
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [("smoke", (2, 30, True)), ("quick", (3, 400, False)), ("full", (10, 400, False))],
+)
+def test_how_much_a_profile_runs(profile, expected):
+    assert tuple(PROFILES[profile]) == expected
+
+
+def test_settings_stay_as_they_were_read():
+    with pytest.raises(FrozenInstanceError):
+        read_settings({}).seed = 1
+
+
 def test_seed_shifts_the_seeds():
     assert read_settings({"seed": 3, "n_seeds": 2}).seeds == (3, 4)
 
@@ -44,6 +61,8 @@ def test_seed_shifts_the_seeds():
         ({"profile": "quik"}, "profile of Parameters is 'quik': .*'smoke', 'quick' or 'full'"),
         ({"profile": 1}, "profile of Parameters is 1: .*'smoke', 'quick' or 'full'"),
         ({"data_sets": "digit"}, "unknown data set 'digit', did you mean 'digits'"),
+        ({"data_sets": "folder/gone"}, "no data at 'folder/gone'"),
+        ({"data_sets": "gone.npz"}, "no data at 'gone.npz'"),
         ({"data_sets": 3}, "data_sets of Parameters is 3: give names"),
         ({"data_sets": []}, r"data_sets of Parameters is \[\]: give names"),
         ({"data_sets": [1]}, r"data_sets of Parameters is \[1\]: give names"),
@@ -106,6 +125,15 @@ def test_a_link_to_a_foreign_folder_is_refused(tmp_path):
         read_settings({"output": str(tmp_path / "link")})
 
 
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    def closed(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    with pytest.raises(SettingsError, match="holds other files"):
+        read_settings({"output": str(tmp_path)})
+
+
 def test_an_empty_folder_one_of_ours_and_one_in_the_repository_are_taken(tmp_path, monkeypatch):
     folder = tmp_path / "empty"
     folder.mkdir()
@@ -129,6 +157,12 @@ def test_jobs_and_scheduler_come_from_the_environment(monkeypatch):
     assert (settings.jobs, settings.scheduler) == (3, "tcp://127.0.0.1:1")
 
 
+def test_there_is_a_job_for_each_core_and_one_for_short_runs(monkeypatch):
+    monkeypatch.setattr(module, "cores", lambda: 7)
+    assert read_settings({}).jobs == 7
+    assert read_settings({"profile": "smoke"}).jobs == 1
+
+
 @pytest.mark.parametrize("jobs", ["many", "0", "-1", "1.5"])
 def test_jobs_that_are_no_count_are_one_sentence(monkeypatch, jobs):
     monkeypatch.setenv("ROBULT_JOBS", jobs)
@@ -150,3 +184,18 @@ def test_headless_is_decided_by_the_front_end_or_by_the_user(monkeypatch, enviro
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert read_settings({"profile": "smoke"}).headless == expected
+
+
+@pytest.mark.parametrize(
+    ("terminal", "kernel", "expected"),
+    [(True, False, False), (True, True, True), (False, False, True), (False, True, True)],
+)
+def test_without_a_front_end_a_terminal_decides_unless_it_is_that_of_a_server(
+    monkeypatch, terminal, kernel, expected
+):
+    for name in ("JPY_SESSION_NAME", "VSCODE_PID"):
+        monkeypatch.delenv(name, raising=False)
+    modules = {"ipykernel": ModuleType("ipykernel")} if kernel else {}
+    stderr = SimpleNamespace(isatty=lambda: terminal)
+    monkeypatch.setattr(module, "sys", SimpleNamespace(modules=modules, stderr=stderr))
+    assert module.is_headless() == expected
