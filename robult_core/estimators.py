@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from robult_core.calibration import fit_temperature, scaled
 from robult_core.evaluation import having, predict
 from robult_core.inputs import Modalities
-from robult_core.multimodal import Lesson, MultimodalEstimator, first_names, logger
+from robult_core.multimodal import DEFAULT_METHOD, Lesson, MultimodalEstimator, first_names, logger
 from robult_core.protocol import pattern_name, patterns
 from robult_core.saved_models import read_model
 from robult_core.targets import (
@@ -53,13 +53,14 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
 
     method: any name in `robult_core.methods.METHODS`. The default is the paper's Robult: over the
         data sets of the study it has the best mean rank of the five methods on validation rows.
-    settings: fields of the method's configuration that differ from its defaults.
+    settings: fields of the method's configuration that differ from its defaults, as in
+        {"width": 64}; a search over parameters names them "settings__width".
     modalities: where X is one frame, the columns of each modality by its name.
     encoders: modality name -> an `nn.Module` from a batch to `(B, width)`; a copy of it is trained.
-        Its modality is not standardised and may have any shape. The methods robult, action_mae and
-        prompt_trans take encoders whose width is that of the method, 128 unless `settings` names
-        another `width`; unimodal and gmc need a joint network as well, which only
-        `make_method(..., joint=...)` takes.
+        Its modality comes in float32, is not standardised and may have any shape. The methods
+        robult, robult_distilled, action_mae and prompt_trans take encoders whose width is that of
+        the method, 128 unless `settings` names another `width`; the others need a joint network as
+        well, which only `make_method(..., joint=...)` takes.
     unlabeled: the label that marks an unlabelled sample; None and NaN always do. Where -1 is a
         class of yours, name another mark or None.
     class_weight: a dict from classes to weights, or "balanced", as in scikit-learn: such weights
@@ -76,6 +77,8 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
     verbose: True shows a progress bar, False none; None shows one where a terminal watches.
     random_state: an integer makes two fits equal bit for bit.
 
+    `cross_val_score`, `GridSearchCV` and their like cut X into rows: give them `Modalities(X)`.
+
     An encoder of one's own, for images `(N, 1, 28, 28)` beside plain features::
 
         image = nn.Sequential(
@@ -91,7 +94,7 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
 
     def __init__(
         self,
-        method: str = "robult",
+        method: str = DEFAULT_METHOD,
         *,
         settings: Mapping[str, Any] | None = None,
         modalities: Mapping[str, Collection[Any]] | None = None,
@@ -123,6 +126,15 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
         self.unlabeled = unlabeled
         self.class_weight = class_weight
         self.calibrate = calibrate
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        weights = self.class_weight
+        if not (weights is None or weights == "balanced" or isinstance(weights, Mapping)):
+            raise ValueError(
+                f"class_weight is {weights!r}: give a dict from classes to weights, "
+                "'balanced' or None"
+            )
 
     def _read_targets(self, y: Any, n: int) -> Targets:
         return read_classes(y, n, self.unlabeled)
@@ -295,5 +307,22 @@ def load(folder: str | Path, device: str = "auto") -> MultimodalEstimator:
         raise ValueError(
             f"unknown estimator {name!r} in '{folder}': known are {first_names([*ESTIMATORS])}"
         )
-    model = ESTIMATORS[name](**description["parameters"])
-    return model._restore(description, tensors, device)
+    try:
+        return _restored(ESTIMATORS[name], description, tensors, device)
+    except (AttributeError, KeyError, RuntimeError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"the files in '{folder}' do not fit together ({reason}): save the model again"
+        ) from error
+
+
+def _restored(
+    kind: type[MultimodalEstimator],
+    description: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    device: str,
+) -> MultimodalEstimator:
+    parameters = dict(description["parameters"])
+    if isinstance(parameters.get("class_weight"), list):
+        parameters["class_weight"] = dict(parameters["class_weight"])
+    return kind(**parameters)._restore(description, tensors, device)

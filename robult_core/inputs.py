@@ -7,6 +7,7 @@ where the modality is not in the dict at all.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,9 @@ class Modalities(Mapping[str, Any]):
     scikit-learn's `cross_val_score` and `GridSearchCV` need that: `Modalities(X)[rows]` is the same
     dict for some samples, and `Modalities(X)["text"]` is one modality. `len(Modalities(X))` is the
     number of samples, not of modalities.
+
+        search = GridSearchCV(MultimodalClassifier(), {"method": ["robult", "gmc"]})
+        search.fit(Modalities({"text": X_text, "audio": X_audio}), y)
     """
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
@@ -32,9 +36,7 @@ class Modalities(Mapping[str, Any]):
             raise ValueError(
                 "X is an empty dict: give at least one modality, such as {'text': array}"
             )
-        self.arrays = dict(arrays)
-        for name, x in self.arrays.items():
-            _refuse_sparse(x, name)
+        self.arrays = {name: _indexable(x, name) for name, x in arrays.items()}
         lengths = {name: len(x) for name, x in self.arrays.items()}
         if len(set(lengths.values())) > 1:
             counts = ", ".join(f"'{name}' has {length}" for name, length in lengths.items())
@@ -51,6 +53,8 @@ class Modalities(Mapping[str, Any]):
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
             return self.arrays[key]
+        if isinstance(key, Integral):
+            key = [key]
         return Modalities({name: _rows(x, key) for name, x in self.arrays.items()})
 
     def __iter__(self) -> Iterator[str]:
@@ -59,10 +63,33 @@ class Modalities(Mapping[str, Any]):
     def __len__(self) -> int:
         return self.shape[0]
 
+    def __repr__(self) -> str:
+        shapes = [f"{name} {tuple(x.shape)}" for name, x in self.arrays.items()]
+        return f"Modalities({', '.join(shapes)})"
+
+
+def _indexable(x: Any, name: str) -> Any:
+    """One modality as something with a shape, whose rows can be taken; lists become arrays."""
+    _refuse_sparse(x, name)
+    if x is None:
+        raise ValueError(f"modality '{name}' is None: leave it out of the dict where it is missing")
+    try:
+        array = x if hasattr(x, "shape") else np.asarray(x)
+    except ValueError:
+        raise ValueError(
+            f"the samples of modality '{name}' have different shapes: give all the same, for "
+            "instance by padding sequences with steps of zeros"
+        ) from None
+    if not array.shape:
+        raise ValueError(
+            f"modality '{name}' is a {type(x).__name__}: give an array, a tensor or a frame"
+        )
+    return array
+
 
 def _refuse_sparse(x: Any, name: str) -> None:
     """Sparse matrices would have to be unpacked, which may need more memory than there is."""
-    if hasattr(x, "toarray"):
+    if hasattr(x, "toarray") or (isinstance(x, Tensor) and x.layout != torch.strided):
         raise TypeError(
             f"modality '{name}' is a sparse matrix, and sparse input is not supported: "
             "pass x.toarray(), or reduce its width first, for instance by TruncatedSVD"
@@ -83,24 +110,58 @@ def read_modalities(X: Any, columns: Mapping[str, Collection[Any]] | None = None
     plain array, which is one modality of the name "x".
     """
     if columns is not None:
-        if not columns:
-            raise ValueError(
-                "modalities is an empty dict: name the columns of at least one modality, such as "
-                "{'text': ['t0', 't1']}"
-            )
+        _check_column_names(columns)
         return Modalities({name: _columns(X, wanted, name) for name, wanted in columns.items()})
     if isinstance(X, Modalities):
         return X
     _refuse_sparse(X, PLAIN_ARRAY_NAME)  # one of scipy's formats is a dict
     if not isinstance(X, Mapping):
-        plain = X if hasattr(X, "shape") else np.asarray(X)
-        if not plain.shape:
-            given = "None" if X is None else f"a {type(X).__name__}"
-            raise ValueError(f"X is {given}: give a dict with one array per modality, or one array")
-        return Modalities({PLAIN_ARRAY_NAME: plain})
+        return Modalities({PLAIN_ARRAY_NAME: _plain_array(X)})
     for name in X:
         check_modality_name(name, "X")
     return Modalities(X)
+
+
+def _plain_array(X: Any) -> Any:
+    """One array that stands for one modality; ValueError for what is none."""
+    try:
+        plain = X if hasattr(X, "shape") else np.asarray(X)
+    except ValueError:
+        raise ValueError(
+            f"X is a {type(X).__name__} of arrays of different shapes: give a dict that names the "
+            "modalities, such as {'text': first, 'audio': second}"
+        ) from None
+    if not plain.shape:
+        given = "None" if X is None else f"a {type(X).__name__}"
+        raise ValueError(f"X is {given}: give a dict with one array per modality, or one array")
+    return plain
+
+
+def _check_column_names(columns: Any) -> None:
+    """`modalities` is a dict from names to lists of columns."""
+    if not isinstance(columns, Mapping):
+        raise ValueError(
+            f"modalities is a {type(columns).__name__}: give a dict from the name of each modality "
+            "to a list of its columns, such as {'text': ['t0', 't1']}"
+        )
+    if not columns:
+        raise ValueError(
+            "modalities is an empty dict: name the columns of at least one modality, such as "
+            "{'text': ['t0', 't1']}"
+        )
+    for name, wanted in columns.items():
+        check_modality_name(name, "X")
+        if isinstance(wanted, str) or not isinstance(wanted, Collection) or not len(wanted):
+            raise ValueError(
+                f"modalities gives '{name}' {wanted!r}: give a list of columns, such as ['t0']"
+            )
+
+
+def columns_there(frame: Any, columns: Mapping[str, Collection[Any]]) -> dict[str, Collection[Any]]:
+    """The modalities of which a frame has any column: it lacks the others, as a dict may."""
+    names = set(getattr(frame, "columns", ()))
+    there = {name: wanted for name, wanted in columns.items() if not names.isdisjoint(wanted)}
+    return there or dict(columns)
 
 
 def _columns(frame: Any, wanted: Collection[Any], name: str) -> Any:
@@ -128,12 +189,9 @@ def feature_names(x: Any) -> np.ndarray | None:
 
 def to_array(x: Any, name: str) -> np.ndarray:
     """One modality as a float32 array `(N, ...)`; ValueError says what cannot be read."""
-    if isinstance(x, Tensor):
-        x = x.detach().cpu().numpy()
-    elif hasattr(x, "to_numpy"):  # frames of pandas and polars
-        x = x.to_numpy()
-    array = np.asarray(x)
+    array = _as_array(x)
     if array.dtype.kind not in "fiub":
+        _refuse_columns(x, name)
         array = _numbers(array, name)
     if array.ndim < 2:
         raise ValueError(
@@ -149,8 +207,48 @@ def to_array(x: Any, name: str) -> np.ndarray:
     return array.astype(np.float32, copy=False)
 
 
+def _as_array(x: Any) -> np.ndarray:
+    """The values of every container as one array, with NaN where a value is missing."""
+    if isinstance(x, Tensor):
+        x = x.float() if x.dtype == torch.bfloat16 else x  # numpy has no bfloat16
+        return x.detach().cpu().numpy()
+    if isinstance(x, np.ma.MaskedArray):
+        return x.astype(np.float64).filled(np.nan)
+    if hasattr(x, "to_numpy"):  # frames of pandas and polars
+        x = x.to_numpy()
+    array = np.asarray(x)
+    if array.dtype.kind == "O":
+        array = np.where(_is_na(array), np.nan, array)
+    return array
+
+
+def _is_na(array: np.ndarray) -> np.ndarray:
+    """Where an array of objects holds pandas' NA, which is no float."""
+    is_na = [type(value).__name__ == "NAType" for value in array.ravel()]
+    return np.array(is_na, dtype=bool).reshape(array.shape)
+
+
+def _refuse_columns(frame: Any, name: str) -> None:
+    """ValueError naming the first column of a frame of pandas that holds no numbers."""
+    if not hasattr(frame, "iloc") or frame.ndim != 2:
+        return
+    for place, column in enumerate(frame.columns):
+        values = frame.iloc[:, place].dropna()
+        where = f"column {column!r} of modality '{name}'"
+        if values.dtype.kind in "mM":
+            raise ValueError(f"{where} holds dates: give numbers, such as days, or leave it out")
+        try:
+            values.to_numpy().astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{where} holds values that are not numbers ({error}): encode or leave it out"
+            ) from None
+
+
 def _numbers(array: np.ndarray, name: str) -> np.ndarray:
     """An array of objects as floats; None is a missing number."""
+    if array.dtype.kind in "mM":
+        raise ValueError(f"modality '{name}' holds dates: give numbers, such as days")
     if array.dtype.kind == "c":
         raise ValueError(
             f"Complex data not supported: modality '{name}' has complex numbers, give real ones"
@@ -167,7 +265,7 @@ def _check_range(array: np.ndarray, name: str) -> None:
     """No infinite value, and none that float32 cannot hold."""
     if array.dtype.kind != "f":
         return
-    largest = np.nanmax(np.abs(array), initial=0.0) if array.size else 0.0
+    largest = float(np.nanmax(np.abs(array), initial=0.0)) if array.size else 0.0
     if np.isinf(largest):
         row = int(np.flatnonzero(np.isinf(array.reshape(len(array), -1)).any(1))[0])
         raise ValueError(
@@ -189,8 +287,9 @@ def presence(array: np.ndarray, name: str) -> np.ndarray:
     if partly.any():
         row = int(np.flatnonzero(partly)[0])
         raise ValueError(
-            f"modality '{name}' has NaN in some features of row {row}: fill them, "
-            "or set the whole row to NaN where the sample lacks the modality"
+            f"modality '{name}' has NaN in some features of row {row}: fill them (steps that a "
+            "sequence lacks with zeros), or set the whole row to NaN where the sample lacks the "
+            "modality"
         )
     return ~absent
 

@@ -22,6 +22,7 @@ from robult_core.datasets.container import MultimodalData
 from robult_core.early_stopping import EarlyStopping
 from robult_core.inputs import (
     Modalities,
+    columns_there,
     feature_names,
     presence,
     read_modalities,
@@ -30,6 +31,7 @@ from robult_core.inputs import (
 )
 from robult_core.method import Method
 from robult_core.methods import METHODS, make_method
+from robult_core.model import Robult
 from robult_core.saved_models import write_model
 from robult_core.shapley import shapley_values
 from robult_core.standardization import Standardizer
@@ -39,6 +41,7 @@ from robult_core.training import TrainingConfig, train
 
 logger = logging.getLogger("robult_core")
 
+NESTED = "settings__"  # of one setting, as scikit-learn names the parameters of a part
 CHUNK = 4096  # samples that are read and predicted at once, so that memory stays bounded
 SAVED = (  # plain attributes of a fitted model
     "modality_names_",
@@ -48,6 +51,7 @@ SAVED = (  # plain attributes of a fitted model
     "target_mean_",
     "target_deviation_",
 )
+DEFAULT_METHOD = "robult"  # the docstring of `MultimodalClassifier` says by what numbers
 FEWEST_STEPS, MOST_STEPS, EPOCHS = 400, 2000, 10
 
 
@@ -75,7 +79,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        method: str = "robult",
+        method: str = DEFAULT_METHOD,
         *,
         settings: Mapping[str, Any] | None = None,
         modalities: Mapping[str, Collection[Any]] | None = None,
@@ -99,6 +103,25 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters; `deep` adds each of the settings by a name such as "settings__width"."""
+        parameters = super().get_params(deep=False)
+        if deep and isinstance(self.settings, Mapping):
+            parameters |= {f"{NESTED}{name}": value for name, value in self.settings.items()}
+        return parameters
+
+    def set_params(self, **parameters: Any) -> MultimodalEstimator:
+        """Set parameters by name; "settings__width" is one of the settings, the others stay."""
+        nested = {
+            name.removeprefix(NESTED): parameters.pop(name)
+            for name in list(parameters)
+            if name.startswith(NESTED)
+        }
+        super().set_params(**parameters)
+        if nested:
+            self.settings = {**(self.settings or {}), **nested}
+        return self
 
     # --- fitting ------------------------------------------------------------------------------
 
@@ -127,47 +150,86 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         before and fails is no longer fitted.
         """
         self.__dict__.pop("model_", None)  # it must not answer with the labels of another fit
+        self._check_parameters()
+        given = read_modalities(X, self.modalities)
+        arrays, present = self._training_arrays(given)
+        targets, weights = self._training_targets(y, sample_weight, len(given))
+        self._remember_inputs(X, given, arrays)
+        self._remember_targets(targets)
+        self.standardizers_ = self._standardizers(arrays, present)
+        lesson = Lesson(
+            data=self._training_data(arrays, present, targets),
+            weights=weights,
+            validation=None if validation is None else self._validation_data(validation),
+            seed=self._seed(),
+        )
+        labeled_rows = np.flatnonzero(targets.known)
+        self._learn(lesson, labeled_rows)
+        self._after_training(lesson, labeled_rows)
+        return self
+
+    def _check_parameters(self) -> None:
+        """What can be said of the parameters before the data are looked at."""
         checked_device(self.device)
         check_count("patience", self.patience)
         if self.max_steps is not None:
             check_count("max_steps", self.max_steps)
-        given = read_modalities(X, self.modalities)
+        _check_dict("settings", self.settings, "{'width': 64}")
+        _check_dict("encoders", self.encoders, "{'image': module}")
+        for name, encoder in (self.encoders or {}).items():
+            if not isinstance(encoder, nn.Module):
+                kind = type(encoder).__name__
+                raise ValueError(f"the encoder of '{name}' is a {kind}: give an nn.Module")
+
+    def _training_arrays(self, given: Modalities) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """The modalities as arrays, and which sample has which of them `(M, N)`."""
         _check_samples(given)
         arrays = {name: to_array(x, name) for name, x in given.items()}
+        own = self.encoders or {}
+        for name, array in arrays.items():
+            if array.ndim > 3 and name not in own:
+                raise ValueError(
+                    f"modality '{name}' has samples of shape {array.shape[1:]}, which no built-in "
+                    f"encoder reads: give encoders={{'{name}': module}}, or flatten the samples"
+                )
         present = _presence(arrays)
         _check_all_there(arrays, present)
-        targets = self._read_targets(y, len(given))
+        return arrays, present
+
+    def _training_targets(
+        self, y: Any, sample_weight: Any, n: int
+    ) -> tuple[Targets, np.ndarray | None]:
+        """The labels of n samples, and their weights; one of weight 0 is not labelled."""
+        targets = self._read_targets(y, n)
         weights = self._weights(sample_weight, targets)
         if weights is not None:
             targets = targets._replace(known=targets.known & (weights > 0))
-        self._remember_inputs(X, given, arrays)
-        self._remember_targets(targets)
-        self.standardizers_ = self._standardizers(arrays, present)
-        tensors = {
-            name: self._standardized(name, to_tensor(array, present[row]))
-            for row, (name, array) in enumerate(arrays.items())
-        }
-        data = MultimodalData(
+        return targets, weights
+
+    def _training_data(
+        self, arrays: Mapping[str, np.ndarray], present: np.ndarray, targets: Targets
+    ) -> MultimodalData:
+        """The samples as the training loop takes them, standardised."""
+        return MultimodalData(
             name="your data",
             task=self._task_of(len(self.base_scores_)),
-            modalities=tensors,
+            modalities=self._tensors(arrays, present),
             targets=torch.from_numpy(self._trained_values(targets)),
-            split=np.full(len(given), "train"),
+            split=np.full(len(targets.known), "train"),
             present=None if present.all() else torch.from_numpy(present),
             unscaled=tuple(self.encoders or ()),
         )
-        labeled_rows = np.flatnonzero(targets.known)
-        held_out = None if validation is None else self._validation_data(validation)
-        lesson = Lesson(data, weights, held_out, self._seed())
-        self.n_steps_ = self._training_config(len(data)).steps
-        known = f"{len(labeled_rows)} of {len(data)} samples are labelled"
+
+    def _learn(self, lesson: Lesson, labeled_rows: np.ndarray) -> None:
+        """Train the method that predicts, and keep how that went."""
+        n_samples = len(lesson.data)
+        self.n_steps_ = self._training_config(n_samples).steps
+        known = f"{len(labeled_rows)} of {n_samples} samples are labelled"
         logger.info("%s: %s, %d steps", type(self).__name__, known, self.n_steps_)
         self.model_, stopping = self._trained(lesson, labeled_rows)
         self.__dict__.pop("validation_scores_", None)
         if stopping is not None:
             self.n_steps_, self.validation_scores_ = stopping.best_step, stopping.scores
-        self._after_training(lesson, labeled_rows)
-        return self
 
     def _weights(self, sample_weight: Any, targets: Targets) -> np.ndarray | None:
         """The weight of every sample, or None where those of the labelled samples are all alike."""
@@ -264,9 +326,12 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         self._check_encoders(shapes)
         specs = {name: deepcopy(own[name]) if name in own else shapes[name] for name in shapes}
         settings = dict(self.settings or {})
-        if own and self.method == "robult":
+        if own and self._has_fusion():
             settings.setdefault("fusion", "latents")  # f_0 on the h_i needs no network of its own
-        return make_method(self.method, task, specs, **settings)
+        method = make_method(self.method, task, specs, **settings)
+        for name, encoder in own.items():
+            _check_output(name, encoder, shapes[name], method.config.width)
+        return method
 
     def _check_encoders(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Own encoders are of modalities that X has, and the method needs no f_0 of raw inputs."""
@@ -278,20 +343,20 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
                 f"encoders names the modality '{unknown[0]}', which X lacks: "
                 f"it has {', '.join(shapes)}"
             )
-        if self.method not in METHODS or self._fuses_latents():
+        fusion = dict(self.settings or {}).get("fusion", "latents")
+        if self.method not in METHODS or (self._has_fusion() and fusion == "latents"):
             return
         method_class, _ = METHODS[self.method]
         if method_class.takes_joint:
             raise ValueError(
                 f"method '{self.method}' needs a joint network beside encoders of your own, which "
-                "an estimator cannot take: choose robult, action_mae or prompt_trans, or build the "
-                "method by make_method(..., joint=...)"
+                "an estimator cannot take: choose robult, robult_distilled, action_mae or "
+                "prompt_trans, or build the method by make_method(..., joint=...)"
             )
 
-    def _fuses_latents(self) -> bool:
-        """Whether the method is Robult with f_0 on the h_i, its default beside own encoders."""
-        fusion = dict(self.settings or {}).get("fusion", "latents")
-        return self.method == "robult" and fusion == "latents"
+    def _has_fusion(self) -> bool:
+        """Whether the method is a Robult, whose f_0 may work on the h_i."""
+        return self.method in METHODS and issubclass(METHODS[self.method][0], Robult)
 
     def _training_config(self, n_samples: int) -> TrainingConfig:
         steps = self.max_steps
@@ -380,19 +445,27 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         """Standardised tensors by modality, and which sample has which of them `(M, N)`."""
         arrays = {name: to_array(x, name) for name, x in given.items()}
         present = _presence(arrays, start)
-        tensors = {
+        return self._tensors(arrays, present), present
+
+    def _tensors(self, arrays: Mapping[str, np.ndarray], present: np.ndarray) -> dict[str, Tensor]:
+        """Standardised features by modality, with zeros where a sample lacks it."""
+        return {
             name: self._standardized(name, to_tensor(array, present[row]))
             for row, (name, array) in enumerate(arrays.items())
         }
-        return tensors, present
 
     def _checked_modalities(self, X: Any) -> Modalities:
         """The modalities of new samples in the order of the fit, checked against it."""
-        columns = self.modalities
-        if columns is not None and isinstance(X, Mapping):
-            columns = None  # a dict is fine too
+        columns = None  # of a dict, which is fine too
+        if self.modalities is not None and not isinstance(X, Mapping):
+            columns = columns_there(X, self.modalities)
         given = read_modalities(X, columns)
         unknown = [name for name in given if name not in self.modality_names_]
+        if unknown and not isinstance(X, Mapping):
+            raise ValueError(
+                f"X is one array, and the fit had {', '.join(self.modality_names_)}: "
+                f"give a dict, such as {{'{self.modality_names_[0]}': array}}"
+            )
         if unknown:
             raise ValueError(
                 f"modality '{unknown[0]}' was not there at fit, which had "
@@ -413,13 +486,19 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
                 f"at fit it had {first_names(fitted)}"
             )
         shape = tuple(np.shape(x))[1:]  # of a tensor or a frame without converting it
-        if shape and shape != self.sample_shapes_[name]:
-            expected = self.sample_shapes_[name]
+        expected = self.sample_shapes_[name]
+        if not shape or shape == expected:
+            return
+        if shape[-1] == expected[-1]:
             raise ValueError(
-                f"X has {shape[-1]} features, but {type(self).__name__} is expecting "
-                f"{expected[-1]} features as input: modality '{name}' has samples of shape "
-                f"{shape}, at fit they had {expected}"
+                f"modality '{name}' has samples of shape {shape}, at fit they had {expected}: "
+                "give the same; sequences can be cut, or padded with steps of zeros"
             )
+        raise ValueError(
+            f"X has {shape[-1]} features, but {type(self).__name__} is expecting "
+            f"{expected[-1]} features as input: modality '{name}' has samples of shape "
+            f"{shape}, at fit they had {expected}"
+        )
 
     def _labeled_part(
         self, X: Any, y: Any, sample_weight: Any
@@ -525,9 +604,12 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
     def _description(self) -> dict[str, Any]:
         """Everything but the weights, as values that JSON can hold."""
         attributes = {name: getattr(self, name) for name in SAVED if hasattr(self, name)}
+        parameters = self.get_params(deep=False)
+        if isinstance(parameters.get("class_weight"), Mapping):  # JSON has texts for keys only
+            parameters["class_weight"] = list(parameters["class_weight"].items())
         description = {
             "estimator": type(self).__name__,
-            "parameters": self.get_params(deep=False),
+            "parameters": parameters,
             "attributes": attributes,
             "sample_shapes": self.sample_shapes_,
             "columns": self.column_names_,
@@ -584,6 +666,31 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
 
     def _trained_values(self, targets: Targets) -> np.ndarray:
         return targets.values
+
+
+def _check_dict(name: str, value: Any, example: str) -> None:
+    """A parameter that is a dict, or None."""
+    if value is not None and not isinstance(value, Mapping):
+        raise ValueError(f"{name} is a {type(value).__name__}: give a dict, such as {example}")
+
+
+def _check_output(name: str, encoder: nn.Module, shape: tuple[int, ...], width: int) -> None:
+    """ValueError unless the user's encoder reads samples of this shape and gives `(B, width)`."""
+    probe = deepcopy(encoder).cpu().eval()
+    try:
+        with torch.no_grad():
+            output = probe(torch.zeros(2, *shape))
+    except Exception as error:  # whatever the user's code raises
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"the encoder of '{name}' fails on float32 samples of shape {shape}: {reason}"
+        ) from error
+    found = tuple(getattr(output, "shape", ()))
+    if found != (2, width):
+        raise ValueError(
+            f"the encoder of '{name}' gives shape {found} for 2 samples, expected {(2, width)}: "
+            f"end it in a layer of width {width}, or name its own by settings={{'width': ...}}"
+        )
 
 
 def _presence(arrays: Mapping[str, np.ndarray], start: int = 0) -> np.ndarray:

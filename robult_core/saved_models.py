@@ -23,6 +23,8 @@ def write_model(
     """Write `model.safetensors` and `model.json` below `folder`, which is made."""
     from safetensors.torch import save
 
+    if folder.is_file():
+        raise ValueError(f"'{folder}' is a file: name a folder for the model")
     folder.mkdir(parents=True, exist_ok=True)
     on_cpu = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
     write_whole(folder / WEIGHTS, save(on_cpu))
@@ -54,6 +56,8 @@ def read_model(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What `write_model` wrote; ValueError for files that are missing, damaged or newer."""
     from safetensors.torch import load
 
+    if folder.is_file():
+        raise ValueError(f"'{folder}' is a file: name the folder that save wrote")
     description = _read_description(folder / DESCRIPTION)
     path = folder / WEIGHTS
     try:

@@ -51,7 +51,7 @@ def make_method(
     Raises ValueError for an unknown method or setting, naming the allowed ones, for modalities
     without a usable name, and for a joint network that the method has no place for.
     """
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise ValueError(f"unknown method '{name}': choose one of {', '.join(METHODS)}")
     method, config = METHODS[name]
     allowed = [field.name for field in fields(config)]

@@ -219,7 +219,18 @@ def test_one_frame_is_cut_into_modalities(fitted):
     assert list(model.feature_names_in_["audio"]) == list(wide.columns[6:])
 
 
-def test_sequences_and_own_encoders():
+def test_a_frame_without_the_columns_of_a_modality_lacks_it(fitted):
+    _, X, y = fitted
+    wide, columns = frame_of(X)
+    model = MultimodalClassifier(modalities=columns, **FAST).fit(wide, y)
+    alone = model.predict_proba({"audio": wide[columns["audio"]]})
+    assert np.array_equal(model.predict_proba(wide[columns["audio"]]), alone)
+    with pytest.raises(ValueError, match="'text' asks for the column 'f0', which the frame lacks"):
+        model.predict(wide.drop(columns="f0"))
+
+
+@pytest.mark.parametrize("method", ["robult", "robult_distilled"])
+def test_sequences_and_own_encoders(method):
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 60)
     sequence = rng.standard_normal((60, 5, 3)) + y[:, None, None]
@@ -227,7 +238,8 @@ def test_sequences_and_own_encoders():
     encoder = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 128))
     weights = encoder[0].weight.detach().clone()
     X = {"sensor": sequence, "image": image}
-    model = MultimodalClassifier(encoders={"image": encoder}, **FAST).fit(X, y)
+    labels = few_labels(y, share=0.7)
+    model = MultimodalClassifier(method, encoders={"image": encoder}, **FAST).fit(X, labels)
     assert model.score(X, y) > 0.8
     assert model.predict({"image": image}).shape == (60,)
     assert torch.equal(encoder[0].weight, weights)  # a copy was trained
@@ -439,8 +451,72 @@ def test_own_encoders_need_a_method_without_a_joint_network(fitted, method, sett
     model = MultimodalClassifier(
         method, settings=settings, encoders={"text": nn.Linear(6, 128)}, **FAST
     )
-    with pytest.raises(ValueError, match="choose robult, action_mae or prompt_trans, or build"):
+    with pytest.raises(ValueError, match="choose robult, robult_distilled, action_mae or"):
         model.fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        (nn.Linear(6, 64), r"gives shape \(2, 64\) for 2 samples, expected \(2, 128\): end it in"),
+        (nn.Linear(7, 128), r"fails on float32 samples of shape \(6,\): mat1 and mat2"),
+    ],
+)
+def test_an_encoder_that_does_not_fit_is_one_clear_sentence(fitted, encoder, message):
+    _, X, y = fitted
+    with pytest.raises(ValueError, match=f"the encoder of 'text' {message}") as error:
+        MultimodalClassifier(encoders={"text": encoder}, **FAST).fit(X, y)
+    assert "\n" not in str(error.value)
+
+
+def test_settings_are_parameters_of_a_search(fitted):
+    _, X, y = fitted
+    model = MultimodalClassifier(settings={"width": 16, "dropout": 0.1}, **FAST)
+    assert model.get_params()["settings__width"] == 16
+    assert model.set_params(settings__width=8).settings == {"width": 8, "dropout": 0.1}
+    grid = {"settings__width": [4, 8], "method": ["robult_distilled", "gmc"]}
+    search = GridSearchCV(MultimodalClassifier(**FAST), grid, cv=2, error_score="raise")
+    best = search.fit(Modalities(X), few_labels(y, share=0.5)).best_estimator_
+    assert best.model_.config.width == best.settings["width"] in (4, 8)
+    with pytest.raises(ValueError, match="Invalid parameter 'metod'"):
+        model.set_params(metod="gmc")
+
+
+def test_parameters_of_a_wrong_kind_are_one_clear_sentence(fitted):
+    _, X, y = fitted
+    for parameters, message in (
+        ({"settings": [1]}, "settings is a list: give a dict"),
+        ({"encoders": [nn.Linear(6, 128)]}, "encoders is a list: give a dict"),
+        ({"encoders": {"text": 5}}, "the encoder of 'text' is a int: give an nn.Module"),
+        ({"class_weight": "auto"}, "class_weight is 'auto': give a dict"),
+        ({"method": ["robult"]}, "unknown method"),
+    ):
+        model = MultimodalClassifier(**FAST)
+        for name, value in parameters.items():
+            setattr(model, name, value)  # under pytest types are checked at the call
+        with pytest.raises(ValueError, match=message):
+            model.fit(X, y)
+
+
+def test_class_weights_are_saved_with_their_classes(fitted, tmp_path):
+    _, X, y = fitted
+    weights = {0: 1.0, 1: 2.0, 2: 3.0}
+    model = MultimodalClassifier(class_weight=weights, **FAST).fit(X, y)
+    again = load(model.save(tmp_path))
+    assert again.class_weight == weights
+    assert again.get_params() == model.get_params()
+
+
+def test_files_that_do_not_fit_together_are_named(fitted, tmp_path):
+    fitted[0].save(tmp_path)
+    description = tmp_path / "model.json"
+    description.write_text(description.read_text().replace('"base_scores"', '"scores"'))
+    with pytest.raises(ValueError, match=r"do not fit together \('base_scores'\): save the model"):
+        load(tmp_path)
+    with pytest.raises(ValueError, match=r"model.json' is a file: name the folder"):
+        load(description)
+    with pytest.raises(ValueError, match=r"model.json' is a file: name a folder"):
+        fitted[0].save(description)
 
 
 def test_devices_are_checked_alike_at_fit_and_load(fitted, tmp_path, monkeypatch):
@@ -482,6 +558,7 @@ WRONG = [
     ("text", "text.csv", [0, 1], "X is a str: give a dict"),
     ("words", {"a": np.array([["x", "y"], ["u", "v"]])}, [0, 1], "'a' holds values that are not"),
     ("huge", {"a": np.array([[1e300, 1], [0, 1]])}, [0, 1], "1e\\+300.*rescale"),
+    ("image", {"a": np.ones((3, 1, 8, 8))}, [0, 1, 0], r"\(1, 8, 8\), which no.*encoders={'a':"),
     ("flat", {"a": np.ones(3)}, [0, 1, 0], "shape \\(3,\\)"),
     ("plus", {"a+b": np.ones((2, 2))}, [0, 1], "'a\\+b'"),
     ("mixed", {"a": np.ones((2, 2))}, ["x", 1], "mixes int and str"),
@@ -505,6 +582,10 @@ def test_wrong_input_at_prediction_is_one_clear_sentence(fitted):
         model.predict({"video": X["text"]})
     with pytest.raises(ValueError, match=r"X has 4 features.*expecting 6"):
         model.predict({"text": X["audio"]})
+    with pytest.raises(ValueError, match=r"X is one array, and the fit had text, audio: give a"):
+        model.predict(X["text"])
+    with pytest.raises(ValueError, match=r"shape \(3, 6\), at fit they had \(6,\): give the same"):
+        model.predict({"text": np.ones((2, 3, 6))})
     with pytest.raises(ValueError, match=r"the class 7, which fit never saw"):
         model.score(X, np.where(y == 0, 7, y))
     with pytest.raises(NotFittedError):
