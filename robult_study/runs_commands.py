@@ -134,9 +134,7 @@ def _computed(
 
 @click.command()
 @click.option("--data-sets", metavar="A,B", help="Only these data sets [default: all five].")
-@click.option(
-    "--n-seeds", type=click.IntRange(1), help="Seeds [default: 1, and 3 for the form of the maps]."
-)
+@click.option("--n-seeds", type=click.IntRange(1), help="Seeds [default: 3].")
 @click.option(
     "--jobs",
     type=click.IntRange(1),
@@ -154,8 +152,10 @@ def search(
 ) -> None:
     """Compute the scores of the hyper-parameter search.
 
-    Every method is tried at 12 points, then Robult with eight forms of its maps g_i and g_0. Runs
-    that the store has are not computed again, so a search that was interrupted goes on.
+    Every method is tried at 16 points, at 8 around the best of them, and beyond an edge. The best
+    points are then scored on labelled rows only, with fewer and more steps, with other forms of
+    Robult's maps g_i and g_0, and with every rule of late fusion. Runs that the store has are not
+    computed again, so a search that was interrupted goes on.
     """
     from robult_core.atomic import write_whole
     from robult_study.runs import search as hyper_search
@@ -172,15 +172,35 @@ def search(
         )
     settings = read_settings({"data_sets": data_sets or ",".join(hyper_search.DATA_SETS)})
     records = settings.store if store is None else Store(store)
-    plan = hyper_search.plan(settings.data_sets, n_seeds, settings.steps)
-    for path, configs in plan.items():
+    seeds = hyper_search.SEEDS if n_seeds is None else range(n_seeds)
+    size = (settings.data_sets, seeds, settings.steps)
+
+    def run(configs: Iterable[RunConfig]) -> pd.DataFrame:
         table = _computed(configs, records, jobs or settings.jobs, scheduler)
         if table.attrs["failed"]:
-            raise ValueError(f"{path.name} was not written, because runs failed: start again")
+            raise ValueError("no scores were written, because runs failed: start again")
+        return table
+
+    tables = hyper_search.search(run, *size)
+    configs = hyper_search.fusion_configs(tables[hyper_search.SCORES], *size)
+    tables[hyper_search.FUSION_SCORES] = _fused(run(configs), records)
+    for path, table in tables.items():
         target = path if output is None else output / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, hyper_search.scored(table).to_csv(index=False).encode())
-        click.echo(f"{table.attrs['runs']} runs scored in {target}")
+        write_whole(target, table.to_csv(index=False).encode())
+        click.echo(f"{len(table)} scores in {target}")
+
+
+def _fused(table: pd.DataFrame, records: Store) -> pd.DataFrame:
+    """The runs of a table, their single modalities fused by every rule."""
+    from robult_core.datasets import load
+    from robult_study.results.predictions import fusion_rules, fusion_scores
+
+    rows = []
+    for key in table["key"].unique():
+        record = records.get(key)
+        rows += fusion_rules(record, load(record.config["data_set"]))
+    return fusion_scores(rows)
 
 
 # Looking into a store ----------------------------------------------------------------------------

@@ -7,7 +7,12 @@ Notebooks say `from robult_study import plots` and draw with `plots.method_compa
 
 from robult_study.plots.ablation_effects import forest, switch_heat_map
 from robult_study.plots.architecture import robult_diagram
-from robult_study.plots.comparison import critical_difference_pair, method_comparison, one_or_all
+from robult_study.plots.comparison import (
+    critical_difference_pair,
+    method_comparison,
+    one_or_all,
+    ranks_by_steps,
+)
 from robult_study.plots.data_scenarios import label_shares, scenarios
 from robult_study.plots.decomposition import dial_row, pid_bars, pid_ceilings, pid_diagram
 from robult_study.plots.latent_pictures import latent_maps
@@ -43,6 +48,7 @@ __all__ = [
     "pid_ceilings",
     "pid_diagram",
     "ranges",
+    "ranks_by_steps",
     "robult_diagram",
     "sample_wall",
     "scenarios",

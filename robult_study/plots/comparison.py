@@ -12,6 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from robult_study.plots.panels import curve_panels
 from robult_study.plots.style import (
     INTERVAL,
     METHOD_COLORS,
@@ -26,6 +27,7 @@ from robult_study.plots.style import (
 )
 from robult_study.plots.wording import METHOD_NAMES, in_words
 from robult_study.results.metrics import first_metric, only_first, oriented
+from robult_study.results.selection import STEPS
 from robult_study.results.tables import CONTENDERS
 
 
@@ -126,6 +128,20 @@ def _separate_patterns(ax: Axes) -> None:
     ax.set_xticks(range(len(names)), names)
     for edge in range(1, len(names)):
         ax.axvline(edge - 0.5, color="#dddddd", linewidth=0.8)
+
+
+def ranks_by_steps(frame: pd.DataFrame) -> Figure:
+    """Mean rank of each method over the number of steps, a panel per data set, the best on top.
+
+    frame: `summarize` of `selection.step_ranks`. Intervals of so few ranks are left out.
+    """
+    means = frame.assign(low=frame["mean"], high=frame["mean"])
+    title = "Who is ahead after how many steps"
+    figure = curve_panels(means, STEPS, "method", "data_set", title=title, log=True, share_y=True)
+    figure.axes[0].invert_yaxis()  # of all panels, which share it
+    figure.axes[0].set_yticks(range(1, frame["method"].nunique() + 1))
+    figure.axes[0].set_ylabel("mean rank (1 is best)")
+    return figure
 
 
 def critical_difference_pair(

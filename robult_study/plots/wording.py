@@ -105,6 +105,7 @@ AXES = {
     "present": "modalities present",
     "labels": "labels known, %",
     "rate": "rate of loss",
+    "training.steps": "gradient steps",
 }
 WORDS = METHOD_NAMES | PID_NAMES | ROLE_NAMES | DATA_SETS | MODALITIES | METRICS | LOSS_TERMS
 WORDS |= VARIANTS | REMEDIES | MEASURES | AXES

@@ -37,6 +37,7 @@ SCORES = Path(__file__).with_name("search_results.csv")
 FOLD_SCORES = Path(__file__).with_name("search_folds.csv")
 STEP_SCORES = Path(__file__).with_name("search_steps.csv")
 MAPS = Path(__file__).with_name("search_maps.csv")
+FUSION_SCORES = Path(__file__).with_name("search_late_fusion.csv")
 
 DATA_SETS = ("digits", "handwritten", "cub10", "utd_mhad", "mosi")
 SEEDS = (0, 1, 2)
@@ -130,6 +131,8 @@ FOLD_POINTS = 4  # of each method, its best ones
 FOLD_SEEDS = (0,)
 STEP_FACTORS = (0.5, 1, 2.5, 5)  # 200 to 2,000 steps where the study takes 400
 STEP_DATA_SETS = ("digits", "cub10", "utd_mhad")
+
+FUSE_LATE = ("robult", "unimodal", "robult_distilled")  # the methods of the search that do
 
 # The form of g_i and g_0, tried after the search with its winners; None stands for linear maps.
 MAP_POINTS = [
@@ -288,6 +291,14 @@ def map_configs(
     return configs
 
 
+def fusion_configs(
+    scores: pd.DataFrame, data_sets: Sequence[str], seeds: Iterable[int], steps: int
+) -> list[RunConfig]:
+    """The winners of the methods that fuse late, whose predictions are fused by every rule."""
+    best = {method: [winner(scores, method)] for method in FUSE_LATE}
+    return configs_of(best, data_sets, seeds, steps)
+
+
 # Scores and winners -------------------------------------------------------------------------------
 
 
@@ -426,5 +437,6 @@ def _all_stages(
         if not points:
             return scores.sort_values("method", kind="stable", ignore_index=True)
         new = scored(run(configs_of(points, data_sets, seeds, steps)))
-        new.insert(0, "stage", new["method"].map(lambda method: asked[method][0]))
+        stages = {method: stage for method, (stage, _) in asked.items()}
+        new.insert(0, "stage", new["method"].map(stages))
         scores = pd.concat([scores, new], ignore_index=True) if len(scores) else new

@@ -6,7 +6,6 @@ The last test asks that every baseline learns.
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 import pytest
@@ -313,12 +312,8 @@ def test_a_wrong_width_is_named_before_anything_is_built(name):
         make_method(name, CLASSES, SPECS, width=-3)
 
 
-def test_every_grid_has_twelve_points_of_known_settings():
-    assert set(SEARCH_SPACE) <= set(NAMES)
-    for name, space in SEARCH_SPACE.items():
-        assert prod(len(values) for values in space.values()) == 12
-        hyper = {key: values[0] for key, values in space.items() if key != "learning_rate"}
-        make_method(name, CLASSES, SPECS, **hyper)
+def test_the_search_tries_every_method_but_the_control():
+    assert set(SEARCH_SPACE) == set(NAMES) - {"unimodal_distilled"}
 
 
 # --- learning -------------------------------------------------------------------------------------

@@ -730,3 +730,17 @@ def test_histograms_of_one_kind_of_pairs_are_drawn():
     frame = pd.DataFrame({"w": [0.1, 0.2], "true": True, "data_set": "digits", "step": 0})
     figure = plots.weight_histograms(frame, "w")
     assert len(figure.axes[0].patches) == 1
+
+
+def test_ranks_by_steps_have_the_best_on_top():
+    rows = []
+    for method, ranked in (("robult", (1, 2)), ("gmc", (2, 1))):
+        for steps, rank in zip((200, 400), ranked, strict=True):
+            row = {"data_set": "digits", "method": method, "training.steps": steps, "mean": rank}
+            rows.append({**row, "low": rank, "high": rank, "n": 3})
+    figure = plots.ranks_by_steps(pd.DataFrame(rows))
+    (ax,) = figure.axes
+    bottom, top = ax.get_ylim()
+    assert bottom > top
+    assert ax.get_ylabel() == "mean rank (1 is best)"
+    assert ax.get_xlabel() == "gradient steps"
