@@ -42,7 +42,7 @@ class SoftPUOptions:
     """What the paper leaves open in Eq. 2 to 6."""
 
     # tau of Eq. 2, which the paper does not state; chosen by `robult search` (see notebook 04)
-    temperature: Positive = 0.3
+    temperature: Positive = 0.27
     # width of the RBF of Eq. 5 in units of phi; None is the deviation of the row (reading 7)
     bandwidth: Positive | None = None
     # RBF of phi, RBF of the cosine, 1 within one width and 0 beyond, 1 for all pairs (reading 7)

@@ -43,13 +43,13 @@ class RobultConfig(SoftPUOptions):
     width: Count = 128
     # units of a ReLU layer inside g_i and g_0; None is one linear map each. Our choice, notebook 08
     bottleneck: Count | None = None
-    # of the encoders (reading 23)
-    dropout: Rate = 0.3
+    # of the encoders (reading 23); chosen by `robult search` (see notebook 04)
+    dropout: Rate = 0.24
     # weights of L_sup, L_lb, L_ulb and L_rec, unstated in the paper (reading 16); the third was
     # chosen by `robult search` (see notebook 04)
     supervised_weight: Weight = 1.0
     labeled_weight: Weight = 1.0
-    unlabeled_weight: Weight = 2.0
+    unlabeled_weight: Weight = 3.3
     reconstruction_weight: Weight = 1.0
     # how u and z meet before c: their sum, or a linear map of both (reading 11)
     combine: Literal["sum", "concat"] = "sum"
@@ -78,6 +78,7 @@ class Robult(Method):
     """
 
     takes_joint = True
+    learning_rate = 3.7e-3  # chosen by `robult search` (see notebook 04)
     config: RobultConfig
 
     def __init__(

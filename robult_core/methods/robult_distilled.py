@@ -17,17 +17,25 @@ from robult_core.method import Batch
 from robult_core.methods.distillation import DistillationConfig, Teacher
 from robult_core.model import Robult, RobultConfig
 from robult_core.tasks import Task
-from robult_core.validation import validated
+from robult_core.validation import Positive, Rate, Weight, validated
 
 
 @validated
 class RobultDistilledConfig(RobultConfig, DistillationConfig):
     """Robult's settings, and those of the distillation."""
 
+    # chosen by `robult search` for this method (see notebook 04)
+    dropout: Rate = 0.15
+    unlabeled_weight: Weight = 5.2
+    distillation_weight: Weight = 1.4
+    # Robult's temperature at the time of that search
+    temperature: Positive = 0.3
+
 
 class RobultDistilled(Robult):
     """Robult, taught by itself."""
 
+    learning_rate = 3.5e-3  # chosen by `robult search` (see notebook 04)
     config: RobultDistilledConfig
 
     def __init__(

@@ -37,7 +37,7 @@ class UnimodalConfig:
     # of the encoders; the paper does not state it, 128 is our choice as for Robult
     width: Count = 128
     # of the encoders; chosen by `robult search` (see notebook 04)
-    dropout: Rate = 0.7
+    dropout: Rate = 0.55
     # our choice, argued above
     full: Literal["joint", "late_fusion"] = "joint"
 
@@ -49,6 +49,8 @@ class Unimodal(Baseline):
     """
 
     takes_joint = True
+    learning_rate = 1.7e-3  # chosen by `robult search` (see notebook 04)
+    weight_decay = 3.9  # likewise
 
     def __init__(
         self,

@@ -554,8 +554,8 @@ def test_arrays_and_lists_are_served():
 
 def test_there_is_one_default_temperature():
     s, z = (leaf.detach() for leaf in leaves())
-    assert RobultConfig().temperature == 0.3
-    explicit = soft_pu_loss(s, z, CLASSES, LABELED, temperature=0.3)
+    assert RobultConfig().temperature == 0.27
+    explicit = soft_pu_loss(s, z, CLASSES, LABELED, temperature=0.27)
     assert soft_pu_loss(s, z, CLASSES, LABELED) == explicit
 
 

@@ -258,16 +258,16 @@ def test_an_odd_token_width_is_named():
 
 
 def test_the_settings_of_the_tables():
-    assert ActionMAE.learning_rate == 0.003
+    assert ActionMAE.learning_rate == 0.0014
     assert asdict(ActionMAEConfig()) == {
         "width": 128,
-        "dropout": 0.3,
+        "dropout": 0.71,
         "token_width": 64,
         "heads": 8,
         "blocks": 2,
         "memory_tokens": 1,
-        "label_smoothing": 0.1,
-        "reconstruction_weight": 0.1,
+        "label_smoothing": 0.22,
+        "reconstruction_weight": 0.12,
         "variant": "fixed",
     }
 

@@ -258,9 +258,9 @@ def test_the_settings_of_the_tables():
     assert GMC.takes_joint
     assert asdict(GMCConfig()) == {
         "width": 128,
-        "dropout": 0.3,
-        "temperature": 1.0,
-        "contrastive_weight": 0.1,
+        "dropout": 0.05,
+        "temperature": 0.7,
+        "contrastive_weight": 0.011,
         "architecture": "auto",
         "sequence_width": 60,
         "gru_width": 30,

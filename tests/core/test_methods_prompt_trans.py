@@ -157,7 +157,7 @@ def test_initial_prompts_and_their_number(kind):
 @pytest.mark.parametrize(("kind", "rows"), [("input", [1]), ("attention", [1, 3])])
 def test_rows_of_ones_begin_anew_where_prompts_are_short(kind, rows):
     """Of seven sets, number 5 has its ones in row 5 modulo 4, or in row 5 modulo 2 of each half."""
-    prompts = Prompts(3, PromptTransConfig(prompt_type=kind), 16)
+    prompts = Prompts(3, PromptTransConfig(prompt_type=kind, prompt_scale=10.0), 16)
     filled = (prompts.table[5] * 10 == 1).all(dim=-1)
     assert filled.nonzero()[:, 1].unique().tolist() == rows
     assert prompts.table[5].count_nonzero() == 2 * len(rows) * 16
@@ -252,8 +252,8 @@ def test_samples_that_really_lack_a_modality_train_their_own_prompts():
     assert gradient[2] == 0
 
 
-@pytest.mark.parametrize(("progress", "stage_two"), [(0.29, False), (0.3, True)])
-def test_the_second_stage_begins_at_three_tenths(progress, stage_two):
+@pytest.mark.parametrize(("progress", "stage_two"), [(0.3, False), (0.31, True)])
+def test_the_second_stage_begins_at_its_share(progress, stage_two):
     method = make()
     method.progress = progress
     method.loss_terms(batch_of())
@@ -263,7 +263,7 @@ def test_the_second_stage_begins_at_three_tenths(progress, stage_two):
 def test_the_settings_of_the_tables():
     assert asdict(PromptTransConfig()) == {
         "width": 128,
-        "dropout": 0.0,
+        "dropout": 0.29,
         "token_width": 64,
         "tokens": 4,
         "heads": 8,
@@ -272,9 +272,9 @@ def test_the_settings_of_the_tables():
         "prompt_length": 4,
         "prompt_blocks": 2,
         "prompt_type": "input",
-        "prompt_scale": 10.0,
+        "prompt_scale": 15.0,
         "simulate_missing": True,
-        "stage_one": 0.3,
+        "stage_one": 0.31,
         "vilt_folder": None,
     }
 

@@ -27,7 +27,8 @@ NEW_TERMS = {"distillation", "self_training"}
 def make(task, specs=SPECS, kind=RobultDistilled, **hyper):
     """A method in the middle of its training, without dropout."""
     torch.manual_seed(0)
-    method = kind(task, specs, RobultDistilledConfig(width=16, dropout=0.0, **hyper))
+    hyper = {"width": 16, "dropout": 0.0, "distillation_weight": 1.0} | hyper
+    method = kind(task, specs, RobultDistilledConfig(**hyper))
     method.begin(TARGETS[task.kind][LABELED])
     method.progress = 0.5
     return method

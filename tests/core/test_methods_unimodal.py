@@ -85,7 +85,7 @@ def test_two_modalities_have_a_full_row():
 
 def test_the_settings_of_the_tables():
     assert Unimodal.takes_joint
-    assert asdict(UnimodalConfig()) == {"width": 128, "dropout": 0.7, "full": "joint"}
+    assert asdict(UnimodalConfig()) == {"width": 128, "dropout": 0.55, "full": "joint"}
 
 
 def test_inputs_of_zeros_give_finite_scores(inputs):
