@@ -274,6 +274,7 @@ class MultimodalMultilabelClassifier(ClassifierMixin, MultimodalEstimator):
         return targets
 
     def _remember_targets(self, targets: Targets) -> None:
+        assert targets.classes is not None
         self.base_scores_ = targets.values[targets.known].mean(axis=0)
         self.classes_ = targets.classes
 

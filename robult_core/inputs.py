@@ -213,7 +213,7 @@ def _as_array(x: Any) -> np.ndarray:
         x = x.float() if x.dtype == torch.bfloat16 else x  # numpy has no bfloat16
         return x.detach().cpu().numpy()
     if isinstance(x, np.ma.MaskedArray):
-        return x.astype(np.float64).filled(np.nan)
+        return np.ma.filled(x.astype(np.float64), np.nan)
     if hasattr(x, "to_numpy"):  # frames of pandas and polars
         x = x.to_numpy()
     array = np.asarray(x)

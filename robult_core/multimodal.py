@@ -329,8 +329,9 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         if own and self._has_fusion():
             settings.setdefault("fusion", "latents")  # f_0 on the h_i needs no network of its own
         method = make_method(self.method, task, specs, **settings)
+        config: Any = method.config
         for name, encoder in own.items():
-            _check_output(name, encoder, shapes[name], method.config.width)
+            _check_output(name, encoder, shapes[name], config.width)
         return method
 
     def _check_encoders(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
