@@ -51,8 +51,11 @@ FOLDS = 5  # of cross-fitting
 class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
     """A classifier for several modalities, few labels, and modalities that may be missing.
 
-    method: any name in `robult_core.methods.METHODS`. The default is the paper's Robult: over the
-        data sets of the study it has the best mean rank of the five methods on validation rows.
+    method: any name in `robult_core.methods.METHODS`. The default is Distilled Robult, the best on
+        validation rows of four of five data sets at 5 % labels. Accuracy there, mean of three
+        seeds over single modalities and all of them, beside Robult and GMC: digits .74 (.64, .62),
+        handwritten .88 (.86, .85), cub10 .77 (.71, .74), utd_mhad .70 (.69, .68). On the fifth,
+        MOSI, GMC has the smaller error: 1.08 against 1.12 (Robult 1.20).
     settings: fields of the method's configuration that differ from its defaults, as in
         {"width": 64}; a search over parameters names them "settings__width".
     modalities: where X is one frame, the columns of each modality by its name.

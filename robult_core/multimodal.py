@@ -51,7 +51,7 @@ SAVED = (  # plain attributes of a fitted model
     "target_mean_",
     "target_deviation_",
 )
-DEFAULT_METHOD = "robult"  # the docstring of `MultimodalClassifier` says by what numbers
+DEFAULT_METHOD = "robult_distilled"  # the docstring of `MultimodalClassifier` says by what numbers
 FEWEST_STEPS, MOST_STEPS, EPOCHS = 400, 2000, 10
 
 

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 ID = click.option("--id", "identity", help="Column that names the samples: no feature.")
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+METHOD = click.option(
+    "--method",
+    default=lambda: _default_method(),
+    show_default="that of the estimators",
+    help="Any method of the study.",
+)
 TASKS = ("auto", "classification", "regression", "multilabel")
 
 
@@ -25,7 +31,7 @@ TASKS = ("auto", "classification", "regression", "multilabel")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the model.")
 @ID
 @click.option("--task", type=click.Choice(TASKS), default="auto", show_default=True)
-@click.option("--method", default="robult", show_default=True, help="Any method of the study.")
+@METHOD
 @click.option("--unlabeled", default="-1", show_default=True, help="Label of unlabelled samples.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--max-steps", type=click.IntRange(1), help="Gradient steps [default: by size].")
@@ -77,6 +83,12 @@ def _tables(
                 "give every file the same samples in the same order"
             )
     return tables, ids
+
+
+def _default_method() -> str:
+    from robult_core.multimodal import DEFAULT_METHOD
+
+    return DEFAULT_METHOD
 
 
 def _estimator(task: str, labels: np.ndarray, options: dict[str, Any]) -> Any:

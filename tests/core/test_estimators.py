@@ -489,7 +489,6 @@ def test_parameters_of_a_wrong_kind_are_one_clear_sentence(fitted):
         ({"encoders": [nn.Linear(6, 128)]}, "encoders is a list: give a dict"),
         ({"encoders": {"text": 5}}, "the encoder of 'text' is a int: give an nn.Module"),
         ({"class_weight": "auto"}, "class_weight is 'auto': give a dict"),
-        ({"method": ["robult"]}, "unknown method"),
     ):
         model = MultimodalClassifier(**FAST)
         for name, value in parameters.items():
