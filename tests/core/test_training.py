@@ -246,7 +246,7 @@ def test_training_ends_early_where_on_step_says_so():
 def test_loss_that_is_not_finite_names_the_step_and_the_remedy():
     data = make_data()
     with pytest.raises(
-        FloatingPointError, match=r"the loss is nan at step 3: lower learning_rate \(now 0.001\)"
+        FloatingPointError, match=r"the loss is nan at step 3: lower learning_rate \(now 0.0037\)"
     ):
         train(Broken(data.task, data.shapes), data, LABELED, SHORT)
 

@@ -69,4 +69,4 @@ def test_terms_weights_and_routes(seen):
 def test_settings_are_numbers_of_both_configurations():
     table = one_batch.settings_table(7).set_index("setting")["value"]
     assert table["training: steps"] == "7"
-    assert table["Robult: temperature"] == "0.3"
+    assert table["Robult: temperature"] == "0.27"
