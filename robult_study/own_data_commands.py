@@ -16,13 +16,22 @@ if TYPE_CHECKING:
 
 ID = click.option("--id", "identity", help="Column that names the samples: no feature.")
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+TASKS = ("auto", "classification", "regression", "multilabel")
+
+
+def _default_method() -> str:
+    """The method of the estimators, whose module loads torch."""
+    from robult_core.multimodal import DEFAULT_METHOD
+
+    return DEFAULT_METHOD
+
+
 METHOD = click.option(
     "--method",
-    default=lambda: _default_method(),
+    default=_default_method,
     show_default="that of the estimators",
     help="Any method of the study.",
 )
-TASKS = ("auto", "classification", "regression", "multilabel")
 
 
 @click.command()
@@ -83,12 +92,6 @@ def _tables(
                 "give every file the same samples in the same order"
             )
     return tables, ids
-
-
-def _default_method() -> str:
-    from robult_core.multimodal import DEFAULT_METHOD
-
-    return DEFAULT_METHOD
 
 
 def _estimator(task: str, labels: np.ndarray, options: dict[str, Any]) -> Any:
