@@ -11,7 +11,8 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ from robult_study.runs.fingerprint import numerics
 from robult_study.runs.store import Store, StoreError
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 Task = tuple[str, RunConfig, str, Path, bool]  # the arguments of `compute_one`
 Engine = Callable[[Sequence[Task]], Iterator[tuple[str, str]]]
@@ -139,14 +140,8 @@ def _on_cluster(client: Client, tasks: Sequence[Task]) -> Iterator[tuple[str, st
 
     waiting = {client.submit(compute_one, *task, pure=False): task for task in tasks}
     for future in as_completed(waiting):
-        if future.status == "cancelled":
-            address = client.scheduler.address
-            raise ConnectionError(
-                f"the dask scheduler at '{address}' is gone: start it and the grid again, "
-                "what is done is in the store"
-            )
         key, config, _, folder, _ = waiting.pop(future)
-        error = future.exception()
+        answer, error = _answer(client, future)
         if isinstance(error, StoreError):
             raise error
         if error:
@@ -154,7 +149,25 @@ def _on_cluster(client: Client, tasks: Sequence[Task]) -> Iterator[tuple[str, st
             _remember_failure(Store(folder), key, config, message)
             yield key, message
         else:
-            yield future.result()
+            yield answer
+
+
+def _answer(client: Client, future: Future) -> tuple[Any, BaseException | None]:
+    """What a worker computed and None, or None and what stopped it.
+
+    The scheduler can go away before a run is done, and between that and its answer's way here.
+
+    Raises ConnectionError where it did.
+    """
+    if future.status == "finished":
+        with suppress(OSError, CancelledError):
+            return future.result(), None
+    elif future.status == "error":
+        return None, future.exception()
+    raise ConnectionError(
+        f"the dask scheduler at '{client.scheduler.address}' is gone: "
+        "start it and the grid again, what is done is in the store"
+    )
 
 
 def _in_words(error: BaseException) -> str:

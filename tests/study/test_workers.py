@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
@@ -334,15 +335,40 @@ def test_a_scheduler_that_goes_away_is_one_sentence_and_what_is_done_stays(tmp_p
 class Answer:
     """A future of dask that is done."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, status: str) -> None:
         self.value = value
-        self.status = "error" if isinstance(value, Exception) else "finished"
+        self.status = status
 
-    def exception(self) -> Exception | None:
-        return self.value if isinstance(self.value, Exception) else None
+    def exception(self) -> Exception:
+        return self.value
 
     def result(self) -> Any:
+        if isinstance(self.value, Exception):
+            raise self.value
         return self.value
+
+
+def answers_of(monkeypatch, value: Any, status: str) -> workers.Engine:
+    """An engine on a cluster where every run ends so."""
+    distributed = pytest.importorskip("distributed", reason="needs the extra 'dask'")
+    monkeypatch.setattr(distributed, "as_completed", list)
+    client = SimpleNamespace(
+        submit=lambda function, key, *task, pure: Answer(value, status),
+        scheduler=SimpleNamespace(address="tcp://here:1"),
+    )
+    return partial(workers._on_cluster, client)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError("closed"), CancelledError("lost")])
+def test_a_scheduler_that_goes_away_before_it_hands_over_an_answer_is_the_same_sentence(
+    tmp_path, monkeypatch, error
+):
+    answers = answers_of(monkeypatch, error, "finished")
+    _, keyed = keys(small(seed=0))
+    with pytest.raises(ConnectionError, match="the dask scheduler at 'tcp://here:1' is gone"):
+        workers.compute_all(
+            dict(keyed), {"digits": "0", "pid": "0"}, Store(tmp_path), lambda failed: None, answers
+        )
 
 
 @pytest.mark.parametrize(
@@ -353,11 +379,8 @@ class Answer:
     ],
 )
 def test_a_run_that_a_cluster_does_not_answer_has_failed(tmp_path, monkeypatch, error, said):
-    distributed = pytest.importorskip("distributed", reason="needs the extra 'dask'")
-    monkeypatch.setattr(distributed, "as_completed", list)
-    client = SimpleNamespace(submit=lambda function, key, *task, pure: Answer(error))
     store = Store(tmp_path)
-    answers = partial(workers._on_cluster, client)
+    answers = answers_of(monkeypatch, error, "error")
     _, keyed = keys(small(seed=0))
     todo = dict(keyed)
     sums = {"digits": "0", "pid": "0"}
