@@ -1,148 +1,66 @@
 """What README, the page of a run and a notebook's first screen say: what was found.
 
-Each finding is a sentence written by a person, whose numbers come from the tables of a run, and a
-condition under which its words are true of these numbers. `make publish` writes them into README,
-and into the notebooks that answer with them, between two marks.
+`queries` holds the sentences, whose numbers come from the tables of a run. `make publish` writes
+them into README, and into the notebooks that answer with them, between two marks.
 """
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-from robult_study.settings import SettingsError
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-    import pandas as pd
+    from robult_study.report.queries import Finding
 
-CLAIMS = "05_claims_counted.csv"
-AT_HAND = "our runs on the data at hand"
-GRADES = ("reproduced", "partly", "not", "missing")
+ANSWERS = {  # notebook -> the queries in robult_study/report/queries.py that answer it
+    "01": ("alignment", "estimates", "example"),
+    "02": ("scene",),
+    "03": ("step_by_step",),
+    "04": ("ranks", "control", "variant"),
+    "05": ("separated", "claims"),
+    "06": ("needed", "reconstruction"),
+    "07": ("robust", "least_lost", "incomplete_training"),
+    "08": ("unique_part", "objective"),
+    "09": ("detector", "weighted_training"),
+    "10": ("own_data", "calibrated"),
+}
+MAIN = ("ranks", "control", "reconstruction", "claims")  # those of README and of a run's page
 
 
-class Finding(NamedTuple):
-    """What was found, and whether the numbers in it carry its words."""
+def findings(folder: Path, names: Sequence[str] = MAIN) -> list[Finding]:
+    """What the named queries find in the tables of a folder; those without a table are left out.
 
-    title: str
-    text: str
-    holds: bool
-
-
-def findings(folder: Path, notebook: str = "") -> list[Finding]:
-    """The findings of the tables in a folder; those without a table are left out.
-
-    folder: what holds `tables/`, such as reports/ or out/quick/. notebook: the number of the one
-    that answers with them, such as "04"; by default all of them, the claims last.
+    folder: what holds `tables/`, such as reports/ or out/quick/. names: functions of `queries`.
     """
+    from robult_study.report import queries  # it loads pandas
+
     found = []
-    for query in ANSWERS[notebook] if notebook else sum(ANSWERS.values(), ()):
+    for name in names:
+        query: Callable[[Path], Finding | None] = getattr(queries, name)
         try:
             found.append(query(folder / "tables"))
         except FileNotFoundError:
             continue
-    return found
+    return [finding for finding in found if finding is not None]
 
 
-def checked(folder: Path, notebook: str = "") -> str:
-    """`findings` as a list in markdown.
-
-    Raises SettingsError naming the first one whose words its numbers do not carry.
-    """
-    lines = []
-    for finding in findings(folder, notebook):
-        if not finding.holds:
-            raise SettingsError(
-                f"the numbers do not carry the words '{finding.title} {finding.text}': "
-                "say what they show in robult_study/report/findings.py, then publish"
-            )
-        lines.append(f"- **{finding.title}** {finding.text}\n")
-    return "".join(lines)
+def as_list(found: Sequence[Finding]) -> str:
+    """Findings as a list in markdown."""
+    return "".join(f"- **{finding.title}** {finding.text}\n" for finding in found)
 
 
-def ranks(tables: Path) -> Finding:
-    """The mean ranks of Robult and of the best rival, over all blocks and by what is present."""
-    from robult_study.results.tables import COLUMNS  # it loads pandas
+def answers_table(root: Path) -> str:
+    """The notebooks of a repository as a table in markdown: question, and what was found first."""
+    import nbformat
 
-    table = _read(tables, "04_mean_ranks.csv").set_index("method").rename(index=COLUMNS)
-    everything, single, full = table.columns[:3]
-    robult = table.loc["Robult"]
-    gmc = table.loc["GMC"]
-    n_blocks = re.findall(r"\d+", everything)[0]
-    title = "Robult ranks first of five methods over all, and second with one modality."
-    text = (
-        f"Its mean rank over {n_blocks} blocks of real data is {robult[everything]:.2f}, the next "
-        f"is GMC's {gmc[everything]:.2f}. With every modality there it is {robult[full]:.2f} "
-        f"against {gmc[full]:.2f}; with a single one GMC is ahead, {gmc[single]:.2f} against "
-        f"{robult[single]:.2f}."
-    )
-    others = table.drop(index="Robult")
-    holds = (
-        robult[everything] < others[everything].min() == gmc[everything]
-        and robult[full] < gmc[full]
-        and gmc[single] < robult[single] < others.drop(index="GMC")[single].min()
-    )
-    return Finding(title, text, bool(holds))
-
-
-def control(tables: Path) -> Finding:
-    """Robult against the same encoders without it, and against self-training."""
-    from robult_study.results.layout import listed  # it loads pandas
-
-    differences = _read(tables, "04_differences.csv")
-    verdicts = differences.loc[differences["against"] == "unimodal", "verdict"]
-    brief = _read(tables, "04_headline.csv")
-    whole = brief[(brief["pattern"] == "all") & (brief["self-training"] != "–")]
-    won = whole.loc[whole["self-training"].str.contains("<b>"), "data_set"]
-    better, worse = ((verdicts == verdict).sum() for verdict in ("better", "worse"))
-    title = "It beats the same encoders trained without it, but not always a linear model."
-    text = (
-        f"Paired by seed it is better than its control in {better} of {len(verdicts)} rows and "
-        f"worse in {worse}. With every modality there, self-training of a logistic regression has "
-        f"the best mean of all on {len(won)} of {len(whole)} sets ({listed(won)})."
-    )
-    return Finding(title, text, bool(better > 2 * worse and len(won)))
-
-
-def reconstruction(tables: Path) -> Finding:
-    """What leaving out L_rec changes, beside the other terms."""
-    answers = _read(tables, "06_answers.csv")
-    largest = _largest_change(answers, "L_rec")
-    supervised = _largest_change(answers, "L_sup")
-    title = "The loss that should keep what is unique to a modality has next to no effect."
-    text = (
-        f"Leaving out L_rec moves the mean of no set by more than {largest:.3f}; leaving out the "
-        f"supervised loss moves one by {supervised:.2f}. The paper's explanation is not what makes "
-        f"the method work here."
-    )
-    return Finding(title, text, largest < 0.01 < supervised)
-
-
-def _largest_change(answers: pd.DataFrame, term: str) -> float:
-    rows = answers[answers["without"].str.contains(term)]
-    return float(rows[["one modality", "full"]].abs().max(axis=None))
-
-
-def claims(tables: Path) -> Finding:
-    """How many of the paper's statements hold on the data at hand."""
-    counts = _read(tables, CLAIMS).set_index("grade")[AT_HAND]
-    reproduced, partly, failed, missing = counts.reindex(GRADES, fill_value=0)
-    title = f"Of the paper's {counts.sum()} statements {reproduced} are reproduced"
-    text = f"on data that are not the paper's, {partly} in part and {failed} not"
-    text += f"; {missing} cannot be answered by these data." if missing else "."
-    return Finding(title, text, holds=True)
-
-
-ANSWERS: dict[str, tuple[Callable[[Path], Finding], ...]] = {  # by the notebook they come from
-    "04": (ranks, control),
-    "06": (reconstruction,),
-    "05": (claims,),
-}
-
-
-def _read(tables: Path, name: str) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.read_csv(tables / name)
+    lines = ["| question | answer |", "| --- | --- |"]
+    for path in sorted(root.glob("notebooks/[0-9][0-9]_*.ipynb")):
+        title = nbformat.read(path, as_version=4).cells[0].source.splitlines()[0]
+        published = root / "reports" / path.name
+        link = (published if published.exists() else path).relative_to(root).as_posix()
+        found = findings(root / "reports", ANSWERS.get(path.name[:2], ()))
+        answer = found[0].title if found else "Not published yet."
+        lines.append(f"| [{title.lstrip('# ')}]({link}) | {answer} |")
+    return "\n".join(lines) + "\n"

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from robult_core.datasets import data_folder
 from robult_study.provenance import repository
-from robult_study.report.findings import ANSWERS, checked
+from robult_study.report.findings import ANSWERS, answers_table, as_list, findings
 from robult_study.report.forecast import obtainable_sets
 from robult_study.report.gallery import gallery
 from robult_study.report.manifest import (
@@ -50,15 +50,15 @@ def publish(
     What an earlier publication wrote there is removed, and nothing outside the two folders but the
     findings in README.md and in notebooks and the table of docs/results.md is touched. Raises
     SettingsError before anything is written where the run is a smoke run, partial, failed or
-    altered, where its numbers do not carry the words of a finding, and where a path leads out of
-    the two folders.
+    altered, and where a path leads out of the two folders.
     """
     root = root or repository()
     source = source or root / "out" / profile
     names = [path.stem for path in select(root / "notebooks")]
     manifest = read_manifest(source)
     check(manifest, source, names)
-    checked(source)
+    for queries in ANSWERS.values():  # one that fails does so before anything is written
+        findings(source, queries)
     copies = _copies(manifest, root, source, names)
     outdated = _published_before(root)
     records = safe_path(root, REPORTS, RECORDS)
@@ -193,7 +193,10 @@ def marks(part: str) -> tuple[str, str]:
 def _renew_pages(root: Path, say: Callable[[str], None]) -> None:
     """Write what was published into README, the page of results and the list of figures."""
     reports = root / REPORTS
-    parts = [("README.md", "findings", checked(reports))]
+    parts = [
+        ("README.md", "findings", as_list(findings(reports))),
+        ("README.md", "answers", answers_table(root)),
+    ]
     if (reports / HEADLINE).exists():
         table = (reports / HEADLINE).read_text(encoding="utf-8")
         parts.append(("docs/results.md", "results", table))
@@ -201,8 +204,8 @@ def _renew_pages(root: Path, say: Callable[[str], None]) -> None:
         if text and not renew(root / name, part, text):
             first, last = marks(part)
             say(f"{name} has no {part}: put the lines '{first}' and '{last}' where they belong")
-    for number in ANSWERS:
-        text = checked(reports, number)
+    for number, names in ANSWERS.items():
+        text = as_list(findings(reports, names))
         for path in [*root.glob(f"notebooks/{number}_*.ipynb"), *reports.glob(f"{number}_*.ipynb")]:
             renew_notebook(path, "answer", text)
     figures = root / FIGURES

@@ -1,0 +1,441 @@
+"""The sentences that answer the notebooks, each a named query over the tables of a run.
+
+A query takes the folder of the tables and returns what they say: whole sentences whose every
+number, name and verdict is read from them. Where an outcome decides between two sentences the
+query's docstring states the rule. It returns None where a run has not the rows to speak of.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from robult_study.results.intervals import with_interval
+from robult_study.results.layout import listed
+from robult_study.results.metrics import direction
+from robult_study.results.tables import COLUMNS
+
+AT_HAND = "our runs on the data at hand"
+GRADES = ("reproduced", "partly", "not", "missing")
+ROBULT = COLUMNS["robult"]
+VARIANT = COLUMNS["robult_distilled"]
+SMALL = 0.01  # a change of a mean below it is called next to none
+EXACT = 0.001  # bits; what decompositions that are equal on paper may differ by
+
+
+class Finding(NamedTuple):
+    """What was found: the answer in one sentence, and the numbers it rests on."""
+
+    title: str
+    text: str
+
+
+def read(tables: Path, name: str) -> pd.DataFrame:
+    """The table of a run; raises FileNotFoundError where the run did not make it."""
+    return pd.read_csv(tables / f"{name}.csv")
+
+
+# 01, 02 and 03 -----------------------------------------------------------------------------------
+
+
+def alignment(tables: Path) -> Finding:
+    """Whether a perfectly aligned part of pid keeps the redundancy, up to `EXACT` bits."""
+    kept = read(tables, "01_aligned_exact").set_index("case")
+    pid, gate = kept.drop(index="AND"), kept.loc["AND"]
+    equal = (pid["R"] - pid["I(z;Y)"]).abs() < EXACT
+    title = "Perfect alignment keeps what two modalities share and loses what each alone knows."
+    if not equal.all():
+        title = "Perfect alignment does not keep just what two modalities share."
+    text = (
+        f"In {equal.sum()} of {len(equal)} cases of pid the aligned part holds the redundancy, to "
+        f"{EXACT} bits, and nothing of the unique parts. For AND it holds {gate['I(z;Y)']:.2f} of "
+        f"{gate['R']:.2f} bits: what Eq. 1 calls redundant need not be shared by the inputs."
+    )
+    return Finding(title, text)
+
+
+def estimates(tables: Path) -> Finding:
+    """Whether estimators err by more than a tenth of a bit a part with the fewest samples."""
+    errors = read(tables, "01_estimate_errors")
+    few, many = errors["samples"].min(), errors["samples"].max()
+    at_few = errors.loc[errors["samples"] == few, "mean"]
+    at_many = errors.loc[errors["samples"] == many, "mean"]
+    title = "Estimates of the four parts from few samples are right to a tenth of a bit."
+    if at_few.max() > 0.1:
+        title = "Estimates of the four parts from few samples are wrong by a tenth of a bit or more."
+    text = (
+        f"From {few} samples they err by {at_few.min():.2f} to {at_few.max():.2f} bits a part in "
+        f"the mean over parts and seeds, by world and estimator, from {many} samples by "
+        f"{at_many.min():.2f} to {at_many.max():.2f}."
+    )
+    return Finding(title, text)
+
+
+def example(tables: Path) -> Finding:
+    """The verdicts on the paper's own example; its words and intervals are the table's."""
+    verdicts = read(tables, "01_verdicts").set_index("statement of the paper")
+    synergy = verdicts.loc["the example demonstrates synergy"]
+    harder = verdicts.loc["X1 alone is harder to learn from"]
+    title = "The paper's example is about learning, not about synergy."
+    if harder["verdict here"] != "holds":
+        title = "The paper's example shows neither synergy nor easier learning from both."
+    text = (
+        f"Synergy falls {synergy['number']}. After 100 samples a "
+        f"{harder['number'].replace(' after 100 samples:', ' reaches')}."
+    )
+    return Finding(title, text)
+
+
+def scene(tables: Path) -> Finding:
+    """What a run sees, and which modalities are not shown to tell more than a constant guess."""
+    sets = read(tables, "data_overview")
+    labels = sets["labels a run sees"]
+    rows = read(tables, "yardstick")
+    single = rows[~rows["pattern"].str.contains("+", regex=False)]
+    gain = (single["mean"] - single["constant guess"]) * single["metric"].map(direction)
+    weak = single[~(gain > single["half"])]
+    title = f"A run sees all modalities of its training rows and {labels.min()} to {labels.max()}"
+    names = weak["data_set"] + " " + weak["pattern"]
+    text = (
+        f"Modalities that are not shown to tell a linear model more than a constant guess does: "
+        f"{len(weak)} of {len(single)} on {len(sets)} data sets ({listed(names)}), by the interval "
+        f"over {single['n'].min()} seeds."
+    )
+    return Finding(f"{title} labels.", text)
+
+
+def step_by_step(tables: Path) -> Finding:
+    """Whether Robult is clearly better than its control in more rows than it is clearly worse."""
+    table = read(tables, "paired_differences").set_index(["data_set", "pattern", "metric"])
+    better, worse = _starred(table["against Unimodal"])
+    lead = table["against Unimodal"].map(_number)
+    most, least = (
+        f"{table.loc[place, 'against Unimodal'].removesuffix(' *')} ({' '.join(place)})"
+        for place in (lead.idxmax(), lead.idxmin())
+    )
+    linear_better, linear_worse = _starred(table["against linear"])
+    title = f"Robult {_beats(better, worse)} the same encoders trained without it."
+    text = (
+        f"Paired by seed it is clearly better than Unimodal in {better} of {len(table)} rows and "
+        f"clearly worse in {worse}; the differences go from {least} to {most}. Against a linear "
+        f"model it is clearly better in {linear_better} rows and clearly worse in {linear_worse}."
+    )
+    return Finding(title, text)
+
+
+# 04 and 05 ---------------------------------------------------------------------------------------
+
+
+def ranks(tables: Path) -> Finding:
+    """Who has the best mean rank over all blocks, with one modality, and with all."""
+    table = read(tables, "04_mean_ranks").set_index("method").rename(index=COLUMNS)
+    everything, single, full = table.columns[:3]
+    firsts = [table[view].idxmin() for view in (everything, single, full)]
+    title = f"{firsts[0]} ranks first over all, {firsts[1]} with one modality, "
+    title += f"{firsts[2]} with every modality."
+    if len(set(firsts)) == 1:
+        title = f"{firsts[0]} ranks first with one modality, with every modality, and over all."
+    n_blocks = re.findall(r"\d+", everything)[0]
+    text = (
+        f"Over {n_blocks} blocks of real data the mean rank of Robult is "
+        f"{_beside_others(table[everything])}; with one modality it is "
+        f"{_beside_others(table[single])}, with every modality {_beside_others(table[full])}."
+    )
+    return Finding(title, text)
+
+
+def _beside_others(ranks_of: pd.Series) -> str:
+    """Robult's mean rank, that of its variant where there is one, and that of the best rival."""
+    words = f"{ranks_of[ROBULT]:.2f}"
+    rivals = ranks_of.drop(index=[ROBULT])
+    if VARIANT in rivals:
+        words += f" (the variant's {rivals.pop(VARIANT):.2f})"
+    return f"{words} against {rivals.min():.2f} of {rivals.idxmin()}"
+
+
+def control(tables: Path) -> Finding:
+    """Robult against the same encoders without it, by counted verdicts, and self-training."""
+    differences = read(tables, "04_differences")
+    verdicts = differences.loc[differences["against"] == "unimodal", "verdict"]
+    better, worse = ((verdicts == verdict).sum() for verdict in ("better", "worse"))
+    brief = read(tables, "04_headline")
+    whole = brief[(brief["pattern"] == "all") & (brief["self-training"] != "–")]
+    won = whole.loc[whole["self-training"].str.contains("<b>"), "data_set"]
+    ending = ", but not always a linear model" if len(won) else ""
+    title = f"Robult {_beats(better, worse)} the same encoders trained without it{ending}."
+    text = (
+        f"Paired by seed it is clearly better than its control in {better} of {len(verdicts)} "
+        f"rows and clearly worse in {worse}. With every modality there, self-training of a "
+        f"logistic regression has the best mean of all on {len(won)} of {len(whole)} sets "
+        f"({listed(won)})."
+    )
+    return Finding(title, text)
+
+
+def variant(tables: Path) -> Finding | None:
+    """Distilled Robult against Robult, by counted verdicts."""
+    differences = read(tables, "04_differences")
+    rows = differences[differences["against"] == "robult_distilled"]
+    if rows.empty:
+        return None
+    better, worse = ((rows["verdict"] == verdict).sum() for verdict in ("worse", "better"))
+    smallest, largest = -rows["difference"].max(), -rows["difference"].min()
+    title = f"Our variant that also teaches itself {_beats(better, worse)} Robult."
+    text = (
+        f"Distilled Robult is clearly better in {better} of {len(rows)} rows and clearly worse in "
+        f"{worse}; its differences from Robult go from {smallest:+.3f} to {largest:+.3f}, "
+        f"errors negated."
+    )
+    return Finding(title, text)
+
+
+def separated(tables: Path) -> Finding:
+    """From how many others the two procedures separate Robult at 5 %, in print and here."""
+    words = {}
+    for place, name in (("here", "05_ours_pairs"), ("printed", "05_paper_pairs")):
+        pairs = read(tables, name)
+        pairs = pairs[(pairs[["method", "other"]].replace(COLUMNS) == ROBULT).any(axis=1)]
+        apart = (pairs[["Nemenyi", "Wilcoxon-Holm"]] < 0.05).sum()
+        words[place] = (*apart, len(pairs))
+    nemenyi, wilcoxon, others = words["here"]
+    title = (
+        f"Robult can be told apart from {nemenyi} of {others} others by Nemenyi's procedure, "
+        f"from {wilcoxon} by Wilcoxon's with Holm's correction."
+    )
+    nemenyi, wilcoxon, others = words["printed"]
+    text = (
+        f"On the paper's own Table 2 the two separate it from {nemenyi} and {wilcoxon} of {others}. "
+        f"Blocks of one data set share samples, so both overstate their certainty."
+    )
+    return Finding(title, text)
+
+
+def claims(tables: Path) -> Finding:
+    """How many of the paper's statements hold on the data at hand."""
+    counts = read(tables, "05_claims_counted").set_index("grade")[AT_HAND]
+    reproduced, partly, failed, missing = counts.reindex(GRADES, fill_value=0)
+    title = f"Of the paper's {counts.sum()} statements {reproduced} are reproduced"
+    text = f"on data that are not the paper's, {partly} in part and {failed} not"
+    text += f"; {missing} cannot be answered by these data." if missing else "."
+    return Finding(title, text)
+
+
+# 06 and 07 ---------------------------------------------------------------------------------------
+
+
+def needed(tables: Path) -> Finding:
+    """The loss that is needed on most sets, and on how many each is."""
+    answers = read(tables, "06_answers")
+    answers["loss"] = answers["without"].str.extract(r"(L_\w+)")[0]
+    is_needed = answers["the term is"].eq("needed").groupby(answers["loss"], sort=False).sum()
+    n_sets = answers["data_set"].nunique()
+    counted = listed(f"{name} on {count}" for name, count in is_needed.items())
+    title = f"The loss that is needed on most sets is {is_needed.idxmax()}."
+    text = (
+        f"Needed means that without it some pattern is clearly worse, paired by seed, and none "
+        f"clearly better; of {n_sets} sets this is so for {counted}."
+    )
+    return Finding(title, text)
+
+
+def reconstruction(tables: Path) -> Finding:
+    """What leaving out L_rec changes, next to nothing below `SMALL`, beside the labels' loss."""
+    answers = read(tables, "06_answers")
+    largest = _largest_change(answers, "L_rec")
+    title = "The loss that should keep what is unique to a modality has next to no effect."
+    if largest >= SMALL:
+        title = "The loss that should keep what is unique to a modality changes some accuracies."
+    text = (
+        f"Leaving out L_rec moves the mean of no set by more than {largest:.3f}; leaving out the "
+        f"supervised loss moves one by {_largest_change(answers, 'L_sup'):.2f}."
+    )
+    return Finding(title, text)
+
+
+def _largest_change(answers: pd.DataFrame, term: str) -> float:
+    rows = answers[answers["without"].str.contains(term)]
+    return float(rows[["one modality", "full"]].abs().max(axis=None))
+
+
+def robust(tables: Path) -> Finding:
+    """Against whom Robult is clearly better more often than worse, few labels and heavy loss."""
+    counts = read(tables, "07_verdict").set_index("against")
+    better, worse = counts["Robult clearly better"], counts["Robult clearly worse"]
+    ahead = better > worse
+    compared = listed(f"{name} {better[name]} and {worse[name]}" for name in counts.index)
+    n_places = counts[["Robult clearly better", "undecided", "Robult clearly worse"]].iloc[0].sum()
+    title = (
+        f"With few labels or heavy loss Robult is ahead of {ahead.sum()} of {len(counts)} others."
+    )
+    text = (
+        f"Ahead means clearly better, paired by seed, in more of {n_places} places than clearly "
+        f"worse. Better and worse against each: {compared}."
+    )
+    return Finding(title, text)
+
+
+def least_lost(tables: Path) -> Finding:
+    """Who loses least when sensors fail, by the mean, and what Robult loses."""
+    text = read(tables, "07_random_drop").set_index("data_set")
+    lost = text.map(_number)
+    least = lost.idxmin(axis=1)
+    firsts = int((least == ROBULT).sum())
+    title = f"Robult loses least of all when sensors fail on {firsts} of {len(lost)} sets."
+    words = listed(
+        f"{name} {text.loc[name, ROBULT]} against {text.loc[name, least[name]]} of {least[name]}"
+        for name in lost.index[least != ROBULT]
+    )
+    return Finding(title, f"From no loss to one modality left it loses more on: {words}.")
+
+
+def incomplete_training(tables: Path) -> Finding:
+    """Whether another remedy than masking is clearly better in more places than clearly worse."""
+    table = read(tables, "07_missing_training").set_index(["data_set", "view", "missing"])
+    counts = {name: _starred(table[name]) for name in table}
+    won = [name for name, (better, worse) in counts.items() if better > worse]
+    title = "Where modalities are missing in training, no remedy beats leaving them out of the losses."
+    if won:
+        title = f"Where modalities are missing in training, {listed(f'*{name}*' for name in won)} helps more than masking."
+    words = listed(
+        f"*{name}* {better} and {worse} of {(table[name] != '–').sum()}"
+        for name, (better, worse) in counts.items()
+    )
+    text = f"Places where another remedy is clearly better and clearly worse than it: {words}."
+    return Finding(title, text)
+
+
+# 08, 09 and 10 -----------------------------------------------------------------------------------
+
+
+def unique_part(tables: Path) -> Finding:
+    """Whether z holds at least as many bits of its modality's own bit as u, by the means."""
+    rows = read(tables, "08_own_bit")
+    after = rows[rows["state"] == "with L_rec"].set_index("latent")
+    text = with_interval(after["mean"], after["half"], digits=2)
+    z, u, s = (next(name for name in after.index if name.startswith(role)) for role in "zus")
+    title = "The shared part z keeps what is unique to its modality at least as well as u does."
+    if after["mean"][z] < after["mean"][u]:
+        title = "The unique part u keeps more of what is unique to its modality than z does."
+    text = (
+        f"Of the one bit that only its own modality has, z holds {text[z]}, u {text[u]}, and the "
+        f"s that z is aligned with {text[s]} bits (pid, narrow maps, a linear reader)."
+    )
+    return Finding(title, text)
+
+
+def objective(tables: Path) -> Finding:
+    """What L_rec adds to the own bits of u through narrow maps, and to accuracy."""
+    rows = read(tables, "objective_22").set_index("quantity")
+    named = rows.index.str.contains("own unique bit, narrow maps")
+    bits = rows[named].iloc[0]
+    titles = {
+        "more": "L_rec does what Objective 2.2 asks for: u holds more of its own bit with it.",
+        "less": "L_rec does the contrary of Objective 2.2: u holds less of its own bit with it.",
+        "no": "L_rec does not visibly do what Objective 2.2 asks for.",
+    }
+    accuracy = rows[rows.index.str.startswith("accuracy from one modality")]
+    counted = listed(
+        f"{count} {verdict}" for verdict, count in accuracy["verdict"].value_counts().items()
+    )
+    text = (
+        f"Through narrow maps it changes the bits of u about its own bit by "
+        f"{bits['difference']:+.3f} ({bits['low']:+.3f} to {bits['high']:+.3f}). Accuracy from one "
+        f"modality, over sets and both kinds of maps: {counted}."
+    )
+    return Finding(titles[bits["verdict"].split()[0]], text)
+
+
+def detector(tables: Path) -> Finding:
+    """Whether the RBF weight makes pseudo-positives more precise on all sets, at two moments."""
+    rows = read(tables, "09_verdict")
+    rows["won"] = rows["verdict"] == "RBF better"
+    chosen = rows["measure"].eq("precision") & rows["rival"].eq("no weights")
+    precise = rows[chosen].groupby("moment", sort=False)["won"].agg(["sum", "size"])
+    title = "The weights of Eq. 5 find false pairs better than no weights do."
+    if (precise["sum"] < precise["size"]).any():
+        title = "The weights of Eq. 5 do not find false pairs on every set."
+    of_auroc = rows[rows["measure"].eq("AUROC") & rows["rival"].eq("confidence")]
+    confident = of_auroc.groupby("moment", sort=False)["won"].agg(["sum", "size"])
+    text = (
+        f"They make the pseudo-positives clearly more precise on {_by_moment(precise)}; they rank "
+        f"false pairs clearly better than the classifier's confidence on {_by_moment(confident)}."
+    )
+    return Finding(title, text)
+
+
+def _by_moment(counts: pd.DataFrame) -> str:
+    return listed(f"{row.sum} of {row.size} sets {row.Index}" for row in counts.itertuples())
+
+
+def weighted_training(tables: Path) -> Finding:
+    """Whether training with the RBF weights is clearly more accurate on more sets than less."""
+    table = read(tables, "09_accuracy").set_index("data_set")
+    single = table["one modality (mean)"]
+    better, worse = _starred(single)
+    title = "Accuracy gains little from them."
+    if better > worse:
+        title = "Accuracy gains from them on more sets than it loses."
+    numbers = listed(f"{name} {value.removesuffix(' *')}" for name, value in single.items())
+    text = (
+        f"Trained with them instead of without, one modality is clearly more accurate on {better} "
+        f"of {len(single)} sets and clearly less on {worse} ({numbers})."
+    )
+    return Finding(title, text)
+
+
+def own_data(tables: Path) -> Finding:
+    """In how many subsets of sensors one fitted model is ahead of a linear model made for each."""
+    by_pattern = read(tables, "10_patterns")
+    by_number = read(tables, "10_by_number").set_index("sensors there")
+    ahead = int((by_pattern[ROBULT] > by_pattern["linear"]).sum())
+    ends = by_number.iloc[[0, -1]]
+    numbers = listed(
+        f"with {row.Index} of {len(by_number)} sensors {row.Robult:.2f} against {row.linear:.2f}"
+        for row in ends.itertuples()
+    )
+    title = f"One fitted model answers for all {len(by_pattern)} subsets of the sensors."
+    text = (
+        f"It is ahead of a linear model made for the subset in {ahead} of {len(by_pattern)}; the "
+        f"accuracy is {numbers} (one seed, so no interval)."
+    )
+    return Finding(title, text)
+
+
+def calibrated(tables: Path) -> Finding:
+    """Whether calibration lowers the calibration error from all sensors and from one."""
+    errors = read(tables, "10_calibration")
+    by_model = errors.pivot(index="sensors", columns="model", values="calibration error")
+    lower = by_model["calibrated"] < by_model["plain"]
+    title = "Calibration brings probabilities nearer to how often they are right."
+    if not lower.all():
+        title = "Calibration does not always bring probabilities nearer to how often they are right."
+    numbers = listed(
+        f"from {row.Index} {row.plain:.3f} becomes {row.calibrated:.3f}"
+        for row in by_model.itertuples()
+    )
+    return Finding(title, f"The expected calibration error {numbers}.")
+
+
+# Words -------------------------------------------------------------------------------------------
+
+
+def _starred(texts: pd.Series) -> tuple[int, int]:
+    """How many differences "+0.512 ± 0.031 *" lie clearly above and clearly below 0."""
+    stars = texts[texts.str.endswith("*")]
+    above = int(stars.str.startswith("+").sum())
+    return above, len(stars) - above
+
+
+def _number(text: str) -> float:
+    """The mean of "0.512 ± 0.031"."""
+    return float(text.split()[0])
+
+
+def _beats(better: int, worse: int) -> str:
+    """The verb of a comparison whose clear verdicts are counted."""
+    if better > worse:
+        return "beats"
+    return "does not beat" if better == worse else "is beaten by"
