@@ -17,7 +17,7 @@ import yaml
 from without_packages import run_without
 
 import robult_core
-from robult_study.report.findings import ANSWERS, checked
+from robult_study.report.findings import ANSWERS, answers_table, as_list, findings
 from robult_study.report.gallery import gallery
 from robult_study.report.publish import marks
 
@@ -247,19 +247,26 @@ def between_marks(page: str, part: str) -> str:
 
 
 def test_the_numbers_of_the_pages_are_the_published_ones():
-    assert between_marks("README.md", "findings") == checked(ROOT / "reports").strip()
+    found = as_list(findings(ROOT / "reports"))
+    assert between_marks("README.md", "findings") == found.strip()
+    assert between_marks("README.md", "answers") == answers_table(ROOT).strip()
     table = (ROOT / "reports/tables/04_headline.md").read_text()
     assert between_marks("docs/results.md", "results") == table.strip()
     assert (ROOT / "figures/README.md").read_text() == gallery(ROOT / "figures")
 
 
-@pytest.mark.parametrize("number", ANSWERS)
-def test_the_answer_of_a_notebook_is_that_of_the_published_run(number):
+@pytest.mark.parametrize(("number", "queries"), ANSWERS.items())
+def test_the_answer_of_a_notebook_is_that_of_the_published_run(number, queries):
     (path,) = ROOT.glob(f"notebooks/{number}_*.ipynb")
     first, last = marks("answer")
     cell = nbformat.read(path, as_version=4).cells[1].source
-    shown = cell.split(f"{first}\n")[1].split(last)[0]
-    assert shown.strip() == checked(ROOT / "reports", number).strip()
+    shown, not_shown = cell.split(f"{first}\n")[1].split(last)
+    assert shown.strip() == as_list(findings(ROOT / "reports", queries)).strip()
+    assert not_shown.strip().startswith("**It does not show**")
+
+
+def test_every_notebook_answers():
+    assert list(ANSWERS) == [path.name[:2] for path in NOTEBOOKS]
 
 
 def python_of(page: str) -> str:

@@ -65,7 +65,9 @@ def estimates(tables: Path) -> Finding:
     at_many = errors.loc[errors["samples"] == many, "mean"]
     title = "Estimates of the four parts from few samples are right to a tenth of a bit."
     if at_few.max() > 0.1:
-        title = "Estimates of the four parts from few samples are wrong by a tenth of a bit or more."
+        title = (
+            "Estimates of the four parts from few samples are wrong by a tenth of a bit or more."
+        )
     text = (
         f"From {few} samples they err by {at_few.min():.2f} to {at_few.max():.2f} bits a part in "
         f"the mean over parts and seeds, by world and estimator, from {many} samples by "
@@ -207,8 +209,8 @@ def separated(tables: Path) -> Finding:
     )
     nemenyi, wilcoxon, others = words["printed"]
     text = (
-        f"On the paper's own Table 2 the two separate it from {nemenyi} and {wilcoxon} of {others}. "
-        f"Blocks of one data set share samples, so both overstate their certainty."
+        f"On the paper's own Table 2 the two separate it from {nemenyi} and {wilcoxon} of "
+        f"{others}. Blocks of one data set share samples, so both overstate their certainty."
     )
     return Finding(title, text)
 
@@ -296,9 +298,12 @@ def incomplete_training(tables: Path) -> Finding:
     table = read(tables, "07_missing_training").set_index(["data_set", "view", "missing"])
     counts = {name: _starred(table[name]) for name in table}
     won = [name for name, (better, worse) in counts.items() if better > worse]
-    title = "Where modalities are missing in training, no remedy beats leaving them out of the losses."
+    title = (
+        "Where modalities are missing in training, no remedy beats leaving them out of the losses."
+    )
     if won:
-        title = f"Where modalities are missing in training, {listed(f'*{name}*' for name in won)} helps more than masking."
+        names = listed(f"*{name}*" for name in won)
+        title = f"Where modalities are missing in training, {names} helps more than masking."
     words = listed(
         f"*{name}* {better} and {worse} of {(table[name] != '–').sum()}"
         for name, (better, worse) in counts.items()
@@ -313,15 +318,15 @@ def incomplete_training(tables: Path) -> Finding:
 def unique_part(tables: Path) -> Finding:
     """Whether z holds at least as many bits of its modality's own bit as u, by the means."""
     rows = read(tables, "08_own_bit")
-    after = rows[rows["state"] == "with L_rec"].set_index("latent")
+    after = rows[rows["state"] == "with L_rec"]
+    after = after.set_index(after["role"].str[0])  # "z (shared part)"
     text = with_interval(after["mean"], after["half"], digits=2)
-    z, u, s = (next(name for name in after.index if name.startswith(role)) for role in "zus")
     title = "The shared part z keeps what is unique to its modality at least as well as u does."
-    if after["mean"][z] < after["mean"][u]:
+    if after["mean"]["z"] < after["mean"]["u"]:
         title = "The unique part u keeps more of what is unique to its modality than z does."
     text = (
-        f"Of the one bit that only its own modality has, z holds {text[z]}, u {text[u]}, and the "
-        f"s that z is aligned with {text[s]} bits (pid, narrow maps, a linear reader)."
+        f"Of the one bit that only its own modality has, z holds {text['z']}, u {text['u']}, and "
+        f"the s that z is aligned with {text['s']} bits (pid, narrow maps, a linear reader)."
     )
     return Finding(title, text)
 
@@ -411,7 +416,9 @@ def calibrated(tables: Path) -> Finding:
     lower = by_model["calibrated"] < by_model["plain"]
     title = "Calibration brings probabilities nearer to how often they are right."
     if not lower.all():
-        title = "Calibration does not always bring probabilities nearer to how often they are right."
+        title = (
+            "Calibration does not always bring probabilities nearer to how often they are right."
+        )
     numbers = listed(
         f"from {row.Index} {row.plain:.3f} becomes {row.calibrated:.3f}"
         for row in by_model.itertuples()

@@ -1,0 +1,213 @@
+"""Each query says what stand-in tables say, and other words where they say otherwise."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+
+from robult_study.report import queries
+from robult_study.report.findings import ANSWERS
+
+TABLES = {
+    "01_aligned_exact": """case,R,U1,I(z;Y)
+mixed,1.0,0.8,1.0000001
+unique1,0.0,1.0,0.0
+AND,0.31,0.0,0.0
+""",
+    "01_estimate_errors": """world,method,samples,mean,max
+AND,BATCH,250,0.20,0.5
+AND,plug-in,250,0.02,0.1
+AND,BATCH,4000,0.01,0.05
+AND,plug-in,4000,0.00,0.02
+""",
+    "01_verdicts": """statement of the paper,verdict here,number
+the example demonstrates synergy,not as information,"from 0.48 to 0.09 bits of S"
+X1 alone is harder to learn from,holds,"network after 100 samples: 0.92 ± 0.04 from x1"
+""",
+    "data_overview": """data set,labels a run sees
+digits,63
+mosi,65
+""",
+    "yardstick": """data_set,metric,pattern,mean,half,n,constant guess
+digits,accuracy,left,0.5,0.1,10,0.1
+digits,accuracy,left+right,0.1,0.1,10,0.1
+mosi,mae,text,1.2,0.1,10,1.4
+mosi,mae,audio,1.5,0.1,10,1.4
+""",
+    "paired_differences": """data_set,pattern,metric,against Unimodal,against linear
+digits,left,accuracy,+0.140 ± 0.010 *,+0.022 ± 0.010 *
+mosi,audio,mae,-0.023 ± 0.030,-0.213 ± 0.113 *
+""",
+    "04_mean_ranks": """method,all (22 blocks),single (17 blocks),full (5 blocks)
+Robult,1.5,1.7,1.4
+GMC,2.0,1.6,3.4
+Unimodal,2.9,2.9,2.8
+""",
+    "04_differences": """data_set,verdict,against,difference
+a,better,unimodal,0.2
+a,better,unimodal,0.1
+b,worse,unimodal,-0.1
+a,worse,robult_distilled,-0.05
+b,undecided,robult_distilled,0.01
+""",
+    "04_headline": """data_set,pattern,Robult,self-training
+a,"one modality, mean of 2",0.5 ± 0.1,–
+a,all,0.8 ± 0.1,<b>0.9</b> ± 0.1
+b,all,<b>0.8</b> ± 0.1,0.7 ± 0.1
+""",
+    "05_ours_pairs": """method,other,Nemenyi,Wilcoxon-Holm
+unimodal,gmc,0.01,0.01
+gmc,robult,0.22,0.007
+unimodal,robult,0.003,0.00002
+""",
+    "05_paper_pairs": """method,other,Nemenyi,Wilcoxon-Holm
+GMC,Robult,0.5,0.039
+Unimodal,Robult,0.06,0.05
+""",
+    "05_claims_counted": """grade,our runs on the data at hand
+missing,1
+not,4
+reproduced,2
+""",
+    "06_answers": """data_set,without,the term is,one modality,full
+a,(1) no L_sup,needed,-0.2,-0.1
+b,(1) no L_sup,mixed,-0.1,-0.1
+a,(2) no L_rec,not shown to matter,0.001,-0.004
+b,(2) no L_rec,harmful,0.001,0.002
+a,(4) no L_ulb,needed,-0.1,-0.1
+b,(4) no L_ulb,needed,-0.1,-0.1
+""",
+    "07_verdict": """against,Robult clearly better,undecided,Robult clearly worse
+GMC,7,28,3
+linear,2,32,4
+""",
+    "07_random_drop": """data_set,Robult,GMC
+a,0.1 ± 0.01,0.2 ± 0.02
+b,0.3 ± 0.03,0.2 ± 0.02
+""",
+    "07_missing_training": """data_set,view,missing,dropped,mean
+a,one,30,-0.1 ± 0.05 *,+0.1 ± 0.05 *
+a,one,70,–,+0.1 ± 0.20
+""",
+    "08_own_bit": """role,state,mean,half
+z (shared part),before training,0.5,0.1
+z (shared part),with L_rec,0.94,0.02
+u (unique part),with L_rec,0.84,0.03
+s (all modalities),with L_rec,0.96,0.01
+""",
+    "objective_22": """quantity,difference,low,high,verdict
+"bits of u about its own unique bit, narrow maps, probe",-0.001,-0.04,0.038,no difference seen
+"accuracy from one modality (a), full maps",0.0,-0.1,0.1,no difference seen
+"accuracy from one modality (a), narrow maps",0.02,0.01,0.03,more with L_rec
+""",
+    "09_verdict": """data_set,measure,rival,moment,verdict
+a,precision,no weights,before training,RBF better
+a,precision,no weights,after the start,RBF better
+a,AUROC,confidence,before training,RBF better
+a,AUROC,confidence,after the start,RBF worse
+a,AUROC,no weights,after the start,RBF better
+""",
+    "09_accuracy": """data_set,one modality (mean),"all, fused branch"
+a,+0.010 ± 0.005 *,+0.1 ± 0.2
+b,-0.010 ± 0.050,+0.1 ± 0.2
+""",
+    "10_patterns": """sensors,number,Robult,linear
+left,1,0.6,0.5
+right,1,0.6,0.6
+left+right,2,0.8,0.9
+""",
+    "10_by_number": """sensors there,Robult,linear
+1,0.6,0.55
+2,0.8,0.9
+""",
+    "10_calibration": """model,sensors,calibration error
+plain,all sensors,0.09
+calibrated,all sensors,0.03
+plain,left,0.05
+calibrated,left,0.04
+""",
+}
+SAID = {
+    "alignment": "keeps what two modalities share and loses .* In 2 of 2 cases .* 0.00 of 0.31",
+    "estimates": "wrong by a tenth .* From 250 samples they err by 0.02 to 0.20 .* 0.00 to 0.01",
+    "example": "not about synergy. Synergy falls from 0.48 .* a network reaches 0.92 ± 0.04",
+    "scene": r"63 to 65 labels. .* 1 of 3 on 2 data sets \(mosi audio\), .* over 10 seeds",
+    "step_by_step": "beats .* in 1 of 2 rows and clearly worse in 0; .* from -0.023 ± 0.030 "
+    r"\(mosi audio mae\) to \+0.140 ± 0.010 \(digits left accuracy\).* in 1 rows .* in 1\.",
+    "ranks": "Robult ranks first over all, GMC with one modality, Robult with every modality. Over "
+    "22 blocks .* 1.50 against 2.00 of GMC; .* 1.70 against 1.60 of GMC, .* 1.40 against 2.80",
+    "control": r"beats .*, but not always .* 2 of 3 rows and clearly worse in 1. .* 1 of 2 sets",
+    "variant": r"teaches itself beats Robult. .* 1 of 2 rows .* in 0; .* from -0.010 to \+0.050",
+    "separated": "apart from 1 of 2 others by Nemenyi's procedure, from 2 .* from 0 and 1 of 2",
+    "claims": "Of the paper's 7 statements 2 are reproduced .* 0 in part and 4 not; 1 cannot",
+    "needed": "most sets is L_ulb. .* of 2 sets this is so for L_sup on 1, L_rec on 0, L_ulb on 2",
+    "reconstruction": "next to no effect. .* by more than 0.004; .* moves one by 0.20",
+    "robust": "ahead of 1 of 2 others. .* of 38 places .* GMC 7 and 3, linear 2 and 4",
+    "least_lost": "on 1 of 2 sets. .*: b 0.3 ± 0.03 against 0.2 ± 0.02 of GMC",
+    "incomplete_training": r"\*mean\* helps more .* \*dropped\* 0 and 1 of 1, \*mean\* 1 and 0",
+    "unique_part": "shared part z keeps .* z holds 0.94 ± 0.02, u 0.84 ± 0.03, and .* 0.96 ±",
+    "objective": r"does not visibly .* by -0.001 \(-0.040 to \+0.038\).*: 1 no difference seen",
+    "detector": "better than no weights do. .* more precise on 1 of 1 sets before training, 1 of 1 "
+    "sets after the start; .* confidence on 1 of 1 sets before training, 0 of 1 sets after",
+    "weighted_training": r"on more sets than it loses. .* on 1 of 2 sets .* on 0 \(a \+0.010",
+    "own_data": "all 3 subsets .* in 1 of 3; .* with 1 of 2 sensors 0.60 against 0.55, with 2",
+    "calibrated": "nearer to .* all sensors 0.090 becomes 0.030, from left 0.050 becomes 0.040",
+}
+OTHERWISE = [  # query, table, what is replaced by what, the words that follow
+    ("alignment", "01_aligned_exact", "0.8,1.0000001", "0.8,0.9", "does not keep just"),
+    ("estimates", "01_estimate_errors", "0.20", "0.10", "right to a tenth"),
+    ("example", "01_verdicts", "holds", "undecided with these seeds", "shows neither synergy"),
+    ("step_by_step", "paired_differences", "+0.140", "-0.140", "is beaten by the same"),
+    ("step_by_step", "paired_differences", "0.010 *,+", "0.010,+", "does not beat the same"),
+    ("ranks", "04_mean_ranks", "1.5,1.7", "1.5,1.5", "first with one modality, with every"),
+    ("control", "04_differences", "a,better", "a,worse", "is beaten by .* without it, but"),
+    ("control", "04_headline", "<b>0.9</b>", "0.9", "trained without it. Paired"),
+    ("variant", "04_differences", "a,worse", "a,better", "teaches itself is beaten by Robult"),
+    ("needed", "06_answers", "ulb,needed", "ulb,mixed", "most sets is L_sup"),
+    ("reconstruction", "06_answers", "0.001,0.002", "0.001,0.010", "changes some accuracies"),
+    ("robust", "07_verdict", "7,28,3", "7,24,7", "ahead of 0 of 2"),
+    ("incomplete_training", "07_missing_training", "+0.1", "-0.1", "no remedy beats"),
+    ("unique_part", "08_own_bit", "0.94", "0.83", "The unique part u keeps more"),
+    ("objective", "objective_22", "no difference seen", "more with L_rec", "L_rec does what"),
+    ("objective", "objective_22", "no difference seen", "less with L_rec", "does the contrary"),
+    ("detector", "09_verdict", "training,RBF better", "training,RBF worse", "not find false pairs"),
+    ("weighted_training", "09_accuracy", "+0.010", "-0.010", "gains little"),
+    ("calibrated", "10_calibration", "left,0.04", "left,0.05", "does not always"),
+]
+
+
+@pytest.fixture
+def tables(tmp_path):
+    for name, content in TABLES.items():
+        (tmp_path / f"{name}.csv").write_text(content)
+    return tmp_path
+
+
+def said(query: str, folder) -> str:
+    return " ".join(getattr(queries, query)(folder))
+
+
+@pytest.mark.parametrize("query", SAID)
+def test_a_query_says_what_its_tables_say(query, tables):
+    assert re.search(SAID[query], said(query, tables))
+
+
+@pytest.mark.parametrize(("query", "name", "old", "new", "words"), OTHERWISE)
+def test_a_query_says_otherwise_where_its_tables_do(query, name, old, new, words, tables):
+    content = TABLES[name].replace(old, new)
+    assert not re.search(words, said(query, tables))
+    (tables / f"{name}.csv").write_text(content)
+    assert re.search(words, said(query, tables))
+
+
+def test_the_variant_is_named_apart_from_the_rivals(tables):
+    table = pd.read_csv(tables / "04_mean_ranks.csv")
+    table.loc[len(table)] = ["Distilled Robult", 1.2, 1.3, 1.4]
+    table.to_csv(tables / "04_mean_ranks.csv", index=False)
+    assert "is 1.50 (the variant's 1.20) against 2.00 of GMC" in said("ranks", tables)
+
+
+def test_every_query_is_tried():
+    assert set(SAID) == set(sum(ANSWERS.values(), ()))
