@@ -27,6 +27,7 @@ from robult_study.plots.style import (
 from robult_study.plots.wording import METHOD_NAMES, in_words
 
 RIVALS = {"color": "#999999", "linewidth": 3.5, "alpha": 0.7}
+NARROWEST = 3.5  # inches; below it the label of the axis does not fit
 OURS = {
     "color": METHOD_COLORS["robult"],
     "marker": METHOD_MARKERS["robult"],
@@ -78,6 +79,8 @@ def lead_panels(
         Line2D([], [], color="black", linestyle=(0, dash) if dash else "-", label=view)
         for view, dash in dashes.items()
     ]
+    width, height = grid.figure.get_size_inches()
+    grid.figure.set_size_inches(max(width, NARROWEST), height)
     return finish(grid.figure, title, handles if len(views) > 1 else ())
 
 
@@ -86,7 +89,8 @@ def _dress_lead(ax: Axes, rival: str, name: str, label: str) -> None:
     ax.axhline(0, color="black", linewidth=0.8, zorder=0)
     place = ax.get_subplotspec()
     ax.set_title(in_words(name) if place.is_first_row() else "")
-    ax.set_ylabel(f"Robult −\n{METHOD_NAMES[rival]}" if place.is_first_col() else "")
+    short = METHOD_NAMES[rival].partition(" (")[0]
+    ax.set_ylabel(f"Robult −\n{short}" if place.is_first_col() else "")
     ax.set_xlabel(label if place.is_last_row() else "")
 
 

@@ -57,6 +57,13 @@ def best_per_subset(means: pd.DataFrame) -> pd.Series:
     return wide.idxmax(axis=1).value_counts()
 
 
+def best_title(means: pd.DataFrame, method: str) -> str:
+    """On how many subsets a method is best, as a title without its name; means: `pattern_means`."""
+    best = best_per_subset(means)
+    n_methods = means["method"].nunique()
+    return f"is the best of {n_methods} methods on {best.get(method, 0)} of {best.sum()} subsets"
+
+
 def mean_place(means: pd.DataFrame, method: str) -> float:
     """The rank of a method among all, 1 is best, mean over subsets; means: `pattern_means`."""
     wide = laid_out(means, ["pattern"], "method", "mean")

@@ -35,6 +35,16 @@ def leads(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
     return against_each(rows, [*CURVE, dial], rows["method"].unique())
 
 
+def lead_title(lead: pd.DataFrame) -> str:
+    """At how many points Robult is clearly ahead and behind; lead: `leads` or `against_each`."""
+    verdicts = lead["verdict"]
+    ahead, behind = ((verdicts == verdict).sum() for verdict in ("better", "worse"))
+    return (
+        f"Robult is clearly ahead of another method at {ahead} of {len(lead)} points, "
+        f"clearly behind at {behind}"
+    )
+
+
 # Where curves cross, and who leads ---------------------------------------------------------------
 
 

@@ -79,3 +79,11 @@ def test_gains_are_what_each_modality_adds(runs):
         assert gains[name, "robult"] == pytest.approx(worth)
         assert gains[name, "gmc"] == pytest.approx(0)
     assert (table["n"] == 3).all()
+
+
+def test_the_title_counts_the_subsets_that_a_method_is_best_on():
+    rows = [("x", "robult", 0.5), ("x", "gmc", 0.4), ("y", "robult", 0.3), ("y", "gmc", 0.4)]
+    means = pd.DataFrame(rows, columns=["pattern", "method", "mean"])
+    title = availability.best_title(means, "robult")
+    assert title == "is the best of 2 methods on 1 of 2 subsets"
+    assert availability.best_title(means, "linear").endswith("on 0 of 2 subsets")

@@ -7,6 +7,7 @@ import pandas as pd
 from robult_study.results.missing_training import (
     against_masked,
     curves,
+    most_often_best,
     remedy_scores,
     sentences,
 )
@@ -54,3 +55,13 @@ def test_other_remedies_stand_against_masked_training():
         "mean against masked: -0.100 in the mean of 2 points, clearly better in 0, "
         "clearly worse in 2"
     ]
+
+
+def test_the_remedy_that_is_best_most_often_is_named_where_something_is_missing():
+    values = {"masked": (0.9, 0.5, 0.2, 0.6), "mean": (0.8, 0.6, 0.3, 0.1)}
+    rows = []
+    for remedy, means in values.items():
+        for missing, mean in zip((0, 10, 30, 50), means, strict=True):
+            rows.append(("a", "one", remedy, missing, mean))
+    curve = pd.DataFrame(rows, columns=["data_set", "view", "remedy", "missing", "mean"])
+    assert most_often_best(curve) == ("mean", 2, 3)

@@ -619,6 +619,13 @@ def test_leads_have_a_row_per_rival_and_one_scale():
     assert [tick.get_text() for tick in figure.axes[2].get_xticklabels()] == ["1", "5", "100"]
 
 
+def test_leads_of_one_set_have_room_for_their_labels():
+    frame = leads().query("data_set == 'mosi'").replace({"against": {"gmc": "prompt_trans"}})
+    figure = plots.lead_panels(frame, "labels")
+    assert figure.get_figwidth() >= 3.5
+    assert figure.axes[1].get_ylabel() == "Robult −\nPrompt-Trans"
+
+
 def test_leads_of_two_seeds_have_no_band():
     figure = plots.lead_panels(leads().assign(n=2), "labels")
     assert not [height for ax in figure.axes for height in band_heights(ax)]

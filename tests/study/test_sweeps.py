@@ -157,3 +157,10 @@ def test_the_lead_is_robult_minus_the_other():
     assert leads["difference"].tolist() == pytest.approx([0.1, -0.1], abs=0.01)
     assert (leads["low"] < leads["difference"]).all()
     assert (leads["difference"] < leads["high"]).all()
+
+
+def test_the_title_counts_clear_leads():
+    leads = sweeps.leads(curves(robult=(0.5, 0.5, 0.5), gmc=(0.4, 0.3, 0.7)), "x")
+    assert sweeps.lead_title(leads) == (
+        "Robult is clearly ahead of another method at 2 of 3 points, clearly behind at 1"
+    )
