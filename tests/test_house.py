@@ -17,7 +17,7 @@ import yaml
 from without_packages import run_without
 
 import robult_core
-from robult_study.report.findings import ANSWERS, answers_table, as_list, findings
+from robult_study.report.findings import ANSWERS, all_answers, answers_table, as_list, findings
 from robult_study.report.gallery import gallery
 from robult_study.report.publish import marks
 
@@ -252,6 +252,7 @@ def test_the_numbers_of_the_pages_are_the_published_ones():
     assert between_marks("README.md", "answers") == answers_table(ROOT).strip()
     table = (ROOT / "reports/tables/04_headline.md").read_text()
     assert between_marks("docs/results.md", "results") == table.strip()
+    assert between_marks("docs/results.md", "answers") == all_answers(ROOT).strip()
     assert (ROOT / "figures/README.md").read_text() == gallery(ROOT / "figures")
 
 

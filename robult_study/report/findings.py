@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from robult_study.report.queries import Finding
@@ -26,7 +26,7 @@ ANSWERS = {  # notebook -> the queries in robult_study/report/queries.py that an
     "09": ("detector", "weighted_training"),
     "10": ("own_data", "calibrated"),
 }
-MAIN = ("ranks", "control", "reconstruction", "claims")  # those of README and of a run's page
+MAIN = ("ranks", "variant", "control", "reconstruction", "claims")  # those of README and of a run's page
 
 
 def findings(folder: Path, names: Sequence[str] = MAIN) -> list[Finding]:
@@ -51,16 +51,31 @@ def as_list(found: Sequence[Finding]) -> str:
     return "".join(f"- **{finding.title}** {finding.text}\n" for finding in found)
 
 
+def all_answers(root: Path) -> str:
+    """What was found in every published notebook, in markdown, under the notebook's question."""
+    parts = []
+    for question, link, found in _answered(root):
+        if found:
+            parts.append(f"### [{question}](../{link})\n\n{as_list(found)}")
+    return "\n".join(parts)
+
+
 def answers_table(root: Path) -> str:
     """The notebooks of a repository as a table in markdown: question, and what was found first."""
+    lines = ["| question | answer |", "| --- | --- |"]
+    for question, link, found in _answered(root):
+        answer = found[0].title if found else "Not published yet."
+        lines.append(f"| [{question}]({link}) | {answer} |")
+    return "\n".join(lines) + "\n"
+
+
+def _answered(root: Path) -> Iterator[tuple[str, str, list[Finding]]]:
+    """Title, link and findings of every notebook of a repository; the published copy's link."""
     import nbformat
 
-    lines = ["| question | answer |", "| --- | --- |"]
     for path in sorted(root.glob("notebooks/[0-9][0-9]_*.ipynb")):
         title = nbformat.read(path, as_version=4).cells[0].source.splitlines()[0]
         published = root / "reports" / path.name
         link = (published if published.exists() else path).relative_to(root).as_posix()
         found = findings(root / "reports", ANSWERS.get(path.name[:2], ()))
-        answer = found[0].title if found else "Not published yet."
-        lines.append(f"| [{title.lstrip('# ')}]({link}) | {answer} |")
-    return "\n".join(lines) + "\n"
+        yield title.lstrip("# "), link, found

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from robult_core.datasets import data_folder
 from robult_study.provenance import repository
-from robult_study.report.findings import ANSWERS, answers_table, as_list, findings
+from robult_study.report.findings import ANSWERS, all_answers, answers_table, as_list, findings
 from robult_study.report.forecast import obtainable_sets
 from robult_study.report.gallery import gallery
 from robult_study.report.manifest import (
@@ -48,7 +48,7 @@ def publish(
     """Fill reports/ and figures/ of `root` (the repository) from a run.
 
     What an earlier publication wrote there is removed, and nothing outside the two folders but the
-    findings in README.md and in notebooks and the table of docs/results.md is touched. Raises
+    findings in README.md, docs/results.md and notebooks is touched. Raises
     SettingsError before anything is written where the run is a smoke run, partial, failed or
     altered, and where a path leads out of the two folders.
     """
@@ -200,6 +200,7 @@ def _renew_pages(root: Path, say: Callable[[str], None]) -> None:
     if (reports / HEADLINE).exists():
         table = (reports / HEADLINE).read_text(encoding="utf-8")
         parts.append(("docs/results.md", "results", table))
+    parts.append(("docs/results.md", "answers", all_answers(root)))
     for name, part, text in parts:
         if text and not renew(root / name, part, text):
             first, last = marks(part)

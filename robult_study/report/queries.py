@@ -22,6 +22,12 @@ AT_HAND = "our runs on the data at hand"
 GRADES = ("reproduced", "partly", "not", "missing")
 ROBULT = COLUMNS["robult"]
 VARIANT = COLUMNS["robult_distilled"]
+LOSSES = {
+    "L_sup": "that of the labels (L_sup)",
+    "L_rec": "the reconstruction (L_rec)",
+    "L_lb": "the contrast of labelled samples (L_lb)",
+    "L_ulb": "the contrast of unlabelled samples (L_ulb)",
+}
 SMALL = 0.01  # a change of a mean below it is called next to none
 EXACT = 0.001  # bits; what decompositions that are equal on paper may differ by
 
@@ -235,7 +241,7 @@ def needed(tables: Path) -> Finding:
     is_needed = answers["the term is"].eq("needed").groupby(answers["loss"], sort=False).sum()
     n_sets = answers["data_set"].nunique()
     counted = listed(f"{name} on {count}" for name, count in is_needed.items())
-    title = f"The loss that is needed on most sets is {is_needed.idxmax()}."
+    title = f"The loss that is needed on most sets is {LOSSES[is_needed.idxmax()]}."
     text = (
         f"Needed means that without it some pattern is clearly worse, paired by seed, and none "
         f"clearly better; of {n_sets} sets this is so for {counted}."
@@ -270,7 +276,8 @@ def robust(tables: Path) -> Finding:
     compared = listed(f"{name} {better[name]} and {worse[name]}" for name in counts.index)
     n_places = counts[["Robult clearly better", "undecided", "Robult clearly worse"]].iloc[0].sum()
     title = (
-        f"With few labels or heavy loss Robult is ahead of {ahead.sum()} of {len(counts)} others."
+        f"With few labels or most sensors gone, Robult is ahead of {ahead.sum()} of "
+        f"{len(counts)} others."
     )
     text = (
         f"Ahead means clearly better, paired by seed, in more of {n_places} places than clearly "

@@ -7,7 +7,14 @@ import pytest
 from nbformat.v4 import new_markdown_cell, new_notebook
 
 from robult_study.report import queries
-from robult_study.report.findings import ANSWERS, MAIN, answers_table, as_list, findings
+from robult_study.report.findings import (
+    ANSWERS,
+    MAIN,
+    all_answers,
+    answers_table,
+    as_list,
+    findings,
+)
 
 CLAIMS = "grade,our runs on the data at hand\nreproduced,2\nnot,1\n"
 
@@ -56,3 +63,9 @@ def test_the_table_of_answers_links_to_the_published_copy_where_there_is_one(roo
     question = "[05 Which?](reports/05_ranks.ipynb)"
     assert lines[2] == f"| {question} | Of the paper's 3 statements 2 are reproduced |"
     assert lines[3] == "| [09 How?](notebooks/09_weights.ipynb) | Not published yet. |"
+
+
+def test_all_answers_stand_under_their_questions(root):
+    (root / "reports/05_ranks.ipynb").touch()
+    found = as_list(findings(root / "reports", ANSWERS["05"]))
+    assert all_answers(root) == f"### [05 Which?](../reports/05_ranks.ipynb)\n\n{found}"
