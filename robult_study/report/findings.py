@@ -26,7 +26,8 @@ ANSWERS = {  # notebook -> the queries in robult_study/report/queries.py that an
     "09": ("detector", "weighted_training"),
     "10": ("own_data", "calibrated"),
 }
-MAIN = ("ranks", "variant", "control", "reconstruction", "claims")  # those of README and of a run's page
+# Those of README and of a run's page.
+MAIN = ("ranks", "variant", "control", "reconstruction", "claims")
 
 
 def findings(folder: Path, names: Sequence[str] = MAIN) -> list[Finding]:

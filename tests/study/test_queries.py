@@ -142,7 +142,8 @@ SAID = {
     "variant": r"teaches itself beats Robult. .* 1 of 2 rows .* in 0; .* from -0.010 to \+0.050",
     "separated": "apart from 1 of 2 others by Nemenyi's procedure, from 2 .* from 0 and 1 of 2",
     "claims": "Of the paper's 7 statements 2 are reproduced .* 0 in part and 4 not; 1 cannot",
-    "needed": r"contrast of unlabelled samples \(L_ulb\). .* of 2 sets this is so for L_sup on 1, L_rec on 0, L_ulb on 2",
+    "needed": r"contrast of unlabelled samples \(L_ulb\). .* of 2 sets this is so for "
+    "L_sup on 1, L_rec on 0, L_ulb on 2",
     "reconstruction": "next to no effect. .* by more than 0.004; .* moves one by 0.20",
     "robust": "ahead of 1 of 2 others. .* of 38 places .* GMC 7 and 3, linear 2 and 4",
     "least_lost": "on 1 of 2 sets. .*: b 0.3 ± 0.03 against 0.2 ± 0.02 of GMC",
