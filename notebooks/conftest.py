@@ -6,18 +6,24 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from pathlib import Path
 
 import pytest
 
-OUTPUT = Path(tempfile.gettempdir()) / f"robult_smoke_{os.getpid()}"
+SHARED = "ROBULT_SMOKE_OUT"  # names the folder to workers and to the test in a browser
 
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("ROBULT_PROFILE", "smoke")
     os.environ.setdefault("ROBULT_HEADLESS", "1")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ["ROBULT_OUT"] = str(OUTPUT)  # never a tracked file, never the user's own results
+    if not is_worker(config):
+        os.environ[SHARED] = tempfile.mkdtemp(prefix="robult_smoke_")
+    os.environ["ROBULT_OUT"] = os.environ[SHARED]  # never the user's own results
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this is a process of pytest-xdist, which inherits the folder that is there."""
+    return hasattr(config, "workerinput")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,4 +34,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    shutil.rmtree(OUTPUT, ignore_errors=True)
+    if not is_worker(config):
+        shutil.rmtree(os.environ.pop(SHARED), ignore_errors=True)

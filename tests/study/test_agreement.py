@@ -18,6 +18,8 @@ from robult_study.runs.grid import everything, run_grid
 from robult_study.runs.store import Store
 from robult_study.settings import SettingsError
 
+pytestmark = pytest.mark.xdist_group("agreement")  # one worker, which shares `computed`
+
 STEPS = {"steps": 2}
 CONFIGS = [
     RunConfig("digits", "robult", 0, training=STEPS),

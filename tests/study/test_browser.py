@@ -87,7 +87,8 @@ def lab(tmp_path_factory) -> Iterator[str]:
     }
     ours = {
         "ROBULT_PROFILE": "smoke",
-        "ROBULT_OUT": str(home / "out"),
+        # next to notebooks/, whose smoke runs are the same ones
+        "ROBULT_OUT": os.environ.get("ROBULT_SMOKE_OUT", str(home / "out")),
         "ROBULT_DATA": "",
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(ROOT),

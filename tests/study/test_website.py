@@ -16,6 +16,8 @@ from robult_study.report import website
 from robult_study.report.website import NEEDS, build_site, run_sphinx
 from robult_study.settings import SettingsError
 
+pytestmark = pytest.mark.xdist_group("website")  # one worker, which builds the `pages` once
+
 ROOT = Path(__file__).resolve().parents[2]
 TAKEN = ("docs", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "README.md")
 WITH_SPHINX = pytest.mark.skipif(
