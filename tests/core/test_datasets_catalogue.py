@@ -94,6 +94,9 @@ def test_first_metrics_have_one_home():
     assert primary["mm-imdb"] == primary["mm-imdb-raw"] == "f1_macro"
     assert primary["mosi"] == primary["mosei-mult"] == "mae"
     assert primary["utd_mhad"] == "accuracy"
+    outputs = {name: entry.task.n_outputs for name, entry in datasets.CATALOGUE.items()}
+    assert outputs["mm-imdb"] == outputs["mm-imdb-raw"] == 23
+    assert (outputs["food101"], outputs["hateful-memes"]) == (101, 2)
 
 
 def test_the_guide_names_every_data_set_and_every_file():

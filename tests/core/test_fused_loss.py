@@ -189,6 +189,8 @@ def test_forecast_saves_the_second_evaluation(monkeypatch):
     assert len(calls) == 1
     run(fused_soft_pu_loss, make_case(), (1.0, 0.0))
     assert len(calls) == 3
+    fused_soft_pu_loss(*make_case()[:4])
+    assert calls[-1][-1] is None  # nobody asks for a gradient, so none is forecast
 
 
 @pytest.mark.parametrize("which", ["s", "z"])

@@ -296,6 +296,10 @@ def test_embeddings_start_small():
     assert backbone.kinds.std().item() == pytest.approx(0.02, rel=0.1)
 
 
+def test_three_modalities_have_seven_sets_of_prompts():
+    assert len(make({"text": (4,), "image": (3,), "audio": (2,)}).prompts.table) == 7
+
+
 def test_one_modality_is_refused():
     with pytest.raises(ValueError, match="at least two modalities"):
         make({"text": (4,)})
