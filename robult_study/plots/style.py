@@ -12,6 +12,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -25,6 +26,7 @@ from robult_core.tasks import higher_is_better
 from robult_study.plots.wording import in_words
 from robult_study.results.intervals import MIN_VALUES
 
+LOOK = Path(__file__).with_name("look.mplstyle")  # sizes, and which lines axes have
 MUTED = {
     "indigo": "#332288",
     "teal": "#44AA99",
@@ -82,28 +84,8 @@ SHARE = (0.0, 1.0)  # the range of every metric that is not named above
 def use_style() -> None:
     """Set the look of every following figure: palette, sizes that read in a report, one font."""
     mpl.rcdefaults()
-    sizes = {
-        "font.size": 10,
-        "axes.labelsize": 10,
-        "axes.titlesize": 10,
-        "xtick.labelsize": 9,
-        "ytick.labelsize": 9,
-        "legend.fontsize": 9,
-        "legend.title_fontsize": 9,
-        "lines.linewidth": 1.6,
-        "lines.markersize": 5,
-        "hatch.linewidth": 0.8,
-        "axes.linewidth": 0.8,
-        "xtick.major.width": 0.8,
-        "ytick.major.width": 0.8,
-        "xtick.major.size": 3.5,
-        "ytick.major.size": 3.5,
-        "legend.handlelength": 2.6,
-    }
-    saving = {"figure.dpi": 100, "savefig.dpi": 150, "pdf.fonttype": 42}
-    plain = {"legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False}
-    plain |= {"patch.edgecolor": "black", "patch.force_edgecolor": False}
-    sns.set_theme(style="ticks", palette=list(CYCLE), font="DejaVu Sans", rc=sizes | saving | plain)
+    look = mpl.rc_params_from_file(LOOK, use_default_template=False)
+    sns.set_theme(style="ticks", palette=list(CYCLE), font="DejaVu Sans", rc=look)
 
 
 def mark_smoke(figure: Figure) -> None:

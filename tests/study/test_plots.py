@@ -12,14 +12,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from figure_facts import check_approved
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex, to_rgb
 
 from robult_core.datasets.container import MultimodalData
 from robult_core.datasets.pid import COMPONENTS
-from robult_core.tasks import Classification, Regression
+from robult_core.protocol import pattern_name, patterns
+from robult_core.tasks import Classification, Multilabel, Regression
 from robult_study import plots
-from robult_study.plots import architecture, samples, style
+from robult_study.plots import architecture, own_data, samples, style
 from robult_study.plots.wording import PID_NAMES, WORDS, in_words
 from robult_study.results import ranks, tables
 from robult_study.results.rankings import printed_blocks
@@ -230,6 +232,35 @@ def test_logarithmic_ticks_do_not_crowd():
     _, ax = plt.subplots()
     style.log_ticks(ax, [1, 2, 5, 10, 25, 50, 100])
     assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "5", "25", "100"]
+
+
+def test_logarithmic_ticks_stand_a_sixth_of_the_axis_apart():
+    _, ax = plt.subplots()
+    style.log_ticks(ax, [1, 2.3, 100])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "2.3", "100"]
+    style.log_ticks(ax, [1, 2, 100])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "100"]
+
+
+def test_a_legend_has_as_many_columns_as_fit():
+    figure, _ = plt.subplots(figsize=(6, 2))
+    handles = [plt.Line2D([], [], label="x" * 12) for _ in range(7)]
+    assert style.fitting_columns(figure, handles) == 4  # 1.5 inches each: rows of 4 and 3
+    assert style.fitting_columns(figure, handles[:5]) == 3  # rows of 3 and 2
+    assert style.fitting_columns(figure, handles[:1]) == 1
+    long = [plt.Line2D([], [], label="x" * 200)]
+    assert style.fitting_columns(figure, long) == 1
+    style.finish(figure, "", handles, columns=2)
+    assert figure.legends[0]._ncols == 2
+    assert figure.get_figheight() == pytest.approx(2 + 0.1 + 4 * 0.2)
+
+
+def test_marks_of_whole_numbers_stand_at_whole_numbers():
+    frame = curves_frame("a").assign(x=[1, 2, 3] * 2)
+    whole = plots.curve_panels(frame, "x", "method", "panel").axes[0]
+    assert all(place % 1 == 0 for place in whole.get_xticks())
+    halves = plots.curve_panels(frame.assign(x=frame["x"] / 4), "x", "method", "panel").axes[0]
+    assert not all(place % 1 == 0 for place in halves.get_xticks())
 
 
 def test_ranges_reach_from_least_to_largest_and_show_the_truth():
@@ -751,3 +782,192 @@ def test_ranks_by_steps_have_the_best_on_top():
     assert bottom > top
     assert ax.get_ylabel() == "mean rank (1 is best)"
     assert ax.get_xlabel() == "gradient steps"
+
+
+# Every figure as it was approved
+
+
+def worlds_by_name() -> pd.DataFrame:
+    return pd.DataFrame({name: plots.dial_row(name) for name in ("mixed", "noisy")}).T
+
+
+def picture_data() -> MultimodalData:
+    """Eight pictures in two quadrants; classes have names, one of them too long to be printed."""
+    views = {name: torch.zeros(8, 16) for name in QUADRANTS}
+    split = np.array(["train"] * 6 + ["test"] * 2)
+    pixels = {"image": np.arange(512).reshape(8, 8, 8)}
+    targets = torch.arange(8) % 2
+    names = ("cat", "lion")
+    task = Classification(2)
+    return MultimodalData("toy", task, views, targets, split, display=pixels, class_names=names)
+
+
+def spoken_data(task, targets: torch.Tensor) -> MultimodalData:
+    views = {"text": torch.zeros(1, 2), "audio": torch.zeros(1, 2)}
+    said = {"transcript": ["many words that were said " * 20]}
+    return MultimodalData("spoken", task, views, targets, np.array(["test"]), display=said)
+
+
+def availability_of_pictures():
+    scores = {("top_left",): np.array([0.3, 0.7]), QUADRANTS: np.array([0.9, 0.1])}
+    return plots.availability_grid(picture_data(), 7, scores, title="T")
+
+
+def availability_of_scores(score: float):
+    data = spoken_data(Regression(), torch.tensor([-1.5]))
+    return plots.availability_grid(data, 0, {("text",): np.array([score])})
+
+
+def availability_of_labels():
+    data = spoken_data(Multilabel(3), torch.tensor([[1, 0, 1]]))
+    return plots.availability_grid(data, 0, {("text",): np.array([0.2, 0.5, 0.8])})
+
+
+def scenario():
+    few = np.arange(8) % 4 == 0
+    present = np.array([[True, False], [False, True]])
+    rows = np.arange(6)
+    return plots.scenarios(picture_data(), rows, few[:6], np.array([6, 7]), present, title="T")
+
+
+def shares_of_labels():
+    many = {"data_set": "many", "class": range(25), "rows": 9, "labelled": 2}
+    few = {"data_set": "few", "class": range(3), "rows": 20, "labelled": 3}
+    return plots.label_shares(pd.concat([pd.DataFrame(many), pd.DataFrame(few)]), title="T")
+
+
+def bits_by_samples(parts: int):
+    rows = []
+    for part in range(parts):
+        for n in (1, 10):
+            rows += [(f"part {part}", "plug-in", n, n + seed, 1.5) for seed in range(3)]
+    frame = pd.DataFrame(rows, columns=["part", "method", "n", "bits", "exact"])
+    return plots.ranges(frame, "n", "bits", "method", "part", truth="exact", title="T")
+
+
+def subset_ranges(names: str):
+    rows = []
+    for number, pattern in enumerate(patterns(tuple(names))):
+        for method, value in (("robult", 0.01 * number), ("gmc", 0.005), ("linear", 0.002)):
+            rows.append((pattern_name(pattern), method, value, "accuracy"))
+    frame = pd.DataFrame(rows, columns=["pattern", "method", "mean", "metric"])
+    return plots.pattern_ranges(frame, tuple(names))
+
+
+def weights_of_pairs(columns: int):
+    weights = np.linspace(0, 1, 9).reshape(3, 3)
+    masks = (~np.eye(3, dtype=bool), np.eye(3, dtype=bool))
+    panels = {"narrow": weights, "wide": weights, "wider": weights}
+    return plots.weight_matrices(panels, *masks, np.arange(3), columns, title="T")
+
+
+def weight_densities():
+    frame = pd.DataFrame({"w": [0.01, 0.98, 0.99], "true": [False, True, True], "data_set": "a"})
+    steps = [frame.assign(step=step) for step in (0, 40)]
+    return plots.weight_histograms(pd.concat(steps, ignore_index=True), "w")
+
+
+def ranked():
+    blocks, mean_ranks, p_values = ranks.procedures(printed_blocks(), tables.COMPARED)
+    return plots.critical_difference_pair(mean_ranks, p_values, 2.03, len(blocks), "printed")[0]
+
+
+def sensors_that_fail():
+    rows = [(model, rate, 1 - rate / 2) for model in ("Robult", "linear") for rate in (0.0, 0.5)]
+    return own_data.failure_curves(pd.DataFrame(rows, columns=["model", "rate", "accuracy"]), "T")
+
+
+def reliabilities():
+    rows = []
+    for sensors in ("all", "top_left"):
+        for model in ("plain", "calibrated"):
+            rows += [(sensors, model, confidence, 0.5) for confidence in (0.4, 0.9)]
+    columns = ["sensors", "model", "confidence", "accuracy"]
+    return own_data.reliability_curves(pd.DataFrame(rows, columns=columns), "T")
+
+
+def contributions():
+    rows = [(name, 0.1 * number) for name in ("a", "b") for number in range(-2, 4)]
+    np.random.seed(0)  # seaborn scatters the dots
+    return own_data.sensor_contributions(pd.DataFrame(rows, columns=["sensor", "added"]), "T")
+
+
+def stamped():
+    figure = plt.figure()
+    style.mark_smoke(figure)
+    return figure
+
+
+def looks_of_everything():
+    """A line for each method, and for as many other names as there are colours."""
+    figure = plt.figure(figsize=(6, 2))
+    names = [*style.METHOD_COLORS, *(f"other {number}" for number in range(len(style.CYCLE)))]
+    return style.finish(figure, "Every look " * 9, style.line_handles(names))
+
+
+def curves_in_rows():
+    views = [curves_frame("ab").assign(view=view) for view in ("one", "all")]
+    frame = pd.concat(views, ignore_index=True)
+    options = {"row": "view", "share_y": "row", "size": (2.0, 1.5), "highlight": ["robult"]}
+    return plots.curve_panels(frame.assign(metric="mae"), "x", "method", "panel", **options)
+
+
+def losses():
+    rows = [("reconstruction", step, 40.0 / step) for step in (10, 20, 40)]
+    frame = pd.DataFrame(rows, columns=["term", "step", "mean"])
+    frame = frame.assign(low=frame["mean"], high=frame["mean"], n=3)
+    sets = [frame.assign(data_set=name) for name in ("b", "a")]
+    return plots.loss_curves(pd.concat(sets, ignore_index=True))
+
+
+def walls():
+    rows = np.array([7, 0, 1])
+    present = np.array([[True, True, True], [False, True, True]])
+    return plots.sample_wall(picture_data(), rows, present, ["one", "two", "three"], 3, "T")
+
+
+FIGURES = {
+    "looks": looks_of_everything,
+    "smoke": stamped,
+    "curves": lambda: plots.curve_panels(curves_frame("abcd"), "x", "method", "panel", title="T"),
+    "curves_in_rows": curves_in_rows,
+    "ranges_of_two": lambda: bits_by_samples(2),
+    "ranges_of_three": lambda: bits_by_samples(3),
+    "dots": lambda: plots.dots(dots_frame(), "data_set", "anchors", "measure", "weight"),
+    "dots_of_one": lambda: plots.dots(dots_frame(), None, "anchors", "measure", "weight", "AUROC"),
+    "losses": losses,
+    "pid_diagram": plots.pid_diagram,
+    "robult_diagram": plots.robult_diagram,
+    "pid_bars": lambda: plots.pid_bars(worlds()),
+    "pid_ceilings": lambda: plots.pid_ceilings(worlds_by_name()),
+    "availability_of_pictures": availability_of_pictures,
+    "availability_of_scores": lambda: availability_of_scores(0.5),
+    "availability_of_low_scores": lambda: availability_of_scores(-0.5),
+    "availability_of_labels": availability_of_labels,
+    "wall": walls,
+    "scenarios": scenario,
+    "label_shares": shares_of_labels,
+    "comparison": lambda: plots.method_comparison(cells()),
+    "one_or_all": lambda: plots.one_or_all(cells().replace({"pattern": {"full": "all"}})),
+    "critical_difference": ranked,
+    "forest": lambda: plots.forest(changes(), "pattern", "without", "data_set"),
+    "switches": lambda: plots.switch_heat_map(switched(), ("one", "all"), most=2)[0],
+    "leads": lambda: plots.lead_panels(leads(), "labels", log=True),
+    "few_subsets": lambda: subset_ranges("abc"),
+    "many_subsets": lambda: subset_ranges("abcdef"),
+    "maps_by_class": lambda: plots.latent_maps(
+        latents_frame(), "class", {0: "before", 40: "after"}
+    ),
+    "maps_by_modality": lambda: plots.latent_maps(latents_frame(), "modality", {0: "before"}),
+    "weights_in_a_row": lambda: weights_of_pairs(3),
+    "weights_in_two_rows": lambda: weights_of_pairs(2),
+    "weight_histograms": weight_densities,
+    "failures": sensors_that_fail,
+    "reliability": reliabilities,
+    "contributions": contributions,
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_drawn_as_it_was_approved(name):
+    check_approved(name, FIGURES[name]())
