@@ -98,7 +98,7 @@ def pair_sets(settings: Settings) -> list[str]:
     classes = [name for name in settings.data_sets if entry(name).task.kind == "classification"]
     chosen = _first_and_others(settings, classes)
     if len(chosen) == 1:
-        chosen += [name for name in classes if name not in chosen][:1]
+        chosen += [name for name in classes if name not in chosen]
     return chosen
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from click.testing import CliRunner
+from option_facts import option_facts
 from public_sets import mirror
 from raw_sets import hateful, kaggle_food
 
 from robult_core import datasets
+from robult_core.datasets import DataError
+from robult_study import data_commands
 from robult_study.data_commands import data as command
 
 
@@ -37,6 +42,8 @@ def test_list_names_the_file_that_is_there_and_the_alternatives_of_those_that_ar
     code, output = run("list")
     assert code == 0
     assert line_of(output, "digits").endswith("built in")
+    assert line_of(output, "digits").split()[1] == "yes"
+    assert line_of(output, "mosei-mult").split()[1] == "no"
     assert line_of(output, "mosi-mult").endswith("cmu-mosi/mosi_raw.pkl")
     assert "cmu-mosei/mosei_senti_data.pkl or cmu-mosei/mosei_data.pkl" in line_of(
         output, "mosei-mult"
@@ -98,3 +105,89 @@ def test_the_card_shows_everything(data_folder):
     digits = datasets.load("digits").describe()
     assert "0: 124, 1: 127" in digits["labels, train"]
     assert digits["checksum"] == datasets.load("digits").checksum
+
+
+# On made-up sets
+
+
+def refused(folder, base_url):
+    raise DataError("it cannot be reached: try again")
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """A set that nobody offers, one that cannot be reached, and one that comes."""
+    shared = {"files": lambda folder: ["a.txt", "b.txt"], "warnings": lambda folder: ["old"]}
+    card = SimpleNamespace(describe=lambda: {"name": "good", "task": "none"})
+    sets = {
+        "offline": {"downloadable": False, "check": lambda folder: ["a is odd", "b is odd"]},
+        "refused": {"downloadable": True, "get": refused, "check": lambda folder: ["c is odd"]},
+        "good": {
+            "downloadable": True,
+            "get": lambda folder, base_url: ["good: written", "good: checked"],
+            "check": lambda folder: [],
+            "load": lambda folder: card,
+        },
+    }
+    catalogue = {name: SimpleNamespace(name=name, **shared, **own) for name, own in sets.items()}
+    monkeypatch.setattr(data_commands, "CATALOGUE", catalogue)
+    return catalogue
+
+
+def test_get_all_leaves_out_what_nobody_offers_and_goes_on_after_a_failure(made_up, tmp_path):
+    result = CliRunner().invoke(command, ["get", "all", "--folder", str(tmp_path)])
+    assert result.exit_code == 1
+    assert result.stdout == "good: written\ngood: checked\n"
+    assert result.stderr == "refused: it cannot be reached: try again\n"
+    del made_up["refused"]
+    assert CliRunner().invoke(command, ["get", "all", "--folder", str(tmp_path)]).exit_code == 0
+
+
+def test_check_names_what_is_found_what_is_wrong_and_what_is_odd(made_up, tmp_path):
+    (tmp_path / "b.txt").write_text("")
+    result = CliRunner().invoke(command, ["check", "all", "--folder", str(tmp_path)])
+    assert result.exit_code == 1
+    assert result.output.splitlines() == [
+        "offline: 2 problem(s)",
+        f"  found: {tmp_path / 'b.txt'}",
+        "  a is odd",
+        "  b is odd",
+        "refused: 1 problem(s)",
+        f"  found: {tmp_path / 'b.txt'}",
+        "  c is odd",
+        "good: in order",
+        "  warning: old",
+        data_commands.GUIDE,
+    ]
+
+
+def test_the_card_follows_where_it_is_asked_for(made_up, tmp_path):
+    for name in ("offline", "refused"):
+        del made_up[name]
+    result = CliRunner().invoke(command, ["check", "all", "--card", "--folder", str(tmp_path)])
+    assert result.exit_code == 0
+    assert result.output.splitlines()[2:] == ["name  good", "task  none"]
+
+
+def test_columns_are_as_wide_as_their_longest_text(capsys):
+    data_commands._print_columns([("a", "bb", "the last"), ("aaa", "b", "one")])
+    assert capsys.readouterr().out == "a    bb  the last\naaa  b   one\n"
+
+
+OPTIONS = {
+    "get": {
+        "names": "String, required, nargs -1",
+        "folder": "Path, file_okay True, dir_okay True",
+        "base_url": "String",
+    },
+    "check": {
+        "names": "String, required, nargs -1",
+        "folder": "Path, file_okay True, dir_okay True",
+        "cards": "Bool, is_flag",
+    },
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_ask_for_what_they_promise(name):
+    assert option_facts(command.commands[name]) == OPTIONS[name]

@@ -91,6 +91,21 @@ def test_latents_are_looked_at_on_digits_and_one_more():
     assert plans.pair_sets(SMOKE) == ["digits", "pid"]
 
 
+# Notebook 03 -------------------------------------------------------------------------------------
+
+
+def test_the_control_runs_once_and_keeps_weights_where_a_model_is_shown():
+    configs = plans.control(settings(data_sets=("digits", "cub10", "mosi")))
+    methods = ("robult", "unimodal", "linear")
+    assert len(configs) == len({(c.data_set, c.method, c.seed) for c in configs}) == 3 * 3 * 3
+    assert {config.method for config in configs} == set(methods)
+    kept = {(c.data_set, c.method, c.seed) for c in configs if c.keep_weights}
+    assert kept == {("digits", "robult", 0), ("mosi", "robult", 0)}
+    assert all(
+        c.training == {} if c.method == "linear" else c.training["steps"] == 10 for c in configs
+    )
+
+
 # Notebooks 04 and 05 -----------------------------------------------------------------------------
 
 
@@ -159,7 +174,7 @@ def test_switches_have_few_seeds_and_their_base_all():
     width = [config for config in configs if config.tag == "width 64"]
     assert {config.seed for config in width} == {0, 1, 2, 3, 4}
     assert len(plans.chosen_switches(FULL)) == len(variants.switches())
-    assert 2 < len(plans.chosen_switches(SMOKE)) < 5
+    assert plans.chosen_switches(SMOKE) == variants.switches()[::6]
 
 
 def test_parts_of_the_distillation_stand_beside_what_it_is_built_on():
@@ -175,6 +190,10 @@ def test_parts_of_the_distillation_stand_beside_what_it_is_built_on():
     assert set(by_tag) == base | {variant.name for variant in variants.PARTS}
     shared = keys(configs) & keys(plans.comparison(FULL))
     assert len(shared) == 3 * 3 * 5
+    quick = plans.distillation_parts(settings())
+    assert {config.data_set for config in quick} == {"cub10"}
+    smoke = {config.tag for config in plans.distillation_parts(SMOKE)}
+    assert smoke == base | {variant.name for variant in variants.PARTS[::6]}
 
 
 def test_equal_weights_stand_beside_the_searched_ones():
@@ -185,7 +204,19 @@ def test_equal_weights_stand_beside_the_searched_ones():
     assert len(equal[0].hyper) == 4
 
 
+def test_maps_are_narrowed_to_two_widths_and_in_smoke_to_one():
+    assert plans.narrow_units(settings()) == (128, 16)
+    assert plans.narrow_units(SMOKE) == (16,)
+
+
 # Notebook 07 -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "other", "differs"), [(110, 100, False), (111, 100, True), (100, 111, True)]
+)
+def test_counts_differ_by_more_than_a_tenth_of_the_smaller(count, other, differs):
+    assert plans._differs(count, other) == differs
 
 
 def test_shares_differ_by_a_tenth_of_their_labels():
@@ -229,7 +260,7 @@ def test_subsets_come_from_the_runs_of_the_comparison():
 
 def test_rates_of_loss_run_from_none_to_all():
     assert plans.loss_rates(settings()).tolist() == [0, 0.25, 0.5, 0.75, 1]
-    assert len(plans.loss_rates(FULL)) == 11
+    assert plans.loss_rates(FULL).tolist() == [number / 10 for number in range(11)]
 
 
 # Notebooks 08 and 09 -----------------------------------------------------------------------------
@@ -280,7 +311,12 @@ def test_weights_of_reconstruction():
         config.hyper["reconstruction_weight"] for config in plans.reconstruction_weights(FULL)
     }
     assert weights == {0.0, 1.0, 10.0, 100.0}
-    assert len(plans.reconstruction_weights(SMOKE)) == 2 * 2
+    smoke = plans.reconstruction_weights(SMOKE)
+    runs = [(config.hyper["reconstruction_weight"], config.seed) for config in smoke]
+    assert runs == [(0.0, 0), (0.0, 1), (100.0, 0), (100.0, 1)]
+    assert {config.snapshots for config in smoke} == {(0, 10)}
+    assert {config.hyper["bottleneck"] for config in smoke} == {4}
+    assert plans.narrow_map_units("digits") == 16
 
 
 def test_pseudo_pairs_come_from_the_runs_of_notebook_08():
