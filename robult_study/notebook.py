@@ -219,7 +219,7 @@ class Notebook:
                 "use lower-case letters, digits and underscores"
             )
         folder = self.settings.output / kind
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         return folder / name
 
 
@@ -243,7 +243,7 @@ def _prepare(seed: int) -> None:
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)
+    np.random.seed(seed)
     random.seed(seed)
     use_style()
 

@@ -1,9 +1,12 @@
 """What a notebook does: its start, its runs, and how figures and tables are saved."""
 
 from __future__ import annotations
+import __future__
 
 import math
+import re
 import string
+import sys
 from dataclasses import replace
 
 import matplotlib
@@ -15,6 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from robult_study import notebook as module
+from robult_study import plans
 from robult_study.notebook import PARAMETERS, Notebook, picture_bundle, start
 from robult_study.runs.configuration import RunConfig
 from robult_study.settings import SettingsError
@@ -65,6 +70,7 @@ def test_every_unknown_name_is_refused(name):
 
 def test_what_a_notebook_defines_by_itself_is_no_parameter(notebook):
     shell = {"In": [""], "Out": {}, "_i": "", "math": math, "start": start}
+    shell["annotations"] = __future__.annotations
     namespace = EMPTY | shell | {"profile": "smoke"}
     assert start(namespace).settings.profile == "smoke"
     later_cells = {"notebook": notebook, "settings": notebook.settings, "frame": pd.DataFrame()}
@@ -88,7 +94,8 @@ def test_the_records_of_a_table_come_in_its_order(notebook):
     records = notebook.records(table)
     assert [record.key for record in records] == list(table["key"].unique())
     notebook.settings.store.remove(records[0].key)
-    with pytest.raises(LookupError, match="any more: run the grid again"):
+    gone = f"no record {records[0].key[:12]} any more: run the grid again"
+    with pytest.raises(LookupError, match=gone):
         notebook.records(table)
 
 
@@ -156,6 +163,8 @@ def test_table_saves_frame_and_styler(notebook):
     assert pd.read_csv(folder / "styled.csv").equals(frame)
     assert "0.123<" in (folder / "plain.html").read_text().replace(" ", "")
     assert "Numbers" in (folder / "styled.html").read_text()
+    assert "row_heading" not in (folder / "plain.html").read_text()
+    assert "row_heading" in (folder / "styled.html").read_text()
 
 
 def test_a_text_is_written_beside_the_tables(notebook):
@@ -172,8 +181,71 @@ def test_progress_prints_a_line_per_item_when_nobody_watches(monkeypatch, capsys
     monkeypatch.setenv("ROBULT_HEADLESS", "1")
     notebook = start(EMPTY | {"output": str(tmp_path)})
     assert list(notebook.progress("ab", "letters")) == ["a", "b"]
-    printed = [text.split(":")[0] for text in capsys.readouterr().out.splitlines()]
-    assert printed == ["letters 1/2", "letters 2/2"]
+    first, second = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"letters 1/2: \d+\.\d s", first)
+    assert float(second.split()[2]) < 60
+
+
+def test_progress_is_a_bar_when_someone_watches(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("ROBULT_HEADLESS", "0")
+    notebook = start(EMPTY | {"output": str(tmp_path)})
+    assert list(notebook.progress("ab", "letters")) == ["a", "b"]
+    assert capsys.readouterr().out == ""
+
+
+def test_stop_says_why_and_ends_without_an_error(notebook, capsys):
+    with pytest.raises(SystemExit) as ended:
+        notebook.stop("there is nothing to do")
+    assert ended.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "there is nothing to do"
+    assert re.fullmatch(r"\d{1,3} s", lines[-1])
+
+
+def test_answers_are_kept_in_the_folder_of_results(notebook):
+    assert notebook.cached(plans.narrow_map_units)("pid") == 4
+    assert (notebook.settings.output / "cache" / "answers").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"commit": "0123456789abcdef", "dirty": True}, "0123456789ab, with local changes"),
+        ({"commit": "0123456789abcdef", "dirty": False}, "0123456789ab"),
+        ({"commit": None, "dirty": None}, "not a git repository"),
+    ],
+)
+def test_the_watermark_names_the_commit(monkeypatch, state, words):
+    monkeypatch.setattr(module, "git_state", lambda folder: state)
+    assert module._commit() == words
+
+
+@pytest.mark.parametrize(
+    ("index", "says_something"),
+    [
+        (pd.RangeIndex(2), False),
+        (pd.Index([3, 5]), False),
+        (pd.Index(["a", "b"]), True),
+        (pd.Index([3, 5], name="rate"), True),
+        (pd.MultiIndex.from_tuples([(0, 1), (1, 0)]), True),
+    ],
+)
+def test_an_index_that_only_counts_is_not_shown(index, says_something):
+    assert module._named_index(pd.DataFrame({"x": [1, 2]}, index=index)) == says_something
+
+
+def test_a_kernel_displays_the_picture_with_its_alt_text(monkeypatch, notebook):
+    shown = []
+    monkeypatch.setitem(sys.modules, "ipykernel", module)
+    monkeypatch.setattr(
+        "IPython.display.display", lambda *bundle, **how: shown.append((bundle, how))
+    )
+    for bundle, metadata in (
+        ({"image/png": "cG5n", "text/plain": "A line."}, {"image/png": {"alt": "A line."}}),
+        ({"text/html": "<p>", "text/plain": "A line."}, {}),
+    ):
+        module._display(bundle)
+        assert shown.pop() == ((bundle,), {"metadata": metadata, "raw": True})
 
 
 def test_finish_prints_the_watermark(notebook, capsys):

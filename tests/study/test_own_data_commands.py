@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from option_facts import option_facts
 
 from robult_core.estimators import load
+from robult_study import own_data_commands
 from robult_study.own_data_commands import describe, fit, predict
 
 
@@ -42,6 +44,7 @@ def test_from_an_archive_to_predictions(tmp_path):
     assert "MultimodalClassifier on audio, text: 60 samples, 60 steps" in done.output
     done = run(predict, out, tmp_path / "new.npz", "--out", tmp_path / "p.csv")
     assert done.exit_code == 0, done.output
+    assert f"60 predictions from text in {tmp_path / 'p.csv'}" in done.output
     table = rows(tmp_path / "p.csv")
     model = load(out, "cpu")
     assert [int(row["prediction"]) for row in table] == model.predict({"text": X["text"]}).tolist()
@@ -68,6 +71,7 @@ def test_one_table_per_modality(tmp_path, kind):
     assert "audio: 60 samples of 4 features, 1 lack it" in done.output
     assert f"classification: {(labels >= 0).sum()} of 60 samples are labelled" in done.output
     assert f"  class 1: {(labels == 1).sum()} samples" in done.output
+    assert "differ" not in done.output
 
 
 def test_numbers_become_a_regression(tmp_path):
@@ -182,3 +186,94 @@ def test_samples_are_named_by_their_id_or_their_row(tmp_path):
     assert "text: 60 samples of 3 features" in done.output
     done = run(predict, out, tmp_path / "new.npz", "--out", tmp_path / "p.csv", "--id", "name")
     assert "no file has 'name'" in str(done.exception)
+
+
+def test_files_without_a_target_are_described(tmp_path):
+    X, labels, _ = arrays()
+    np.savez(tmp_path / "d.npz", **X, y=labels)
+    said = run(describe, tmp_path / "d.npz", "--target", "mood").output.splitlines()
+    assert said[-1] == "no target 'mood': name it with --target to train"
+
+
+@pytest.mark.parametrize(
+    ("labels", "lines"),
+    [
+        (
+            [[1, 0], [1, 1], [0, 0]],
+            [
+                "multilabel: 3 of 3 samples are labelled",
+                "  label 0: 2 samples",
+                "  label 1: 1 samples",
+            ],
+        ),
+        (
+            [0.5, 1.5, np.nan, 3.25],
+            ["regression: 3 of 4 samples are labelled", "  mean 1.750, from 0.5 to 3.25"],
+        ),
+        (
+            [0, 2, -1, 2],
+            [
+                "classification: 3 of 4 samples are labelled",
+                "  class 0: 1 samples",
+                "  class 2: 2 samples",
+            ],
+        ),
+    ],
+)
+def test_labels_are_counted_by_their_kind(labels, lines):
+    assert own_data_commands._label_lines(np.array(labels), "-1") == lines
+
+
+class Predicting:
+    """An estimator whose predictions are given."""
+
+    def __init__(self, predicted: np.ndarray):
+        self.predicted = predicted
+
+    def predict(self, modalities) -> np.ndarray:
+        return self.predicted
+
+
+def test_labels_have_a_column_each_and_scores_one():
+    several = own_data_commands._answers(Predicting(np.array([[1, 0], [1, 1], [0, 0]])), {})
+    assert several[0] == ["label_0", "label_1"]
+    assert [column.tolist() for column in several[1]] == [[1, 1, 0], [0, 1, 0]]
+    scores = np.array([0.5, 1.5])
+    assert own_data_commands._answers(Predicting(scores), {}) == (["prediction"], [scores])
+
+
+OPTIONS = {
+    "fit": {
+        "files": "Path, required, file_okay True, dir_okay True, nargs -1",
+        "target": "String, default y",
+        "out": "Path, required, file_okay True, dir_okay True",
+        "identity": "String",
+        "task": "Choice, choices ('auto', 'classification', 'regression', 'multilabel'), "
+        "default auto",
+        "method": "String, default robult_distilled",
+        "unlabeled": "String, default -1",
+        "seed": "IntRange, min 0, default 0",
+        "max_steps": "IntRange, min 1",
+        "calibrate": "Bool, is_flag",
+        "device": "String, default auto",
+    },
+    "predict": {
+        "model": "Path, required, exists True, dir_okay True",
+        "files": "Path, required, file_okay True, dir_okay True, nargs -1",
+        "out": "Path, required, file_okay True, dir_okay True",
+        "target": "String, default y",
+        "identity": "String",
+        "device": "String, default auto",
+    },
+    "describe": {
+        "files": "Path, required, file_okay True, dir_okay True, nargs -1",
+        "target": "String, default y",
+        "unlabeled": "String, default -1",
+        "identity": "String",
+    },
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_ask_for_what_they_promise(name):
+    assert option_facts(getattr(own_data_commands, name)) == OPTIONS[name]

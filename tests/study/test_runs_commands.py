@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from option_facts import option_facts
 from small_runs import flip_byte
 
 from robult_core import datasets
@@ -193,6 +194,14 @@ def test_list_marks_stale_and_failed_runs(store, good, bad):
     assert "the loss is nan" in next(line for line in lines if line.startswith(bad[:12]))
 
 
+def test_a_line_has_columns_and_the_beginnings_of_long_words(store, good):
+    config = {"data_set": "digits", "method": "gmc", "seed": 3, "label_fraction": 0.123456789}
+    store.put_failed(good, {"config": config, "error": "ValueError: no"})
+    lines = call(store.folder, "list").output.splitlines()
+    expected = f"{good[:12]}! digits         gmc            seed 3   labels 0.1234 ValueError: no"
+    assert expected in lines
+
+
 def test_list_takes_a_note_that_lacks_fields(store, bad):
     for config in ({}, {"data_set": ["digits"], "label_fraction": None}):
         store.put_failed(bad, {"config": config, "error": "ValueError: no"})
@@ -204,8 +213,13 @@ def test_list_takes_a_note_that_lacks_fields(store, bad):
 def test_show_takes_the_beginning_of_a_key(store, good, bad):
     output = call(store.folder, "show", good[:9]).output
     assert '"steps": 5' in output
-    assert "late_fusion" in output
-    assert "FloatingPointError" in call(store.folder, "show", bad[:9]).output
+    assert output.startswith('{\n "')
+    assert '"metrics"' not in output
+    table = store.get(good).metrics.to_string(index=False)
+    assert output.endswith(f"}}\n{table}\n")
+    failed = call(store.folder, "show", bad[:9]).output
+    assert failed.startswith('{\n "')
+    assert "FloatingPointError" in failed
     result = call(store.folder, "show", "zzz")
     assert result.exit_code == 1
     assert result.output == (
@@ -219,6 +233,7 @@ def test_export_is_one_tidy_table(store, tmp_path, good, suffix):
     assert call(store.folder, "export", str(path)).exit_code == 0
     table = pd.read_csv(path) if suffix == "csv" else pd.read_parquet(path)
     assert set(table["current"]) == {True, False}
+    assert "Unnamed: 0" not in table
     current = table[table["current"]]
     metrics = store.get(good).metrics
     assert current["value"].tolist() == pytest.approx(metrics["value"].tolist())
@@ -312,7 +327,8 @@ def test_repeat_runs_a_failed_run_with_its_whole_error(store, good, bad):
     (store.folder / "failed" / f"{bad}.json").write_text(canonical(note))
     assert "accuracy" in call(store.folder, "repeat", bad[:9]).output
     assert len(store.keys()) == 3
-    assert "accuracy" in call(store.folder, "repeat", good[:9]).output
+    shown = store.get(good).metrics.to_string(index=False)
+    assert call(store.folder, "repeat", good[:9]).output.endswith(f"{shown}\n")
 
 
 def test_repeat_mends_a_damaged_record(store, good):
@@ -358,3 +374,21 @@ def test_a_store_from_the_future_is_one_sentence(store):
     result = call(store.folder, "list")
     assert result.exit_code == 1
     assert "was written by a newer robult_study (format 99" in result.output
+
+
+OPTIONS = {
+    "start": {
+        "path": "Path, required, exists True, file_okay True",
+        "jobs": "IntRange, min 1, default 1",
+        "scheduler": "String",
+        "device": "String",
+        "ranks": "IntRange, min 1",
+        "precision": "Choice, choices ('float32', 'bfloat16')",
+    },
+    "prune": {"yes": "Bool, is_flag"},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_ask_for_what_they_promise(name):
+    assert option_facts(runs.commands[name]) == OPTIONS[name]
