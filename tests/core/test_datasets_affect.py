@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from robult_core import datasets
@@ -347,7 +347,6 @@ def test_damaged_files(tmp_path, damage, message):
     assert len(datasets.CATALOGUE["mosi-mult"].check(tmp_path)) == 1
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 4), st.sampled_from(["train", "valid", "test"])),

@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from robult_core.datasets.files import (
@@ -113,7 +113,6 @@ def test_verify_names_both_hashes(tmp_path):
         verify(tmp_path / "x", "0" * 64, "get it")
 
 
-@settings(deadline=None)
 @given(st.integers(0, 999), st.floats(0.01, 100))
 def test_fingerprint_sees_one_changed_entry_but_not_rounding(index, change):
     x = np.random.default_rng(0).standard_normal(1000)

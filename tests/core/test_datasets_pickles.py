@@ -287,7 +287,7 @@ def test_a_cut_pickle_is_one_sentence(tmp_path, cut):
         load_pickle(tmp_path / "x.pkl")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(0, 5), st.integers(0, 10_000), st.binary(min_size=1, max_size=4))
 def test_damage_anywhere_gives_a_data_error_or_plain_values(
     tmp_path_factory, protocol, place, noise

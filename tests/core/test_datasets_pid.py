@@ -20,7 +20,7 @@ dial = st.one_of(st.just(0.0), st.just(1.0), st.floats(0.05, 0.95))
 
 
 @given(st.tuples(dial, dial, dial, dial))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_each_dial_is_its_part_of_the_pid(values):
     table = pid.generating_table(pid.Dials(*values))
     assert table.sum() == pytest.approx(1)

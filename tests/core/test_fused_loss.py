@@ -97,7 +97,7 @@ cases = st.builds(
 weights = st.tuples(*[st.sampled_from([-1.0, 0.0, 0.3, 1.0, 2.0])] * 2)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     cases, st.sampled_from(TEMPERATURES), st.sampled_from([1, 2, 7, 16, 64, None]), weights, weights
 )

@@ -82,7 +82,7 @@ def tables(draw):
 
 
 @given(tables(), st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_invariances(table, seed):
     pid = info.decompose(table)
     both = info.mutual_information(table.reshape(-1, table.shape[2]))

@@ -157,7 +157,7 @@ SWITCHES = st.fixed_dictionaries(
 
 
 @given(batches(), PLAIN)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_equals_slow_loop(case, options):
     expected = slow_loss(case, SoftPUOptions(**options))
     for block_size in (None, *range(1, len(case.s) + 1)):
@@ -167,7 +167,7 @@ def test_equals_slow_loop(case, options):
 
 
 @given(batches(), SWITCHES, st.integers(1, 9))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_switches_equal_slow_loops(case, options, block_size):
     expected = slow_loss(case, SoftPUOptions(**options))
     loss = soft_pu_loss(**case.tensors(), block_size=block_size, **options)
@@ -175,7 +175,7 @@ def test_switches_equal_slow_loops(case, options, block_size):
 
 
 @given(batches(), SWITCHES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_weights_equal_slow_loop(case, options):
     expected = np.zeros((len(case.z), len(case.s), len(case.s)))
     for i in range(len(case.z)):
@@ -186,7 +186,7 @@ def test_weights_equal_slow_loop(case, options):
 
 
 @given(batches(), SWITCHES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_terms_of_the_anchors_average_to_the_loss(case, options):
     terms = soft_pu_anchor_terms(**case.tensors(), **options)
     loss = soft_pu_loss(**case.tensors(), **options)
@@ -312,7 +312,7 @@ def test_latent_reconstruction_gradcheck():
 
 
 @given(batches(), PLAIN, st.integers(0, 1000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_order_of_samples_modalities_and_names_of_classes_do_not_matter(case, options, seed):
     rng = np.random.default_rng(seed)
     rows, order = rng.permutation(len(case.s)), rng.permutation(len(case.z))

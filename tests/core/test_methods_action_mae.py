@@ -88,7 +88,7 @@ def test_label_smoothing_of_the_released_code():
 # --- which tokens are kept ------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(n=st.integers(1, 9), m=st.integers(1, 5), seed=st.integers(0, 99), whole=st.booleans())
 def test_kept_tokens_are_present_and_every_sample_keeps_one(n, m, seed, whole):
     torch.manual_seed(seed)

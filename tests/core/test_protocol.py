@@ -49,7 +49,7 @@ def make_data(task, targets, n_test: int = 5, n_valid: int = 3) -> MultimodalDat
     st.integers(0, 10),
     st.sampled_from(["classification", "regression"]),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_shares_are_stratified_with_at_least_two_per_class(counts, fraction, seed, kind):
     targets = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     n_classes = max(2, len(counts))
@@ -99,7 +99,7 @@ def test_fraction_outside_is_named(ten_classes, fraction):
 
 
 @given(st.floats(0.001, 0.999), st.integers(0, 5), st.integers(20, 80))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_multilabel_shows_every_label_twice(fraction, seed, size):
     targets = torch.from_numpy(
         (np.random.default_rng(seed).random((size, 4)) < [0.6, 0.3, 0.1, 0.02]).astype(int)
@@ -244,7 +244,7 @@ def test_missing_rate_outside_is_named(rate):
 @given(
     st.lists(st.integers(-3, 6), max_size=30), st.integers(1, 5), st.floats(0, 1), st.integers(0, 9)
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_loss_by_label_spares_the_modality_of_the_class(classes, n_modalities, rate, seed):
     classes = np.array(classes, dtype=int)
     present = missing_by_label(classes, n_modalities, rate, seed)

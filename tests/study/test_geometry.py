@@ -62,7 +62,7 @@ def cka_from_gram_matrices(a: np.ndarray, b: np.ndarray) -> float:
     return hsic(k, m) / np.sqrt(hsic(k, k) * hsic(m, m))
 
 
-@hypothesis_settings(max_examples=20, deadline=None)
+@hypothesis_settings(max_examples=20)
 @given(seed=st.integers(0, 1000), n=st.integers(4, 12), scale=st.floats(0.1, 10))
 def test_cka_equals_its_definition_and_ignores_rotation_and_scale(seed, n, scale):
     a, b = points(n, 5, seed), points(n, 3, seed + 1)

@@ -19,7 +19,7 @@ T_OF_2 = 4.302653  # 97.5 % quantile of Student's t with 2 degrees of freedom
 # Mean and interval -------------------------------------------------------------------------------
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=40)
 @given(st.lists(st.floats(-100, 100), min_size=3, max_size=12))
 def test_the_interval_equals_scipys(values):
     assume(np.std(values) > 1e-6)
@@ -84,7 +84,7 @@ def test_pairing_removes_what_seeds_share():
     assert intervals.paired(rows, "b", "a")["verdict"].item() == "worse"
 
 
-@hypothesis_settings(max_examples=30, deadline=None)
+@hypothesis_settings(max_examples=30)
 @given(st.lists(st.floats(-1, 1), min_size=3, max_size=10))
 def test_p_is_that_of_scipys_t_test_and_agrees_with_the_verdict(differences):
     assume(np.std(differences) > 1e-6)

@@ -98,9 +98,7 @@ def test_a_richer_record_takes_the_place_of_a_poorer_one(store, files):
     assert store.leftovers() == []
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255), cut=st.booleans())
 def test_no_changed_byte_of_a_record_is_served(store, position, value, cut):
     path = store.folder / "records" / KEY / "record.json"
