@@ -12,7 +12,8 @@
                      optimizer is its AdamW
     evaluation       predictions and metrics for every availability pattern
     estimators       scikit-learn's manner of all this; multimodal is what the three share, on
-                     inputs, targets, standardization, calibration, shapley and saved_models
+                     inputs and targets (both on arrays), own_encoders, standardization,
+                     calibration, shapley and saved_models
     information      partial information decomposition
     checks           what rows, seeds, shares and patterns must be; validation does so for settings
     atomic           files that are written whole

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from robult_core.arrays import as_array
 from robult_core.checks import check_modality_name
 
 PLAIN_ARRAY_NAME = "x"  # the name of the one modality of a plain array
@@ -74,7 +75,7 @@ def _indexable(x: Any, name: str) -> Any:
     if x is None:
         raise ValueError(f"modality '{name}' is None: leave it out of the dict where it is missing")
     try:
-        array = x if hasattr(x, "shape") else np.asarray(x)
+        array = x if hasattr(x, "shape") else as_array(x)
     except ValueError:
         raise ValueError(
             f"the samples of modality '{name}' have different shapes: give all the same, for "
@@ -125,7 +126,7 @@ def read_modalities(X: Any, columns: Mapping[str, Collection[Any]] | None = None
 def _plain_array(X: Any) -> Any:
     """One array that stands for one modality; ValueError for what is none."""
     try:
-        plain = X if hasattr(X, "shape") else np.asarray(X)
+        plain = X if hasattr(X, "shape") else as_array(X)
     except ValueError:
         raise ValueError(
             f"X is a {type(X).__name__} of arrays of different shapes: give a dict that names the "
@@ -189,7 +190,7 @@ def feature_names(x: Any) -> np.ndarray | None:
 
 def to_array(x: Any, name: str) -> np.ndarray:
     """One modality as a float32 array `(N, ...)`; ValueError says what cannot be read."""
-    array = _as_array(x)
+    array = as_array(x)
     if array.dtype.kind not in "fiub":
         _refuse_columns(x, name)
         array = _numbers(array, name)
@@ -205,27 +206,6 @@ def to_array(x: Any, name: str) -> np.ndarray:
         )
     _check_range(array, name)
     return array.astype(np.float32, copy=False)
-
-
-def _as_array(x: Any) -> np.ndarray:
-    """The values of every container as one array, with NaN where a value is missing."""
-    if isinstance(x, Tensor):
-        x = x.float() if x.dtype == torch.bfloat16 else x  # numpy has no bfloat16
-        return x.detach().cpu().numpy()
-    if isinstance(x, np.ma.MaskedArray):
-        return np.ma.filled(x.astype(np.float64), np.nan)
-    if hasattr(x, "to_numpy"):  # frames of pandas and polars
-        x = x.to_numpy()
-    array = np.asarray(x)
-    if array.dtype.kind == "O":
-        array = np.where(_is_na(array), np.nan, array)
-    return array
-
-
-def _is_na(array: np.ndarray) -> np.ndarray:
-    """Where an array of objects holds pandas' NA, which is no float."""
-    is_na = [type(value).__name__ == "NAType" for value in array.ravel()]
-    return np.array(is_na, dtype=bool).reshape(array.shape)
 
 
 def _refuse_columns(frame: Any, name: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -30,8 +29,10 @@ from robult_core.inputs import (
     to_tensor,
 )
 from robult_core.method import Method
-from robult_core.methods import METHODS, make_method
-from robult_core.model import Robult
+from robult_core.methods import METHODS
+from robult_core.methods.gmc import GMC
+from robult_core.methods.unimodal import Unimodal
+from robult_core.own_encoders import check_modules, make_method_with
 from robult_core.saved_models import write_model
 from robult_core.shapley import shapley_values
 from robult_core.standardization import Standardizer
@@ -47,6 +48,7 @@ SAVED = (  # plain attributes of a fitted model
     "modality_names_",
     "n_features_in_",
     "n_steps_",
+    "settings_",
     "temperatures_",
     "target_mean_",
     "target_deviation_",
@@ -164,6 +166,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
             seed=self._seed(),
         )
         labeled_rows = np.flatnonzero(targets.known)
+        self.settings_ = self._settings_of_fit(lesson.data, labeled_rows)
         self._learn(lesson, labeled_rows)
         self._after_training(lesson, labeled_rows)
         return self
@@ -176,10 +179,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
             check_count("max_steps", self.max_steps)
         _check_dict("settings", self.settings, "{'width': 64}")
         _check_dict("encoders", self.encoders, "{'image': module}")
-        for name, encoder in (self.encoders or {}).items():
-            if not isinstance(encoder, nn.Module):
-                kind = type(encoder).__name__
-                raise ValueError(f"the encoder of '{name}' is a {kind}: give an nn.Module")
+        check_modules(self.encoders or {})
 
     def _training_arrays(self, given: Modalities) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """The modalities as arrays, and which sample has which of them `(M, N)`."""
@@ -219,6 +219,26 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
             present=None if present.all() else torch.from_numpy(present),
             unscaled=tuple(self.encoders or ()),
         )
+
+    def _settings_of_fit(self, data: MultimodalData, labeled_rows: np.ndarray) -> dict[str, Any]:
+        """The settings of the method, which depend on whether a labelled sample is complete.
+
+        GMC and the joint model of Unimodal learn from such samples only. Without any GMC is
+        refused, and Unimodal leaves the full set of modalities to late fusion as well.
+        """
+        settings = dict(self.settings or {})
+        if data.present is None or data.present[:, labeled_rows].all(dim=0).any():
+            return settings
+        method_class = METHODS[self.method][0] if self.method in METHODS else Method
+        if issubclass(method_class, GMC):
+            raise ValueError(
+                f"method '{self.method}' learns from labelled samples that have every modality, "
+                "and none has: choose another method, such as robult_distilled, or leave a "
+                "modality out"
+            )
+        if issubclass(method_class, Unimodal):
+            settings.setdefault("full", "late_fusion")
+        return settings
 
     def _learn(self, lesson: Lesson, labeled_rows: np.ndarray) -> None:
         """Train the method that predicts, and keep how that went."""
@@ -321,43 +341,9 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         """What a kind of estimator still learns from the training samples."""
 
     def _make_method(self, task: Task, shapes: Mapping[str, tuple[int, ...]]) -> Method:
-        """A fresh method for these modalities; own encoders are copied, never trained in place."""
-        own = dict(self.encoders or {})
-        self._check_encoders(shapes)
-        specs = {name: deepcopy(own[name]) if name in own else shapes[name] for name in shapes}
-        settings = dict(self.settings or {})
-        if own and self._has_fusion():
-            settings.setdefault("fusion", "latents")  # f_0 on the h_i needs no network of its own
-        method = make_method(self.method, task, specs, **settings)
-        config: Any = method.config
-        for name, encoder in own.items():
-            _check_output(name, encoder, shapes[name], config.width)
-        return method
-
-    def _check_encoders(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Own encoders are of modalities that X has, and the method needs no f_0 of raw inputs."""
-        if not self.encoders:
-            return
-        unknown = [name for name in self.encoders if name not in shapes]
-        if unknown:
-            raise ValueError(
-                f"encoders names the modality '{unknown[0]}', which X lacks: "
-                f"it has {', '.join(shapes)}"
-            )
-        fusion = dict(self.settings or {}).get("fusion", "latents")
-        if self.method not in METHODS or (self._has_fusion() and fusion == "latents"):
-            return
-        method_class, _ = METHODS[self.method]
-        if method_class.takes_joint:
-            raise ValueError(
-                f"method '{self.method}' needs a joint network beside encoders of your own, which "
-                "an estimator cannot take: choose robult, robult_distilled, action_mae or "
-                "prompt_trans, or build the method by make_method(..., joint=...)"
-            )
-
-    def _has_fusion(self) -> bool:
-        """Whether the method is a Robult, whose f_0 may work on the h_i."""
-        return self.method in METHODS and issubclass(METHODS[self.method][0], Robult)
+        """A fresh method for these modalities, with the user's encoders for some of them."""
+        encoders = self.encoders or {}
+        return make_method_with(encoders, self.method, task, shapes, self.settings_)
 
     def _training_config(self, n_samples: int) -> TrainingConfig:
         steps = self.max_steps
@@ -470,7 +456,8 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         if unknown:
             raise ValueError(
                 f"modality '{unknown[0]}' was not there at fit, which had "
-                f"{', '.join(self.modality_names_)}: rename it (a file gives its modality its name)"
+                f"{', '.join(self.modality_names_)}: leave it out (labels of a file are named by "
+                "--target), or rename it (a file gives its modality its name)"
             )
         for name, x in given.items():
             self._check_columns(name, x)
@@ -625,6 +612,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         self, description: Mapping[str, Any], tensors: Mapping[str, Tensor], device: str
     ) -> MultimodalEstimator:
         """Become the fitted model that `save` wrote."""
+        self.settings_ = dict(self.settings or {})  # an older model did not save them
         for name, value in description["attributes"].items():
             setattr(self, name, value)
         self.modality_names_ = tuple(self.modality_names_)
@@ -673,25 +661,6 @@ def _check_dict(name: str, value: Any, example: str) -> None:
     """A parameter that is a dict, or None."""
     if value is not None and not isinstance(value, Mapping):
         raise ValueError(f"{name} is a {type(value).__name__}: give a dict, such as {example}")
-
-
-def _check_output(name: str, encoder: nn.Module, shape: tuple[int, ...], width: int) -> None:
-    """ValueError unless the user's encoder reads samples of this shape and gives `(B, width)`."""
-    probe = deepcopy(encoder).cpu().eval()
-    try:
-        with torch.no_grad():
-            output = probe(torch.zeros(2, *shape))
-    except Exception as error:  # whatever the user's code raises
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"the encoder of '{name}' fails on float32 samples of shape {shape}: {reason}"
-        ) from error
-    found = tuple(getattr(output, "shape", ()))
-    if found != (2, width):
-        raise ValueError(
-            f"the encoder of '{name}' gives shape {found} for 2 samples, expected {(2, width)}: "
-            f"end it in a layer of width {width}, or name its own by settings={{'width': ...}}"
-        )
 
 
 def _presence(arrays: Mapping[str, np.ndarray], start: int = 0) -> np.ndarray:

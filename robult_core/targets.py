@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from robult_core.arrays import as_array
 from robult_core.checks import is_number
 
 logger = logging.getLogger("robult_core")
@@ -39,7 +40,7 @@ def column(y: Any, n: int) -> np.ndarray:
             "fit requires y to be passed, but the target y is None: give the labels, "
             "with the mark of an unlabelled sample where one is unknown"
         )
-    labels = _as_array(y)
+    labels = _labels(y)
     if labels.ndim == 0 or len(labels) != n:
         count = 0 if labels.ndim == 0 else len(labels)
         raise ValueError(
@@ -49,24 +50,15 @@ def column(y: Any, n: int) -> np.ndarray:
     return labels
 
 
-def _as_array(y: Any) -> np.ndarray:
-    """Labels of every container as one array."""
-    if hasattr(y, "toarray"):  # scipy's sparse indicators
-        return y.toarray()
-    if hasattr(y, "to_numpy"):  # of pandas and polars
-        return y.to_numpy()
-    if hasattr(y, "detach"):  # of torch
-        return y.detach().cpu().numpy()
+def _labels(y: Any) -> np.ndarray:
+    """The labels of any container as one array."""
     try:
-        labels = np.asarray(y)
+        return as_array(y)
     except ValueError:
         raise ValueError(
             "the rows of y have different lengths: turn sets of labels into rows of 0 and 1, "
             "for instance by scikit-learn's MultiLabelBinarizer"
         ) from None
-    if labels.dtype.kind == "U" and not isinstance(y, np.ndarray):
-        return np.asarray(y, dtype=object)  # else NaN among texts would become the text "nan"
-    return labels
 
 
 def _flat(labels: np.ndarray) -> np.ndarray:
@@ -228,7 +220,7 @@ def read_indicators(y: Any, n: int) -> Targets:
     if labels.ndim != 2 or labels.shape[1] < 2:
         raise ValueError(
             f"y has shape {labels.shape}: a multilabel classifier needs (samples, labels) of 0 "
-            "and 1 with at least two labels"
+            "and 1 with at least two labels; scikit-learn's MultiLabelBinarizer makes them of sets"
         )
     numbers = _numbers(labels, "indicators")
     numbers = np.where(np.isnan(numbers), -1.0, numbers)

@@ -14,6 +14,8 @@ import click
 if TYPE_CHECKING:
     import numpy as np
 
+    from robult_core.inputs import Modalities
+
 ID = click.option("--id", "identity", help="Column that names the samples: no feature.")
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 TASKS = ("auto", "classification", "regression", "multilabel")
@@ -54,8 +56,12 @@ def fit(
     task: str,
     **options: Any,
 ) -> None:
-    """Train on FILES: one npz archive, or one csv or parquet file per modality."""
+    """Train on FILES: one npz archive, or one csv or parquet file per modality.
+
+    Samples that have no modality at all are left out.
+    """
     from robult_core.datasets.own_files import split_target
+    from robult_core.inputs import Modalities
     from robult_core.saved_models import DESCRIPTION
 
     tables, _ = _tables(files, [target], identity, required=[target])
@@ -63,12 +69,30 @@ def fit(
     if (out / DESCRIPTION).exists():
         raise ValueError(f"'{out}' holds a model already: delete it, or choose another --out")
     model = _estimator(task, labels, options)
-    model.fit(modalities, labels)
+    samples = Modalities(modalities)
+    there = _has_any(samples)
+    model.fit(samples[there], labels[there])
     model.save(out)
+    empty = int((~there).sum())
+    left_out = f" ({empty} without any modality left out)" if empty else ""
     click.echo(
-        f"{type(model).__name__} on {', '.join(modalities)}: {len(labels)} samples, "
+        f"{type(model).__name__} on {', '.join(modalities)}: {there.sum()} samples{left_out}, "
         f"{model.n_steps_} steps; saved in {out}"
     )
+
+
+def _has_any(samples: Modalities) -> np.ndarray:
+    """`(N,)` bool: which sample has any modality. ValueError where none has."""
+    import numpy as np
+
+    from robult_core.inputs import presence, to_array
+
+    there = np.any([presence(to_array(x, name), name) for name, x in samples.items()], axis=0)
+    if not there.any():
+        raise ValueError(
+            f"no sample has a modality: every row of {', '.join(samples)} is empty or NaN"
+        )
+    return there
 
 
 def _tables(
@@ -137,7 +161,12 @@ def _mark_of_unlabeled(labels: np.ndarray, text: str) -> str | int:
 @click.argument("model", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @FILES
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A csv file.")
-@click.option("--target", default="y", show_default=True, help="Array to leave out, if there.")
+@click.option(
+    "--target",
+    default="y",
+    show_default=True,
+    help="Array or column of labels, if there: no feature.",
+)
 @ID
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 def predict(
@@ -150,34 +179,44 @@ def predict(
 ) -> None:
     """Predict from whatever modalities FILES hold with the MODEL that `robult fit` saved.
 
-    The first column of the table is the id of the sample, or its row from 0 up.
+    The columns of a csv or parquet file are found by the names that they had at fit, in any order;
+    others are not read. The first column of the table is the id of the sample, or its row from 0
+    up. A sample that has no modality at all gets empty cells.
     """
     from robult_core.datasets.own_files import as_modalities
     from robult_core.estimators import load
+    from robult_core.inputs import Modalities
 
+    if not out.absolute().parent.is_dir():
+        raise ValueError(f"the folder of '{out}' is missing: make it, or choose another --out")
     estimator = load(model, device)
-    tables, ids = _tables(files, [target], identity)
+    tables, ids = _tables(files, [target], identity, features=estimator.column_names_)
     tables.pop(target, None)
-    modalities = as_modalities(tables)
-    header, columns = _answers(estimator, modalities)
-    header.insert(0, identity or "row")
-    columns.insert(0, range(len(columns[0])) if ids is None else ids)
+    samples = Modalities(as_modalities(tables))
+    there = _has_any(samples)
+    header, columns = _answers(estimator, samples[there])
+    answers = zip(*columns, strict=True)
+    empty = ("",) * len(header)
+    names = range(len(there)) if ids is None else ids
     with open(out, "w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
-        writer.writerow(header)
-        writer.writerows(zip(*columns, strict=True))
-    click.echo(f"{len(columns[0])} predictions from {', '.join(modalities)} in {out}")
+        writer.writerow([identity or "row", *header])
+        for name, is_there in zip(names, there, strict=True):
+            writer.writerow([name, *(next(answers) if is_there else empty)])
+    click.echo(f"{there.sum()} predictions from {', '.join(samples)} in {out}")
+    if not there.all():
+        click.echo(f"{(~there).sum()} samples have no modality at all: their cells are empty")
 
 
-def _answers(estimator: Any, modalities: dict[str, np.ndarray]) -> tuple[list[str], list[Any]]:
-    """The columns of the table of predictions, and the probabilities of a classification."""
-    predicted = estimator.predict(modalities)
-    if predicted.ndim == 2:
-        return [f"label_{index}" for index in range(predicted.shape[1])], list(predicted.T)
-    header, columns = ["prediction"], [predicted]
+def _answers(estimator: Any, samples: Modalities) -> tuple[list[str], list[Any]]:
+    """The columns of the table of predictions: the answers, and the probability of each label."""
+    predicted = estimator.predict(samples)
+    several = predicted.ndim == 2  # one column per label
+    header = [f"prediction_{label}" for label in estimator.classes_] if several else ["prediction"]
+    columns = list(predicted.T) if several else [predicted]
     if hasattr(estimator, "classes_"):
         header += [f"probability_{label}" for label in estimator.classes_]
-        columns += list(estimator.predict_proba(modalities).T)
+        columns += list(estimator.predict_proba(samples).T)
     return header, columns
 
 
@@ -189,7 +228,8 @@ def _answers(estimator: Any, modalities: dict[str, np.ndarray]) -> tuple[list[st
 def describe(files: tuple[Path, ...], target: str, unlabeled: str, identity: str | None) -> None:
     """Say what FILES hold: modalities, what is missing, labels per class."""
     from robult_core.datasets.own_files import as_modalities
-    from robult_core.inputs import presence, to_array
+    from robult_core.inputs import feature_names, presence, to_array
+    from robult_core.multimodal import first_names
 
     tables, _ = _tables(files, [target], identity)
     features = {name: table for name, table in tables.items() if name != target}
@@ -197,7 +237,9 @@ def describe(files: tuple[Path, ...], target: str, unlabeled: str, identity: str
         there = presence(to_array(table, name), name)
         shape = " x ".join(map(str, table.shape[1:]))
         missing = int((~there).sum())
-        click.echo(f"{name}: {len(table)} samples of {shape} features, {missing} lack it")
+        names = feature_names(table)
+        columns = "" if names is None else f"; columns {first_names(names)}"
+        click.echo(f"{name}: {len(table)} samples of {shape} features, {missing} lack it{columns}")
     lengths = {name: len(table) for name, table in tables.items()}
     if len(set(lengths.values())) > 1:
         given = ", ".join(f"{name} {length}" for name, length in lengths.items())
@@ -223,8 +265,10 @@ def _label_lines(labels: np.ndarray, unlabeled: str) -> list[str]:
         counts = [f"  mean {known.mean():.3f}, from {known.min():g} to {known.max():g}"]
     elif kind == "multilabel":
         targets = read_indicators(labels, len(labels))
+        assert targets.classes is not None
         sums = targets.values[targets.known].sum(axis=0)
-        counts = [f"  label {index}: {count} samples" for index, count in enumerate(sums)]
+        pairs = zip(targets.classes, sums, strict=True)
+        counts = [f"  label {label}: {count} samples" for label, count in pairs]
     else:
         targets = read_classes(labels, len(labels), _mark_of_unlabeled(labels, unlabeled))
         assert targets.classes is not None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import csv
 import json
 import re
+import shlex
 import sys
 import tomllib
 from collections import Counter
@@ -17,6 +19,7 @@ import yaml
 from without_packages import run_without
 
 import robult_core
+from robult_study.cli import main
 from robult_study.report.findings import ANSWERS, all_answers, answers_table, as_list, findings
 from robult_study.report.gallery import gallery
 from robult_study.report.publish import marks
@@ -289,3 +292,31 @@ def test_the_three_lines_of_the_readme_run():
     space = {"text": text, "audio": audio, "labels": np.where(rng.random(100) < 0.3, y, -1)}
     exec(python_of("README.md"), space)
     assert (space["predicted"] == y).mean() > 0.8
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/own_data.md"])
+def test_the_commands_of_a_page_run_on_two_csv_files(page, tmp_path, monkeypatch):
+    """Of which one holds the labels, empty where unknown, and the other tells the class."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 100)
+    names = np.where(rng.random(100) < 0.3, np.array(["sad", "glad"])[y], "")
+    text = [f"{value:.3f},{name}" for value, name in zip(rng.normal(y, 1), names, strict=True)]
+    audio = [
+        f"{first:.3f},{second:.3f}" for first, second in rng.normal(3 * y[:, None], 1, (100, 2))
+    ]
+    Path("text.csv").write_text("\n".join(["t0,label", *text]))
+    for folder in (Path(), Path("new")):
+        folder.mkdir(exist_ok=True)
+        (folder / "audio.csv").write_text("\n".join(["a0,a1", *audio]))
+    lines = re.findall(r"^robult (.+)$", (ROOT / page).read_text(), re.MULTILINE)
+    for command, *arguments in (shlex.split(line, comments=True) for line in lines):
+        quick = ["--max-steps", "60"] if command == "fit" else []
+        main([command, *arguments, *quick], standalone_mode=False)
+    with open("predictions.csv", newline="") as handle:
+        predicted = [row["prediction"] for row in csv.DictReader(handle)]
+    assert (np.array(predicted) == np.array(["sad", "glad"])[y]).mean() > 0.8
+
+
+def test_readme_says_how_to_install_the_method_alone():
+    assert "\npip install .\n" in (ROOT / "README.md").read_text().split("\n## ")[0]

@@ -44,12 +44,25 @@ OTHER_SPLIT_NAMES = {"val": "valid", "dev": "valid", "validation": "valid", "tra
 # --- reading tables -------------------------------------------------------------------------------
 
 
+class Table(np.ndarray):
+    """The cells of a csv or parquet file with the names of its columns, as a small frame.
+
+    Rows of it keep the names, so that an estimator knows the features of a file by name.
+    """
+
+    columns: tuple[str, ...] | None
+
+    def __array_finalize__(self, source: Any) -> None:
+        self.columns = getattr(source, "columns", None)
+
+
 def read_tables(
     paths: str | Path | Sequence[str | Path],
     columns: Sequence[str] = (),
     *,
     required: Sequence[str] = (),
     ids: Sequence[str] = (),
+    features: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, np.ndarray]:
     """Arrays by name: the entries of an npz archive, or one array per csv or parquet file.
 
@@ -57,17 +70,20 @@ def read_tables(
     columns: names of columns that become arrays of their own, wherever they stand: the labels.
     required: names that some file must give.
     ids: those of `columns` whose cells stay as they are written.
+    features: the only columns that are read of a table, in this order, by the name of the table;
+        None, or a table that is not named here: all of them.
 
-    A csv or parquet file is named without its ending. A table with a single column is read as one
-    flat array; an empty cell is NaN, or None among text. Raises DataError for a file that is
-    missing, damaged or of another kind, for a required name that no file gives, and for text where
-    a modality should be.
+    A csv or parquet file is named without its ending and is a `Table`. One with a single column is
+    flat; an empty cell is NaN, or None among text. Raises DataError for a file that is missing,
+    damaged or of another kind, for a required name that no file gives, for a feature that its table
+    lacks, and for text where a modality should be.
     """
     contents = {path: _read_file(path, ids) for path in _files(paths)}
-    _check_required(required, contents)
+    _check_required(required, ids, contents)
     tables: dict[str, np.ndarray] = {}
     for path, content in contents.items():
-        named = content if path.suffix == ".npz" else _table(path, content, columns)
+        wanted = (features or {}).get(path.stem)
+        named = content if path.suffix == ".npz" else _table(path, content, columns, wanted)
         for name, array in named.items():
             if name in tables and name not in columns:
                 raise DataError(f"two files give the name '{name}': rename one of them")
@@ -103,12 +119,19 @@ def _read_file(path: Path, ids: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _check_required(
-    required: Sequence[str], contents: Mapping[Path, Mapping[str, np.ndarray]]
+    required: Sequence[str],
+    ids: Sequence[str],
+    contents: Mapping[Path, Mapping[str, np.ndarray]],
 ) -> None:
-    """DataError for a name that neither an array, nor a column, nor a table of one column has."""
-    alone = {path.stem for path, content in contents.items() if len(content) == 1}
+    """DataError for a name that neither an array, nor a column, nor a whole table has.
+
+    A table of several columns names several labels, but it cannot name the samples.
+    """
     for name in required:
-        if name in alone or any(name in content for content in contents.values()):
+        tables = [content for path, content in contents.items() if path.stem == name]
+        if any(len(content) == 1 or name not in ids for content in tables):
+            continue
+        if any(name in content for content in contents.values()):
             continue
         there = "; ".join(
             f"{path.name} has {_first_names(list(content))}" for path, content in contents.items()
@@ -132,20 +155,38 @@ def _equal(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _table(
-    path: Path, table: dict[str, np.ndarray], columns: Sequence[str]
+    path: Path,
+    table: dict[str, np.ndarray],
+    columns: Sequence[str],
+    features: Sequence[str] | None,
 ) -> dict[str, np.ndarray]:
     """The table as one array by the name of its file, and each of `columns` that it has."""
     tables = {name: table.pop(name) for name in columns if name in table}
+    if features is not None:
+        table = _features(path, table, features)
     if not table:
         return tables
     texts = [name for name, column in table.items() if column.dtype.kind == "O"]
-    if len(table) == 1:
-        tables[path.stem] = next(iter(table.values()))
-    elif texts:
+    if texts and len(table) > 1:
         raise _no_numbers(texts[0], table[texts[0]], path)
-    else:
-        tables[path.stem] = np.column_stack(list(table.values()))
+    cells = list(table.values())
+    named = (cells[0] if len(cells) == 1 else np.column_stack(cells)).view(Table)
+    named.columns = tuple(table)
+    tables[path.stem] = named
     return tables
+
+
+def _features(
+    path: Path, table: Mapping[str, np.ndarray], features: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """These columns of the table, in this order; DataError where it lacks one."""
+    for name in features:
+        if name not in table:
+            raise DataError(
+                f"'{path}' lacks the column '{name}', which the model was trained with: "
+                f"it has {_first_names(list(table))}"
+            )
+    return {name: table[name] for name in features}
 
 
 def _no_numbers(name: str, cells: np.ndarray, path: Path) -> DataError:

@@ -332,6 +332,38 @@ def test_a_name_that_no_file_has_is_told_with_the_names_there_are(tmp_path):
     assert "mode" in read_tables(tmp_path / "mode.csv", ["mode"], required=["mode"])
 
 
+def test_several_labels_are_a_table_of_their_own(tmp_path):
+    (tmp_path / "text.csv").write_text("t0,t1\n1,2\n3,4\n5,6\n")
+    (tmp_path / "y.csv").write_text("rock,jazz\n1,0\n,\n0,1\n")
+    labels = read_tables(tmp_path, ["y"], required=["y"])["y"]
+    assert labels.columns == ("rock", "jazz")
+    assert kind_of_labels(labels) == "multilabel"
+    with pytest.raises(DataError, match="no file has 'y'"):  # two columns name no samples
+        read_tables(tmp_path, ["y"], required=["y"], ids=["y"])
+
+
+def test_a_table_keeps_the_names_of_its_columns_with_its_rows(tmp_path):
+    tables = read_tables(two_tables(tmp_path), ["mood", "id"], ids=["id"])
+    assert tables["text"].columns == tables["text"][[0, 2]].columns == ("t0", "t1")
+    assert tables["audio"].columns == ("a0",)
+    assert getattr(tables["mood"], "columns", None) is None
+
+
+def test_features_are_found_by_name_in_their_order(tmp_path):
+    """Neither the label nor the id is read, whatever they hold."""
+    folder = two_tables(tmp_path)
+    tables = read_tables(folder, features={"text": ["t1", "t0"], "audio": ["a0"]})
+    assert tables["text"].tolist() == [[2, 1], [4, 3], [6, 5]]
+    assert tables["text"].columns == ("t1", "t0")
+    assert tables["audio"].tolist() == [0, 1, 2]
+    with pytest.raises(DataError) as error:
+        read_tables(folder / "text.csv", features={"text": ["t0", "t7"]})
+    assert str(error.value) == (
+        f"'{folder / 'text.csv'}' lacks the column 't7', which the model was trained with: "
+        "it has id, t0, t1, mood"
+    )
+
+
 @pytest.mark.parametrize(("count", "more"), [(8, ""), (9, ", … (9 in all)")])
 def test_eight_names_are_told(tmp_path, count, more):
     names = [f"c{place}" for place in range(count)]

@@ -442,33 +442,6 @@ def test_the_names_of_features_are_saved(fitted, tmp_path):
     assert not hasattr(load(unnamed.save(tmp_path / "unnamed")), "feature_names_in_")
 
 
-@pytest.mark.parametrize(
-    ("method", "settings"),
-    [("gmc", {}), ("unimodal", {}), ("robult", {"fusion": "inputs"})],
-)
-def test_own_encoders_need_a_method_without_a_joint_network(fitted, method, settings):
-    _, X, y = fitted
-    model = MultimodalClassifier(
-        method, settings=settings, encoders={"text": nn.Linear(6, 128)}, **FAST
-    )
-    with pytest.raises(ValueError, match="choose robult, robult_distilled, action_mae or"):
-        model.fit(X, y)
-
-
-@pytest.mark.parametrize(
-    ("encoder", "message"),
-    [
-        (nn.Linear(6, 64), r"gives shape \(2, 64\) for 2 samples, expected \(2, 128\): end it in"),
-        (nn.Linear(7, 128), r"fails on float32 samples of shape \(6,\): mat1 and mat2"),
-    ],
-)
-def test_an_encoder_that_does_not_fit_is_one_clear_sentence(fitted, encoder, message):
-    _, X, y = fitted
-    with pytest.raises(ValueError, match=f"the encoder of 'text' {message}") as error:
-        MultimodalClassifier(encoders={"text": encoder}, **FAST).fit(X, y)
-    assert "\n" not in str(error.value)
-
-
 def test_settings_are_parameters_of_a_search(fitted):
     _, X, y = fitted
     model = MultimodalClassifier(settings={"width": 16, "dropout": 0.1}, **FAST)

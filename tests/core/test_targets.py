@@ -154,6 +154,14 @@ def test_missing_values_of_pandas_are_unlabelled_samples():
     assert texts.values.tolist() == [1, 0, 0, 0]
 
 
+def test_masked_labels_are_unlabelled_samples():
+    masked = np.ma.masked_array([4, 7, 7, 4], mask=[False, False, True, False])
+    targets = read_classes(masked, 4, -1)
+    assert targets.known.tolist() == [True, True, False, True]
+    assert targets.classes.tolist() == [4, 7]
+    assert read_numbers(masked, 4).known.tolist() == [True, True, False, True]
+
+
 def test_a_positive_class_alone_reminds_of_the_mark():
     """-1 and 1 are two classes to their owner, and one class and a mark to us."""
     hint = "Where -1 is a class of yours, name another mark"

@@ -68,10 +68,87 @@ def test_one_table_per_modality(tmp_path, kind):
     done = run(fit, *files, "--out", tmp_path / "model", "--max-steps", 20, "--device", "cpu")
     assert done.exit_code == 0, done.output
     done = run(describe, *files)
-    assert "audio: 60 samples of 4 features, 1 lack it" in done.output
+    assert "audio: 60 samples of 4 features, 1 lack it; columns c0, c1, c2, c3" in done.output
     assert f"classification: {(labels >= 0).sum()} of 60 samples are labelled" in done.output
     assert f"  class 1: {(labels == 1).sum()} samples" in done.output
     assert "differ" not in done.output
+
+
+def test_several_labels_are_predicted_by_their_names_with_probabilities(tmp_path):
+    X, _, y = arrays()
+    pd.DataFrame(X["text"]).add_prefix("t").to_csv(tmp_path / "text.csv", index=False)
+    labels = pd.DataFrame({"rock": y, "jazz": 1 - y}).astype(float)
+    labels[::3] = np.nan
+    labels.to_csv(tmp_path / "y.csv", index=False)
+    files, out = [tmp_path / "text.csv", tmp_path / "y.csv"], tmp_path / "model"
+    said = run(describe, *files).output
+    assert "multilabel: 40 of 60 samples are labelled" in said
+    assert f"  label rock: {int(labels['rock'].sum())} samples" in said
+    done = run(fit, *files, "--out", out, "--max-steps", 30, "--device", "cpu")
+    assert done.exit_code == 0, done.exception
+    done = run(predict, out, tmp_path / "text.csv", "--out", tmp_path / "p.csv")
+    assert done.exit_code == 0, done.exception
+    table = pd.read_csv(tmp_path / "p.csv")
+    answers = ["prediction_rock", "prediction_jazz", "probability_rock", "probability_jazz"]
+    assert list(table.columns) == ["row", *answers]
+    above = table[["probability_rock", "probability_jazz"]].to_numpy() > 0.5
+    assert (table[["prediction_rock", "prediction_jazz"]].to_numpy() == above).all()
+    assert (table["prediction_rock"] == y).mean() > 0.8
+
+
+def test_several_labels_of_an_archive_have_numbers_for_names(tmp_path):
+    X, _, y = arrays()
+    np.savez(tmp_path / "d.npz", text=X["text"], y=np.stack([y, 1 - y], axis=1))
+    out = tmp_path / "model"
+    run(fit, tmp_path / "d.npz", "--out", out, "--max-steps", 2, "--device", "cpu")
+    run(predict, out, tmp_path / "d.npz", "--out", tmp_path / "p.csv")
+    names = ["prediction_0", "prediction_1", "probability_0", "probability_1"]
+    assert list(rows(tmp_path / "p.csv")[0]) == ["row", *names]
+
+
+def test_columns_are_found_by_the_names_of_the_fit(tmp_path):
+    """In another order, and beside columns that the model does not know."""
+    X, labels, _ = arrays()
+    text = pd.DataFrame(X["text"]).add_prefix("t").assign(mood=labels)
+    text.to_csv(tmp_path / "text.csv", index=False)
+    out, new = tmp_path / "model", tmp_path / "new"
+    new.mkdir()
+    text[["mood", "t2", "t0", "t1"]].assign(name="a").to_csv(new / "text.csv", index=False)
+    run(fit, tmp_path / "text.csv", "--target", "mood", "--out", out, "--max-steps", 5)
+    run(predict, out, tmp_path / "text.csv", "--out", tmp_path / "p.csv")
+    done = run(predict, out, new / "text.csv", "--out", tmp_path / "turned.csv")
+    assert done.exit_code == 0, done.exception
+    assert rows(tmp_path / "turned.csv") == rows(tmp_path / "p.csv")
+    text.drop(columns="t1").to_csv(new / "text.csv", index=False)
+    done = run(predict, out, new / "text.csv", "--out", tmp_path / "p.csv")
+    assert "lacks the column 't1', which the model was trained with" in str(done.exception)
+
+
+def test_a_sample_without_any_modality_has_empty_cells(tmp_path):
+    X, labels, _ = arrays()
+    X["text"][0] = np.nan  # its audio is missing already
+    np.savez(tmp_path / "d.npz", **X, y=labels)
+    np.savez(tmp_path / "new.npz", audio=X["audio"])
+    out = tmp_path / "model"
+    done = run(fit, tmp_path / "d.npz", "--out", out, "--max-steps", 2, "--device", "cpu")
+    assert "59 samples (1 without any modality left out), 2 steps" in done.output
+    done = run(predict, out, tmp_path / "new.npz", "--out", tmp_path / "p.csv")
+    assert "59 predictions from audio" in done.output
+    assert "1 samples have no modality at all: their cells are empty" in done.output
+    first, second, *_ = table = rows(tmp_path / "p.csv")
+    assert (first.pop("row"), set(first.values())) == ("0", {""})
+    answer = load(out, "cpu").predict({"audio": X["audio"][1:2]})
+    assert second["prediction"] == str(answer[0])
+    assert len(table) == 60
+    np.savez(tmp_path / "new.npz", audio=np.full((3, 4), np.nan))
+    done = run(predict, out, tmp_path / "new.npz", "--out", tmp_path / "p.csv")
+    assert str(done.exception) == "no sample has a modality: every row of audio is empty or NaN"
+
+
+def test_a_folder_that_is_missing_is_named_before_anything_is_predicted(tmp_path):
+    (tmp_path / "model").mkdir()
+    places = [tmp_path / "model", tmp_path / "new.npz", "--out", tmp_path / "gone" / "p.csv"]
+    assert "gone/p.csv' is missing: make it" in str(run(predict, *places).exception)
 
 
 def test_numbers_become_a_regression(tmp_path):
@@ -164,7 +241,8 @@ def test_a_modality_that_was_not_there_at_fit_says_how_files_are_named(tmp_path)
     np.savez(tmp_path / "new.npz", new_text=X["text"])
     run(fit, tmp_path / "d.npz", "--out", tmp_path / "model", "--max-steps", 2)
     done = run(predict, tmp_path / "model", tmp_path / "new.npz", "--out", tmp_path / "p.csv")
-    assert "rename it (a file gives its modality its name)" in str(done.exception)
+    message = str(done.exception)
+    assert "leave it out (labels of a file are named by --target), or rename it" in message
 
 
 def test_samples_are_named_by_their_id_or_their_row(tmp_path):
