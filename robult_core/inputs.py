@@ -45,6 +45,7 @@ class Modalities(Mapping[str, Any]):
                 f"the modalities have different numbers of samples ({counts}): "
                 "give every modality the same samples in the same order"
             )
+        _check_order(self.arrays)
 
     @property
     def shape(self) -> tuple[int]:
@@ -86,6 +87,18 @@ def _indexable(x: Any, name: str) -> Any:
             f"modality '{name}' is a {type(x).__name__}: give an array, a tensor or a frame"
         )
     return array
+
+
+def _check_order(arrays: Mapping[str, Any]) -> None:
+    """Frames of pandas whose rows have the same names have them in the same order."""
+    indexes = {name: x.index for name, x in arrays.items() if hasattr(x, "iloc")}
+    first = next(iter(indexes), "")
+    for name, index in indexes.items():
+        if not index.equals(indexes[first]) and index.symmetric_difference(indexes[first]).empty:
+            raise ValueError(
+                f"the frames of '{first}' and '{name}' have the same index in different orders: "
+                "give every modality the same samples in the same order, for instance by .loc"
+            )
 
 
 def _refuse_sparse(x: Any, name: str) -> None:

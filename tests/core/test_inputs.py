@@ -84,6 +84,14 @@ def test_what_is_no_modality_is_named(given, message):
         Modalities({"text": X, "audio": given})
 
 
+def test_frames_whose_rows_are_in_different_orders_are_refused():
+    frame = pd.DataFrame(X, index=["a", "b", "c"])
+    with pytest.raises(ValueError, match="'text' and 'audio' have the same index in different ord"):
+        Modalities({"text": frame, "plain": X, "audio": frame[::-1]})
+    for other in (frame.copy(), frame.set_index(np.array(["d", "e", "f"])), X):
+        assert len(Modalities({"text": frame, "audio": other})) == 3
+
+
 @pytest.mark.parametrize("given", [sparse.csr_matrix(X), torch.tensor(X).to_sparse()])
 def test_sparse_matrices_are_refused_with_a_remedy(given):
     with pytest.raises(TypeError, match=r"modality 'text' is a sparse matrix.*TruncatedSVD"):
