@@ -234,16 +234,19 @@ def test_reproduce_says_what_the_light_install_lacks():
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> zipfile.ZipFile:
-    """The wheel of the present sources, built in a copy of them without a network."""
+    """The wheel of the present sources, as `make dist` builds it: from the source archive.
+
+    It is built in a copy of them, without a network.
+    """
     pytest.importorskip("build", reason="building a wheel needs the package `build`")
     folder = tmp_path_factory.mktemp("dist")
     sources = folder / "sources"
     for package in ("robult_core", "robult_study"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, sources / package, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
         shutil.copyfile(ROOT / name, sources / name)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder)]
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder)]
     done = subprocess.run(command, cwd=sources, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = folder.glob("*.whl")
@@ -272,3 +275,34 @@ def test_the_wheel_asks_for_the_light_set_and_offers_the_command(wheel):
     assert unconditional == {name_of(text) for text in PROJECT["dependencies"]}
     (entries,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     assert "robult = robult_study.cli:main" in wheel.read(entries).decode()
+
+
+LIFE_OF_A_WHEEL = """
+import os, sys
+from pathlib import Path
+import robult_core, robult_study
+from robult_study.cli import main
+os.chdir(sys.argv[1])
+for package in (robult_core, robult_study):
+    assert Path(package.__file__).is_relative_to(Path("site").absolute()), package.__file__
+for line in (
+    "describe text.csv audio.csv",
+    "fit text.csv audio.csv --out model --max-steps 5 --device cpu",
+    "predict model audio.csv --out predictions.csv",
+):
+    main(line.split(), standalone_mode=False)
+"""
+
+
+def test_an_unpacked_wheel_learns_and_predicts_with_the_light_set_alone(wheel, tmp_path):
+    wheel.extractall(tmp_path / "site")
+    rows = range(60)
+    text = "\n".join(["t0,t1,y", *(f"{row},{row % 7},{row % 2}" for row in rows)])
+    audio = "\n".join(["a0,a1", *(f"{row % 5},{row % 2}" for row in rows)])
+    (tmp_path / "text.csv").write_text(text)
+    (tmp_path / "audio.csv").write_text(audio)
+    done = run_without(hidden_modules(), LIFE_OF_A_WHEEL, str(tmp_path), sources=tmp_path / "site")
+    assert done.returncode == 0, done.stderr
+    assert "classification: 60 of 60 samples are labelled" in done.stdout
+    assert "MultimodalClassifier on text, audio: 60 samples, 5 steps" in done.stdout
+    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 61

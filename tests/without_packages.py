@@ -28,14 +28,15 @@ sys.meta_path[:] = [BuiltinImporter, FrozenImporter, OthersFinder]
 
 
 def run_without(
-    packages: Iterable[str], code: str, *arguments: str
+    packages: Iterable[str], code: str, *arguments: str, sources: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
     """Run code where `packages` cannot be found; `sys.argv[1:]` of the code are the arguments.
 
-    The process starts without `site`, because a .pth file may load a package before it is hidden.
+    Our own packages are those in the folder `sources`. The process starts without `site`, because a
+    .pth file may load a package before it is hidden.
     """
     environment = os.environ | {
-        "ROBULT_SEARCHED": os.pathsep.join([str(ROOT), *sys.path]),
+        "ROBULT_SEARCHED": os.pathsep.join([str(sources), *sys.path]),
         "ROBULT_HIDDEN": ",".join(packages),
     }
     return subprocess.run(
