@@ -190,7 +190,8 @@ def predict(
     if not out.absolute().parent.is_dir():
         raise ValueError(f"the folder of '{out}' is missing: make it, or choose another --out")
     estimator = load(model, device)
-    tables, ids = _tables(files, [target], identity, features=estimator.column_names_)
+    features = {name: list(columns) for name, columns in estimator.column_names_.items()}
+    tables, ids = _tables(files, [target], identity, features=features)
     tables.pop(target, None)
     samples = Modalities(as_modalities(tables))
     there = _has_any(samples)

@@ -27,10 +27,8 @@ X = np.array([[1.0, 2.0], [0.0, 3.0]])
         pd.DataFrame(X).convert_dtypes(),
         np.ma.masked_array(X),
         sparse.csr_matrix(X),
-        np.asmatrix(X),
     ],
 )
-@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 def test_every_container_is_a_plain_array(given):
     array = as_array(given)
     assert type(array) is np.ndarray
