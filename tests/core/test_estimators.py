@@ -107,6 +107,39 @@ def test_training_takes_samples_with_what_they_have(fitted):
     assert model.score(X, y) > 0.7
 
 
+def each_lacks_one(X):
+    """The same samples, of which every one lacks a modality."""
+    first = (np.arange(len(X["text"])) % 2 == 0)[:, None]
+    return {
+        "text": np.where(first, np.nan, X["text"]),
+        "audio": np.where(first, X["audio"], np.nan),
+    }
+
+
+@pytest.mark.parametrize("method", ["unimodal", "unimodal_distilled"])
+def test_without_a_complete_label_the_full_set_is_fused_late(fitted, tmp_path, method):
+    _, X, y = fitted
+    labels = few_labels(y)
+    holes = each_lacks_one(X)
+    row = int(np.flatnonzero(labels == -1)[0])  # a complete sample without a label is no help
+    holes = {name: np.where(np.arange(len(y))[:, None] == row, X[name], holes[name]) for name in X}
+    model = MultimodalClassifier(method, **FAST).fit(holes, labels)
+    assert model.score(X, y) > 0.8
+    again = load(model.save(tmp_path))
+    assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
+    labels[row] = y[row]
+    assert clone(model).fit(holes, labels).model_.config.full == "joint"
+    asked = clone(model).set_params(settings={"full": "joint"}).fit(each_lacks_one(X), y)
+    assert asked.model_.config.full == "joint"
+
+
+def test_gmc_without_a_complete_label_is_refused(fitted):
+    _, X, y = fitted
+    with pytest.raises(ValueError, match="'gmc' learns from labelled samples that have every mod"):
+        MultimodalClassifier("gmc", **FAST).fit(each_lacks_one(X), y)
+    MultimodalClassifier("gmc", **FAST).fit(X, few_labels(y))
+
+
 def test_the_caller_keeps_data_random_state_and_threads(fitted):
     _, X, y = fitted
     before = {name: x.copy() for name, x in X.items()}
