@@ -39,7 +39,9 @@ def _without_mask(x: np.ma.MaskedArray) -> np.ndarray:
     """A masked array as a plain one: NaN where a number is masked, None where something else is."""
     if x.dtype.kind in "fiub":
         return np.ma.filled(x.astype(np.float64), np.nan)
-    return np.where(np.ma.getmaskarray(x), None, x.data.astype(object))
+    values = x.data.astype(object)
+    values[np.ma.getmaskarray(x)] = None
+    return values
 
 
 def _is_na(array: np.ndarray) -> np.ndarray:
