@@ -254,7 +254,7 @@ def wheel(tmp_path_factory) -> zipfile.ZipFile:
 
 
 def test_the_wheel_holds_both_packages_whole(wheel):
-    kinds = {".py", ".typed", ".csv", ".j2"}
+    kinds = {".py", ".typed", ".csv", ".j2", ".mplstyle"}
     sources = set()
     for package in ("robult_core", "robult_study"):
         for path in (ROOT / package).rglob("*"):
