@@ -14,6 +14,7 @@ from robult_core.datasets.container import MultimodalData
 from robult_core.datasets.files import get_hint, read_mat
 from robult_core.tasks import Task
 
+# pixel means, Fourier, profile correlations, Zernike moments, Karhunen-Loève, shape
 VIEWS = ("pix", "fou", "fac", "zer", "kar", "mor")
 DIGITS = tuple("0123456789")
 # Where the 4 x 4 quadrants of an 8 x 8 digit begin: row, column.
