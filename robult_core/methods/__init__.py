@@ -1,9 +1,8 @@
 """The methods by name: `METHODS[name]` is (class, configuration), `make_method` builds one.
 
-To add a method, subclass `baseline.Baseline` with `loss_terms`, `predict` and `latents`, write its
-configuration as a `@validated` class, and add a row to `METHODS`. For the study's figures and the
-search, give it a colour in `METHOD_COLORS` of robult_study/plots/style.py, a name in `METHOD_NAMES`
-of robult_study/plots/wording.py, and settings in `SEARCH_SPACE` of robult_study/runs/search.py.
+To add a method, subclass `baseline.Baseline` with `outputs`, `losses`, `predict` and `latents`,
+write its configuration as a `@validated` class, and add a row to `METHODS`. CONTRIBUTING.md says
+the rest, step by step.
 """
 
 from __future__ import annotations
