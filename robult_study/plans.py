@@ -459,6 +459,24 @@ def reconstruction_models(
     return models
 
 
+def mapped_gmc(settings: Settings) -> list[RunConfig]:
+    """GMC on the first of `latent_sets`, with its weights."""
+    data_set = latent_sets(settings)[0]
+    training = {"steps": settings.steps}
+    config = RunConfig(data_set, "gmc", settings.seed, training=training, tag="gmc")
+    return [replace(config, keep_weights=True)]
+
+
+def mapped_models(settings: Settings) -> dict[str, tuple[RunConfig, int | None]]:
+    """The four models whose latents notebook 08 maps, each a run and a step of it, None: the last.
+
+    They are those of `reconstruction_models` on the first of `latent_sets`, and GMC.
+    """
+    (rival,) = mapped_gmc(settings)
+    own = reconstruction_models(settings, rival.data_set, rival.seed)
+    return {**own, rival.method: (rival, None)}
+
+
 def narrow_map_units(data_set: str) -> int:
     """Units that cannot hold all of h; the inputs of `pid` differ in 8 directions only."""
     return 4 if data_set == "pid" else 16
@@ -510,7 +528,7 @@ BY_NOTEBOOK: dict[str, tuple[Plan, ...]] = {
     "05": (comparison,),
     "06": (ablations, switches, distillation_parts),
     "07": (label_shares, availability, missing_training),
-    "08": (reconstruction, reconstruction_weights),
+    "08": (reconstruction, mapped_gmc, reconstruction_weights),
     "09": (pseudo_pairs, weightings),
 }
 

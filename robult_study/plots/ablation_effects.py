@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from robult_study.plots.style import INTERVAL, MUTED, finish, interval_rows, trusted_intervals
 from robult_study.plots.wording import in_words
 
-INK = MUTED["indigo"]
+INK = MUTED["wine"]
 DECIDED = {"color": INK, "marker": "o", "linestyle": "none", "markersize": 5}
 UNDECIDED = DECIDED | {"markerfacecolor": "white"}
 STRONGEST = 0.15  # a change of this size or larger has the full colour

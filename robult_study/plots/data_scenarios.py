@@ -16,7 +16,7 @@ from robult_study.plots.style import MUTED, finish
 from robult_study.plots.wording import in_words
 
 SAMPLES_PER_LINE = 5
-LABEL = MUTED["indigo"]
+LABEL = MUTED["wine"]
 ALL_ROWS = {"facecolor": "#dddddd"}
 LABELLED_ROWS = {"facecolor": LABEL, "edgecolor": "white", "hatch": "//"}
 

@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Ellipse, Patch
 
 from robult_core.datasets.pid import Dials, generating_table, pid_truth
-from robult_study.plots.style import MUTED, PID_COLORS, PID_HATCHES, finish
+from robult_study.plots.style import PID_COLORS, PID_HATCHES, READER_COLORS, finish
 from robult_study.plots.wording import PID_NAMES, PID_PARTS, in_words
 
-READERS = {"x1": MUTED["indigo"], "x2": MUTED["teal"], "x1+x2": MUTED["rose"]}
 READER_NAMES = {"x1": "x1", "x2": "x2", "x1+x2": "both"}
 READER_HATCHES = {"x1": "xx", "x2": "--", "x1+x2": ""}
 BOX = {"facecolor": "white", "edgecolor": "none", "boxstyle": "round,pad=0.15"}
@@ -81,10 +80,11 @@ def draw_ceilings(left: Axes, right: Axes, frame: pd.DataFrame) -> None:
     """The two panels of `pid_ceilings`, which the widget of the dials draws too."""
     _stack(left, frame)
     rows = np.arange(len(frame))
-    for shift, (name, color) in enumerate(READERS.items(), start=-1):
+    for shift, (name, color) in enumerate(READER_COLORS.items(), start=-1):
         look = {"color": color, "hatch": READER_HATCHES[name], "edgecolor": "white"}
         bars = right.barh(rows + 0.26 * shift, frame[name], 0.26, **look)
         right.bar_label(bars, fmt=f"%.2f from {READER_NAMES[name]}", padding=2, fontsize=8)
+    right.plot(frame["chance"], rows, "w|", markersize=20, markeredgewidth=4)  # seen on black too
     right.plot(frame["chance"], rows, "k|", markersize=20)
     right.set(xlim=(0, 1.35), xticks=(0, 0.5, 1), ylim=left.get_ylim(), ylabel="")
     right.tick_params(axis="y", left=False, labelleft=False)

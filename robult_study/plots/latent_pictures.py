@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -12,14 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from robult_study.plots.style import CYCLE, MUTED, finish
+from robult_study.plots.style import CYCLE, FUSED_COLOR, MODALITY_COLORS, class_colors, finish
 from robult_study.plots.wording import ROLE_NAMES, in_words
 
-ROLE_MARKERS = {"s": "*", "z": "o", "u": "^"}
+ROLE_MARKERS = {"u": "^", "z": "o", "s": "*"}  # as they lie on each other, s on top
+ROLE_SIZES = {"u": 9, "z": 9, "s": 28}
 COLUMNS = {"class": "label", "modality": "modality"}  # of a map, by what colours it
 FUSED = "all"  # the modality of s in `latents.map_frame`
-LIGHT = {MUTED["olive"]: MUTED["sand"], MUTED["sand"]: MUTED["olive"]}
-MAP_COLORS = [LIGHT.get(color, color) for color in CYCLE]  # the first four differ in grey
 
 
 def draw_map(ax: Axes, frame: pd.DataFrame, colouring: str) -> None:
@@ -27,15 +27,17 @@ def draw_map(ax: Axes, frame: pd.DataFrame, colouring: str) -> None:
 
     colouring: "class" or "modality". The number of a class stands amid its fused latents.
     """
+    bottom_up = frame.sort_values("role", key=lambda role: role.map(list(ROLE_MARKERS).index))
     sns.scatterplot(
-        frame,
+        bottom_up,
         x="x",
         y="y",
         hue=COLUMNS[colouring],
         palette=map_colors(frame, colouring),
         style="role",
         markers=ROLE_MARKERS,
-        s=24,
+        size="role",
+        sizes=ROLE_SIZES,
         linewidth=0.2,
         alpha=0.8,
         legend=False,
@@ -44,17 +46,17 @@ def draw_map(ax: Axes, frame: pd.DataFrame, colouring: str) -> None:
     if colouring == "class":
         _number_classes(ax, frame)
     ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
+    ax.set_aspect("equal", adjustable="datalim")
     ax.spines[:].set_visible(True)
 
 
 def map_colors(frame: pd.DataFrame, colouring: str) -> dict:
     """The colour of each class, or of each modality; what is fused of all modalities is black."""
     if colouring == "class":
-        names = sorted(frame["label"].unique())
-    else:
-        names = [name for name in frame["modality"].unique() if name != FUSED]
-    colors = {name: MAP_COLORS[index % len(MAP_COLORS)] for index, name in enumerate(names)}
-    return colors | {FUSED: "black"} if colouring == "modality" else colors
+        labels = sorted(frame["label"].unique())
+        return dict(zip(labels, class_colors(len(labels)), strict=True))
+    names = [name for name in frame["modality"].unique() if name != FUSED]
+    return {**dict(zip(names, cycle(MODALITY_COLORS + CYCLE), strict=False)), FUSED: FUSED_COLOR}
 
 
 def _number_classes(ax: Axes, frame: pd.DataFrame) -> None:
@@ -65,29 +67,21 @@ def _number_classes(ax: Axes, frame: pd.DataFrame) -> None:
         ax.text(x, y, label, ha="center", va="center", fontsize=9, fontweight="bold", bbox=box)
 
 
-def latent_maps(
-    frame: pd.DataFrame,
-    colouring: str,
-    titles: Mapping[object, str],
-    column: str = "step",
-    title: str = "",
-) -> Figure:
-    """Maps of s, z and u: a row per kind of map, a column per entry of `titles`.
+def latent_maps(frame: pd.DataFrame, column: str, title: str = "") -> Figure:
+    """Maps of s, z and u beside each other, coloured by class above and by modality below.
 
-    frame: rows of `latents.map_frame` with one more column, `column`, whose values are the keys of
-    `titles`: the steps of a training, or models.
+    frame: rows of `latents.map_frame` of one kind with one more column, `column`, of which each
+    value has a pair of maps.
     """
-    kinds = list(frame["kind"].unique())
-    size = (2.9 * len(titles), 2.8 * len(kinds))
-    figure, axes = plt.subplots(len(kinds), len(titles), figsize=size, squeeze=False)
+    models = list(frame[column].unique())
+    size = (2.6 * len(models), 2.6 * len(COLUMNS))
+    figure, axes = plt.subplots(len(COLUMNS), len(models), figsize=size, squeeze=False)
     for (row, number), ax in np.ndenumerate(axes):
-        key = list(titles)[number]
-        draw_map(ax, frame[(frame["kind"] == kinds[row]) & (frame[column] == key)], colouring)
-        ax.set_title(titles[key] if row == 0 else "")
-        ax.set_ylabel(kinds[row] if number == 0 else "")
-    handles = []
-    if colouring == "modality":
-        handles += _dots(map_colors(frame, colouring))
+        colouring, model = list(COLUMNS)[row], models[number]
+        draw_map(ax, frame[frame[column] == model], colouring)
+        ax.set_title(in_words(model) if row == 0 else "")
+        ax.set_ylabel(f"coloured by {colouring}" if number == 0 else "")
+    handles = _dots(map_colors(frame, "modality"))
     handles += [
         Line2D([], [], color="#555555", marker=marker, linestyle="none", label=ROLE_NAMES[role])
         for role, marker in ROLE_MARKERS.items()

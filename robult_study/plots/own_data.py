@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 
 from robult_study.plots.style import METHOD_COLORS, MUTED
 
-MODELS = (MUTED["indigo"], MUTED["sand"])  # plain, calibrated
+MODELS = (MUTED["wine"], MUTED["olive"])  # plain, calibrated
 
 
 def failure_curves(rows: pd.DataFrame, title: str = "") -> Figure:

@@ -16,7 +16,7 @@ from robult_study.plots.style import MUTED, finish
 from robult_study.plots.wording import in_words
 
 PAIRS = {
-    True: {"color": MUTED["indigo"], "linestyle": "-", "label": "true pairs"},
+    True: {"color": MUTED["green"], "linestyle": "-", "label": "true pairs"},
     False: {"color": MUTED["rose"], "linestyle": "--", "label": "false pairs"},
 }
 BINS = np.linspace(0, 1, 21)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -206,6 +207,8 @@ def dots(
     for key, ax in grid.axes_dict.items():
         row_name, name = key if row else (None, key)
         _name_panel(ax, row_name, name, "")
+        ax.set_ylabel(_wrapped(ax.get_ylabel(), height))
+        ax.locator_params(axis="x", nbins=3 if width < 2 else 6)
         ax.set_yticks(range(len(names)), [in_words(name) for name in names])
         ax.set_xlabel(label if ax.get_subplotspec().is_last_row() else "")
         ax.grid(axis="x", color="#e5e5e5", linewidth=0.6)
@@ -214,3 +217,8 @@ def dots(
             ax.spines[:].set_visible(False)
             ax.tick_params(left=False, bottom=False)
     return finish(grid.figure, title, line_handles(groups, lines=False))
+
+
+def _wrapped(label: str, inches: float) -> str:
+    """The label of an axis of so many inches, broken between words where it is longer."""
+    return textwrap.fill(label, max(8, round(8 * inches)), break_long_words=False)

@@ -22,7 +22,7 @@ from robult_study.plots.wording import in_words
 
 MISSING = {"facecolor": "#dddddd", "edgecolor": "#888888", "hatch": "//"}
 PREDICTED = MUTED["pale"]
-TRUTH = MUTED["indigo"]
+TRUTH = MUTED["wine"]
 
 
 def draw_sample(

@@ -1,10 +1,12 @@
 """The look of every figure: a palette for each concept, legends, titles, and drawn intervals.
 
 Methods wear the colours of Okabe and Ito, their distilled variants a darker shade. The parts of the
-information decomposition wear sky, two yellows and charcoal. Everything else (modalities, loss
-terms, weights of pairs, classes) wears the muted colours of Paul Tol, which neither of the two
-uses. Data sets have no colour: they stand in panels or along an axis. All three palettes are safe
-for colour-blind readers, and a marker, a line style or a hatch repeats each distinction in grey.
+information decomposition wear sky, two yellows and charcoal. Everything else wears the muted
+colours of Paul Tol, which neither of the two uses: four of them that differ in grey are kept for
+modalities, the others go to whatever else a figure compares.
+Data sets have no colour: they stand in panels or along an axis. All three palettes are safe for
+colour-blind readers, and a marker, a line style or a hatch repeats each distinction in grey.
+Classes have a hue each; with ten of them no palette is safe, so the number of a class stands by.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from matplotlib.lines import Line2D
 from robult_core.tasks import higher_is_better
 from robult_study.plots.wording import in_words
 from robult_study.results.intervals import MIN_VALUES
+from robult_study.results.latent_bits import RAW, UNTRAINED, WITH, WITHOUT
 
 LOOK = Path(__file__).with_name("look.mplstyle")  # sizes, and which lines axes have
 MUTED = {
@@ -39,7 +42,9 @@ MUTED = {
     "violet": "#AA4499",
     "pale": "#BBBBBB",
 }
-CYCLE = tuple(MUTED.values())
+CYCLE = tuple(MUTED[name] for name in ("wine", "rose", "cyan", "green", "olive", "pale"))
+MODALITY_COLORS = tuple(MUTED[name] for name in ("indigo", "teal", "violet", "sand"))
+FUSED_COLOR = "black"  # of all modalities together; black is no hue
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", "h")
 DASHES = (
     "",
@@ -53,6 +58,7 @@ DASHES = (
     (6, 1, 1, 1),
     (1, 3),
 )
+NARROWEST = 3.5  # inches; below it a title breaks into columns and a legend is cut
 RULE = {"color": "#888888", "linewidth": 0.8}
 
 METHOD_COLORS = {
@@ -69,6 +75,14 @@ METHOD_COLORS = {
 }
 METHOD_MARKERS = dict(zip(METHOD_COLORS, MARKERS, strict=True))
 METHOD_DASHES = dict(zip(METHOD_COLORS, DASHES, strict=True))
+LATENT_COLORS = {  # what notebook 08 looks at
+    RAW: MUTED["olive"],
+    UNTRAINED: MUTED["pale"],
+    WITH: MUTED["wine"],
+    WITHOUT: MUTED["cyan"],
+    "z": MUTED["green"],
+    "u": MUTED["rose"],
+}
 PID_COLORS = {
     "redundancy": "#56B4E9",
     "unique1": "#F0E442",
@@ -76,6 +90,17 @@ PID_COLORS = {
     "synergy": "#444444",
 }
 PID_HATCHES = {"redundancy": "", "unique1": "//", "unique2": "\\\\", "synergy": ".."}
+
+READER_COLORS = dict(zip(("x1", "x2"), MODALITY_COLORS, strict=False)) | {"x1+x2": FUSED_COLOR}
+FIXED_COLORS = METHOD_COLORS | LATENT_COLORS | READER_COLORS
+FIXED_MARKERS = METHOD_MARKERS | dict(
+    zip([*LATENT_COLORS, *READER_COLORS], "DosvPXos^", strict=True)
+)
+FIXED_DASHES = (
+    METHOD_DASHES
+    | dict(zip(LATENT_COLORS, DASHES, strict=False))
+    | dict(zip(READER_COLORS, DASHES, strict=False))
+)
 
 METRIC_RANGES = {"mae": (0.0, None), "mae, negated": (None, 0.0), "corr": (-1.0, 1.0)}
 SHARE = (0.0, 1.0)  # the range of every metric that is not named above
@@ -104,14 +129,22 @@ def ordered(names: Iterable[str]) -> list[str]:
 def looks(names: Sequence[str]) -> dict[str, dict]:
     """The arguments `palette`, `markers` and `dashes` of seaborn for these names.
 
-    A method looks the same in every figure; other names take the muted colours in turn.
+    A method looks the same in every figure, and so does what notebook 08 compares; other names take
+    the muted colours in turn.
     """
-    others = [name for name in names if name not in METHOD_COLORS]
+    others = [name for name in names if name not in FIXED_COLORS]
     return {
-        "palette": METHOD_COLORS | dict(zip(others, cycle(CYCLE), strict=False)),
-        "markers": METHOD_MARKERS | dict(zip(others, cycle(MARKERS), strict=False)),
-        "dashes": METHOD_DASHES | dict(zip(others, cycle(DASHES), strict=False)),
+        "palette": FIXED_COLORS | dict(zip(others, cycle(CYCLE), strict=False)),
+        "markers": FIXED_MARKERS | dict(zip(others, cycle(MARKERS), strict=False)),
+        "dashes": FIXED_DASHES | dict(zip(others, cycle(DASHES), strict=False)),
     }
+
+
+def class_colors(n_classes: int) -> list[tuple[float, float, float]]:
+    """A hue for each class, in turn dark and light."""
+    dark = sns.husl_palette(n_classes, l=0.45)
+    light = sns.husl_palette(n_classes, l=0.7)
+    return [(light if index % 2 else dark)[index] for index in range(n_classes)]
 
 
 def line_handles(names: Sequence[str], lines: bool = True) -> list[Line2D]:
@@ -138,9 +171,11 @@ def finish(
 ) -> Figure:
     """Lay the figure out, with the finding as its title and one legend below all panels.
 
-    The size of the figure is that of its panels; title and legend get room of their own.
+    The size of the figure is that of its panels; title and legend get room of their own, and a
+    single narrow panel is widened for them.
     """
     figure.set_layout_engine("constrained")
+    figure.set_figwidth(max(figure.get_figwidth(), NARROWEST))
     if title:
         lines = textwrap.wrap(title, round(figure.get_figwidth() * 11))
         look = {"x": 0.01, "ha": "left", "fontsize": 11, "fontweight": "bold"}

@@ -27,7 +27,6 @@ from robult_study.plots.style import (
 from robult_study.plots.wording import METHOD_NAMES, in_words
 
 RIVALS = {"color": "#999999", "linewidth": 3.5, "alpha": 0.7}
-NARROWEST = 3.5  # inches; below it the label of the axis does not fit
 OURS = {
     "color": METHOD_COLORS["robult"],
     "marker": METHOD_MARKERS["robult"],
@@ -79,8 +78,6 @@ def lead_panels(
         Line2D([], [], color="black", linestyle=(0, dash) if dash else "-", label=view)
         for view, dash in dashes.items()
     ]
-    width, height = grid.figure.get_size_inches()
-    grid.figure.set_size_inches(max(width, NARROWEST), height)
     return finish(grid.figure, title, handles if len(views) > 1 else ())
 
 

@@ -31,7 +31,7 @@ from robult_study.plots.decomposition import dial_row, draw_ceilings
 from robult_study.plots.latent_pictures import draw_map
 from robult_study.plots.pair_weights import draw_histogram, draw_weights, largest_classes
 from robult_study.plots.samples import draw_prediction, draw_sample
-from robult_study.plots.wording import PID_NAMES, in_words
+from robult_study.plots.wording import METHOD_NAMES, PID_NAMES, in_words
 from robult_study.results.pairs import pair_masks, widened_weights
 
 if TYPE_CHECKING:
@@ -145,31 +145,32 @@ def _best(data: MultimodalData, scores: np.ndarray) -> str:
 
 
 def embedding_explorer(maps: pd.DataFrame, data: MultimodalData, texts: bool = True) -> VBox:
-    """The maps of the latents by step, kind and colour; all latents of one sample are ringed.
+    """The maps of the latents by model, kind and colour; all latents of one sample are ringed.
 
-    maps: rows of `latents.map_frame` with a column `step`. texts: False keeps transcripts out of a
+    maps: rows of `latents.map_frame` with a column `model`. texts: False keeps transcripts out of a
     saved copy. The static twin is `plots.latent_maps`.
     """
     from ipywidgets import Dropdown, IntSlider, SelectionSlider
 
     rows = maps["row"].unique()
-    steps = maps["step"].unique().tolist()
+    models = {METHOD_NAMES.get(name, name): name for name in maps["model"].unique()}
 
-    def draw(step: int, kind: str, colouring: str, point: int) -> tuple[Figure, str]:
+    def draw(model: str, kind: str, colouring: str, point: int) -> tuple[Figure, str]:
         figure, (left, right) = _side_by_side(2, 1)
-        frame = maps[(maps["step"] == step) & (maps["kind"] == kind)]
+        frame = maps[(maps["model"] == model) & (maps["kind"] == kind)]
         chosen = frame[frame["row"] == rows[point]]
         draw_map(left, frame, colouring)
         ring = {"facecolors": "none", "edgecolors": "black", "linewidths": 1.6}
         left.scatter(chosen["x"], chosen["y"], s=130, **ring)
-        left.set_title(f"{kind} after {step} steps")
+        left.set_title(f"{kind}, {in_words(model)}")
         draw_sample(right, data, int(rows[point]), data.names, texts)
-        alt = f"{kind} of the latents after {step} steps, coloured by {colouring}"
+        alt = f"{kind} of the latents, {model}, coloured by {colouring}"
         return figure, f"{alt}; sample {rows[point]} is ringed"
 
     last = len(rows) - 1
+    options = list(models.items())
     controls = {
-        "step": SelectionSlider(description="training step", options=steps, value=steps[-1]),
+        "model": SelectionSlider(description="model", options=options, value=options[-1][1]),
         "kind": Dropdown(description="map", options=list(maps["kind"].unique())),
         "colouring": Dropdown(description="coloured by", options=["class", "modality"]),
         "point": IntSlider(description="sample ringed (number)", min=0, max=last),

@@ -22,7 +22,7 @@ ANSWERS = {  # notebook -> the queries in robult_study/report/queries.py that an
     "05": ("separated", "claims"),
     "06": ("needed", "reconstruction"),
     "07": ("robust", "least_lost", "incomplete_training"),
-    "08": ("unique_part", "objective"),
+    "08": ("unique_part", "separable", "objective"),
     "09": ("detector", "weighted_training"),
     "10": ("own_data", "calibrated"),
 }

@@ -360,6 +360,24 @@ def objective(tables: Path) -> Finding:
     return Finding(titles[bits["verdict"].split()[0]], text)
 
 
+def separable(tables: Path) -> Finding:
+    """Whether the modality of an aligned z is told, on every set, more surely than half-way.
+
+    Half-way is the accuracy in the middle between guessing and 1.
+    """
+    table = read(tables, "08_modality_probe").set_index("data_set")
+    told = table["with L_rec"].str.split().str[0].astype(float)
+    title = "Alignment leaves the modalities separable."
+    if (told < (1 + table["guessing"]) / 2).any():
+        title = "Alignment does not leave the modalities separable on every set."
+    numbers = listed(
+        f"{name} {value:.2f} ({table['guessing'][name]:.2f} by guessing)"
+        for name, value in told.items()
+    )
+    text = f"Accuracy of a linear reader asked from which modality an aligned z is: {numbers}."
+    return Finding(title, text)
+
+
 def detector(tables: Path) -> Finding:
     """Whether the RBF weight makes pseudo-positives more precise on all sets, at two moments."""
     rows = read(tables, "09_verdict")

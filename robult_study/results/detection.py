@@ -12,6 +12,7 @@ from robult_core.datasets import MultimodalData, load
 from robult_core.method import Method
 from robult_study.results import pairs as pseudo_pairs
 from robult_study.results.intervals import count_verdicts, paired, summarize, with_star
+from robult_study.results.layout import listed
 from robult_study.results.pairs import LABELED_REFERENCE, RBF, SAME_SHARE, THRESHOLDS, UNWEIGHTED
 from robult_study.results.scores import SINGLE
 from robult_study.results.variants import DEFAULT, NO_RBF
@@ -99,11 +100,45 @@ def level_of_use(judged: pd.DataFrame, steps: Sequence[int]) -> pd.DataFrame:
 
 
 def curves(judged: pd.DataFrame, measures: Sequence[str], weights: Sequence[str]) -> pd.DataFrame:
-    """Means and intervals over seeds along the training; `panel` is data set and measure."""
+    """Means and intervals over seeds along the training."""
     rows = of_all(judged, measures)
     rows = rows[rows["weight"].isin(weights)]
-    table = summarize(rows, ["data_set", "measure", "weight", "step"])
-    return table.assign(panel=table["data_set"] + ": " + table["measure"])
+    return summarize(rows, ["data_set", "measure", "weight", "step"])
+
+
+def curves_title(table: pd.DataFrame, measure: str, rivals: Sequence[str]) -> str:
+    """The measure of the RBF weight and of rivals after training, mean over data sets.
+
+    table: `curves`.
+    """
+    last = table[table["step"].eq(table["step"].max()) & table["measure"].eq(measure)]
+    means = last.groupby("weight")["mean"].mean()
+    words = listed(f"{name} {means[name]:.2f}" for name in (RBF, *rivals))
+    return f"{measure[0].upper()}{measure[1:]} after training, mean over data sets: {words}"
+
+
+def histograms_title(pairs: pd.DataFrame) -> str:
+    """The mean RBF weight of true and of false pairs at the first and at the last step."""
+    means = pairs.groupby(["step", "true"])[RBF].mean()
+    first, last = pairs["step"].min(), pairs["step"].max()
+    return (
+        f"Mean weight of true and false pairs: {means[first, True]:.2f} and "
+        f"{means[first, False]:.2f} before training, {means[last, True]:.2f} and "
+        f"{means[last, False]:.2f} after it"
+    )
+
+
+def references_title(table: pd.DataFrame) -> str:
+    """AUROC of both references for unlabelled anchors before training.
+
+    table: `by_reference`.
+    """
+    rows = table[table["anchors"].eq("unlabelled") & table["moment"].eq(BEFORE)]
+    means = rows.groupby("weight")["mean"].mean()
+    return (
+        f"Unlabelled anchors before training: AUROC {means[RBF]:.2f} with the own pair as "
+        f"reference, {means[LABELED_REFERENCE]:.2f} with labelled pairs"
+    )
 
 
 def by_reference(judged: pd.DataFrame, steps: int) -> pd.DataFrame:
@@ -146,6 +181,15 @@ def mean_weights(
     for name, weights in panels.items():
         columns[name] = [weights[pseudo & true].mean(), weights[pseudo & ~true].mean()]
     return pd.DataFrame(columns, index=pd.Index(["true", "false"], name="pairs"))
+
+
+def matrices_title(means: pd.DataFrame) -> str:
+    """Between what the mean weights of true and of false pairs lie; means: `mean_weights`."""
+    spans = {kind: f"{row.min():.2f} to {row.max():.2f}" for kind, row in means.iterrows()}
+    return (
+        f"Over these settings the mean weight of true pairs is {spans['true']}, "
+        f"of false pairs {spans['false']}"
+    )
 
 
 # Verdict -----------------------------------------------------------------------------------------

@@ -61,9 +61,12 @@ TO_S = {"alignment to s": alignment, "gap to s": modality_gap, "CKA with s": lin
 def describe(
     train: Latents, test: Latents, train_labels: np.ndarray, test_labels: np.ndarray
 ) -> pd.DataFrame:
-    """All these numbers and the probes of one model: latent, measure, value, role."""
+    """All these numbers and the probes of one model: latent, measure, value, role.
+
+    A method without unique parts, such as GMC, has no rows of u.
+    """
     rows = []
-    for role in ("z", "u"):
+    for role in dict.fromkeys(map(role_of, of_roles(test, "zu"))):
         rows.append((role, "probe: modality", modality_probe(train, test, role)))
     for name in of_roles(test):
         sides = Side(train[name], train_labels), Side(test[name], test_labels)

@@ -20,7 +20,9 @@ from robult_core.method import Method
 from robult_study.results.availability import modalities_present
 from robult_study.results.intervals import paired
 from robult_study.results.latents import Latents, collect
+from robult_study.results.layout import interval_table, listed
 from robult_study.results.probes import Side, component_bits, explained, misdirection, probe_rows
+from robult_study.results.tables import COLUMNS
 
 Rows = tuple[np.ndarray, np.ndarray]  # training rows and test rows
 UNTRAINED = "before training"
@@ -30,6 +32,12 @@ PROBE_ROWS = 1400  # training rows of the probes
 FEW_ROWS = 70
 READERS = {"full": (PROBE_ROWS, FEW_ROWS), "narrow": (PROBE_ROWS,)}  # by what g_i and g_0 can keep
 ACCURACY = "accuracy from one modality"
+PARTS = {
+    "redundancy": "what both say",
+    "unique1": "what only the first says",
+    "unique2": "what only the second says",
+    "synergy": "what only both together say",
+}
 CLUSTERS = 6  # states of a latent in the decomposition
 NOTICED = 0.005  # a smaller difference changes nothing that a reader would notice
 BOTH = "z and u"
@@ -80,6 +88,48 @@ def seed_means(frames: Iterable[pd.DataFrame], by: Sequence[str]) -> pd.DataFram
     return rows.groupby(list(by), sort=False)["value"].mean().reset_index()
 
 
+# Where z lies ------------------------------------------------------------------------------------
+
+
+def distances_title(numbers: pd.DataFrame) -> str:
+    """How far z is from s in each model of one run, as the title of their maps.
+
+    numbers: rows of `geometry.describe` of one data set and seed with the column state. What
+    training does is said by whether the distance is smaller after it than before.
+    """
+    of_z = numbers[(numbers["role"] == "z") & (numbers["measure"] == "alignment to s")]
+    distance = of_z.set_index("state")["value"]
+    closer = "takes z to s" if distance[WITH] < distance[UNTRAINED] else "does not take z to s"
+    words = listed(f"{COLUMNS.get(state, state)} {value:.2f}" for state, value in distance.items())
+    return f"Training {closer}; mean squared distance: {words}"
+
+
+def modality_told(summary: pd.DataFrame, names: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Accuracy of "which modality is this z from?", a row per data set, a column per model.
+
+    summary: intervals of `geometry.describe` by data_set, state, role and measure; names: the
+    modalities of each data set, of which guessing names one in M.
+    """
+    chosen = summary[(summary["role"] == "z") & (summary["measure"] == "probe: modality")]
+    table = interval_table(chosen, ["data_set"], "state").rename(columns=COLUMNS)
+    table.insert(0, "guessing", [1 / len(names[data_set]) for data_set in table.index])
+    return table
+
+
+def told_title(summary: pd.DataFrame) -> str:
+    """How well the modality and the class of an aligned z are told, over the data sets."""
+    aligned = summary[(summary["role"] == "z") & (summary["state"] == WITH)]
+    levels = aligned.groupby("measure")["mean"].agg(["min", "max"])
+    spans = {}
+    for asked in ("modality", "class"):
+        low, high = levels.loc[f"probe: {asked}"]
+        spans[asked] = f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"
+    return (
+        f"A linear reader tells the modality of an aligned z with accuracy {spans['modality']}, "
+        f"its class with {spans['class']}"
+    )
+
+
 # Bits and shares on pid --------------------------------------------------------------------------
 
 
@@ -116,6 +166,16 @@ def with_ceiling(spread: pd.DataFrame) -> pd.DataFrame:
     raw = spread[spread["role"] == "x"]
     ceilings = [raw.assign(role=role) for role in "zu"]
     return pd.concat([*ceilings, spread[spread["role"] != "x"]])
+
+
+def own_bit_title(spread: pd.DataFrame) -> str:
+    """How much of its modality's own bit z and u hold; spread: intervals of one reader."""
+    own = spread[(spread["component"] == "own unique") & (spread["state"] == WITH)]
+    level = own.set_index(own["role"].str[0])["mean"]
+    return (
+        f"The shared part z keeps {level['z']:.2f} bits of the one bit that only its modality has, "
+        f"the unique part u {level['u']:.2f}"
+    )
 
 
 def recovered_shares(train: Latents, test: Latents, names: Sequence[str]) -> pd.DataFrame:
@@ -195,6 +255,14 @@ def decomposed(
             for part, value in pd.DataFrame(map(asdict, answers)).mean().items():
                 rows.append((RAW if role == "x" else role, kind, part, value))
     return pd.DataFrame(rows, columns=["role", "labels", "part", "value"])
+
+
+def parts_title(by_role: pd.DataFrame) -> str:
+    """Which part z holds most of above its shuffled twin, in the mean over data sets."""
+    of_z = by_role[by_role["role"] == "z"].groupby(["labels", "part"])["mean"].mean()
+    above = of_z["true labels"] - of_z["labels shuffled"]
+    bits = f"{above.max():.2f} bits more than with shuffled labels"
+    return f"Of the four parts two z hold most of {PARTS[above.idxmax()]}: {bits}"
 
 
 def unseen(data: MultimodalData, seen: np.ndarray) -> np.ndarray:

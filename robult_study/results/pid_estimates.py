@@ -248,6 +248,50 @@ def over_seeds(frame: pd.DataFrame, value: str, conditions: Mapping[str, object]
     return with_interval(summary["mean"], summary["half"], digits=2).iloc[0]
 
 
+# Titles of figures -------------------------------------------------------------------------------
+
+
+def errors_title(estimated: pd.DataFrame) -> str:
+    """How far estimates are off with the fewest and with the most samples, shuffled ones apart."""
+    honest = estimated[~estimated["method"].str.contains("shuffled")]
+    errors = (honest["bits"] - honest["exact"]).abs().groupby(honest["samples"]).mean()
+    few, many = errors.index[[0, -1]]
+    return (
+        f"Estimates from {few} samples err by {errors[few]:.2f} bits a part in the mean, "
+        f"from {many} by {errors[many]:.2f}"
+    )
+
+
+def direction_title(probed: pd.DataFrame) -> str:
+    """What the first aligned direction holds of each component, in the mean over seeds."""
+    first = probed["directions of x1"].eq(1) & probed["representation"].eq("aligned (CCA)")
+    bits = probed[first].groupby("component")["bits about the component"].mean()
+    return (
+        f"One aligned direction holds {bits['redundancy']:.2f} bits of what is shared and "
+        f"{bits['unique1']:.2f} of what is unique"
+    )
+
+
+def synergy_title(seen: pd.DataFrame) -> str:
+    """The most synergy of the example, and that with the finest bins; seen: `resolved`."""
+    synergy = seen["synergy"]
+    return (
+        f"Synergy of the example: {synergy.max():.2f} bits with {synergy.idxmax()} bins, "
+        f"{synergy.iloc[-1]:.2f} with {synergy.index[-1]}"
+    )
+
+
+def learning_title(learned: pd.DataFrame) -> str:
+    """The mean accuracy of the network from x1 and from both after the most samples."""
+    most = learned["training samples"].max()
+    last = learned[learned["training samples"].eq(most) & learned["model"].eq("network")]
+    accuracy = last.groupby("input")["test accuracy"].mean()
+    return (
+        f"After {most} samples a network reaches {accuracy['x1']:.2f} from x1 alone, "
+        f"{accuracy['x1+x2']:.2f} from both"
+    )
+
+
 # The verdict -------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 NOTEBOOKS = {
-    "08_latent_inspection": "training step",
+    "08_latent_inspection": "model",
     "09_rbf_weights": "temperature",
 }  # and the slider that is moved
 NO_QUESTIONS = {  # settings of JupyterLab, which else asks in front of the page

@@ -101,12 +101,43 @@ def test_what_precision_gains_stands_beside_what_accuracy_gains():
 def test_curves_and_references_are_means_over_seeds():
     curves = detection.curves(judged(), ["AUROC"], [RBF])
     assert curves["mean"].tolist() == pytest.approx([0.601] * 3)
-    assert curves["panel"].unique().tolist() == ["digits: AUROC"]
+    assert curves["measure"].unique().tolist() == ["AUROC"]
     reference = detection.by_reference(judged(), 20)
     moments = {"before training", "during training", "after training"}
     assert set(reference["moment"]) == moments
     level = detection.level_of_use(judged(), [0, 20])
     assert level["step"].tolist() == [0, 20]
+
+
+def test_titles_of_the_curves_are_those_of_the_last_step():
+    rows = judged()
+    rows.loc[(rows["step"] == 20) & (rows["weight"] == RBF), "value"] = 0.8
+    curves = detection.curves(rows, ["precision", "kept"], [RBF, UNWEIGHTED])
+    title = detection.curves_title(curves, "precision", [UNWEIGHTED])
+    levels = "RBF (Eq. 5) 0.80, no weights 0.50"
+    assert title == f"Precision after training, mean over data sets: {levels}"
+
+
+def test_the_title_of_the_references_is_that_of_unlabelled_anchors_before_training():
+    rows = judged()
+    chosen = rows["anchors"].eq("unlabelled") & rows["step"].eq(0) & rows["weight"].eq(RBF)
+    rows.loc[chosen, "value"] = 0.9
+    title = detection.references_title(detection.by_reference(rows, 20))
+    assert "AUROC 0.90 with the own pair" in title
+    assert title.endswith("0.50 with labelled pairs")
+
+
+def test_the_title_of_the_histograms_has_both_ends_of_the_training():
+    rows = [(0, True, 0.7), (0, True, 0.9), (0, False, 0.6), (9, True, 0.5), (9, False, 0.2)]
+    frame = pd.DataFrame([*rows, (5, True, 0.0)], columns=["step", "true", RBF])
+    title = detection.histograms_title(frame)
+    assert title.endswith("0.80 and 0.60 before training, 0.50 and 0.20 after it")
+
+
+def test_the_title_of_the_matrices_spans_their_means():
+    means = pd.DataFrame({"a": [0.5, 0.4], "b": [0.9, 0.6]}, index=["true", "false"])
+    title = detection.matrices_title(means)
+    assert title.endswith("true pairs is 0.50 to 0.90, of false pairs 0.40 to 0.60")
 
 
 def test_runs_are_judged_at_the_snapshots_that_the_store_has(tmp_path):

@@ -91,3 +91,11 @@ def test_describe_names_every_measure_once():
     assert values[z, "alignment to s"] == geometry.alignment(test["s"], test[z])
     assert ("s", "CKA with s") not in values
     assert values["z", "probe: modality"] == pytest.approx(1, abs=0.2)
+
+
+def test_describe_leaves_out_the_unique_parts_that_a_method_does_not_have():
+    rng = np.random.default_rng(0)
+    side = {name: rng.standard_normal((40, 3)) for name in ("s", "z/text", "z/audio")}
+    frame = geometry.describe(side, side, np.arange(40) % 2, np.arange(40) % 2)
+    assert set(frame["role"]) == {"s", "z"}
+    assert frame["value"].notna().all()

@@ -112,3 +112,55 @@ def test_what_the_shared_part_keeps_stands_beside_u_and_s(n_seeds, difference):
     sentence = latent_bits.kept_sentence(bits)
     assert f"it holds 0.94 bits about its modality's *own* bit, {difference}" in sentence
     assert "with holds 0.99 bits" in sentence
+
+
+def described(**distances: float) -> pd.DataFrame:
+    rows = [(state, "z", "alignment to s", value) for state, value in distances.items()]
+    rows += [(state, "u", "alignment to s", 1.9) for state in distances]
+    return pd.DataFrame(rows, columns=["state", "role", "measure", "value"]).replace(STATES)
+
+
+STATES = {"untrained": "before training", "trained": "with L_rec"}
+
+
+@pytest.mark.parametrize(("after", "words"), [(0.5, "takes z to s"), (1.9, "does not take z to s")])
+def test_the_title_of_the_maps_says_what_training_does_to_the_distance(after, words):
+    title = latent_bits.distances_title(described(untrained=1.9, trained=after, gmc=0.61))
+    distances = f"before training 1.90, with L_rec {after:.2f}, GMC 0.61"
+    assert title == f"Training {words}; mean squared distance: {distances}"
+
+
+def probed(*levels: tuple[str, str, float]) -> pd.DataFrame:
+    rows = [(*level, "z", "probe: modality", 0.01) for level in levels]
+    rows += [(*level[:2], 0.7, "z", "probe: class", 0.01) for level in levels]
+    return pd.DataFrame(rows, columns=["data_set", "state", "mean", "role", "measure", "half"])
+
+
+def test_the_modality_of_z_is_told_beside_a_guess():
+    summary = probed(("digits", "with L_rec", 0.93), ("digits", "gmc", 0.95))
+    table = latent_bits.modality_told(summary, {"digits": ("a", "b", "c", "d")})
+    assert table.columns.tolist() == ["guessing", "with L_rec", "GMC"]
+    assert table.loc["digits"].tolist() == [0.25, "0.930 ± 0.010", "0.950 ± 0.010"]
+
+
+def test_the_title_of_the_numbers_spans_the_sets():
+    summary = probed(("digits", "with L_rec", 0.93), ("cub10", "with L_rec", 0.998))
+    title = latent_bits.told_title(summary)
+    assert title.endswith("an aligned z with accuracy 0.93 to 1.00, its class with 0.70")
+
+
+def test_the_title_of_the_bits_is_that_of_the_trained_model():
+    rows = [("z (shared part)", "with L_rec", 0.94), ("u (unique part)", "with L_rec", 0.84)]
+    rows += [("z (shared part)", "before training", 0.1)]
+    spread = pd.DataFrame(rows, columns=["role", "state", "mean"]).assign(component="own unique")
+    title = latent_bits.own_bit_title(spread)
+    assert "z keeps 0.94 bits" in title
+    assert title.endswith("the unique part u 0.84")
+
+
+def test_the_title_of_the_parts_takes_their_bias_off():
+    rows = [("true labels", "redundancy", 0.5), ("labels shuffled", "redundancy", 0.1)]
+    rows += [("true labels", "synergy", 0.6), ("labels shuffled", "synergy", 0.5)]
+    frame = pd.DataFrame(rows, columns=["labels", "part", "mean"]).assign(role="z")
+    title = latent_bits.parts_title(frame)
+    assert title.endswith("hold most of what both say: 0.40 bits more than with shuffled labels")

@@ -103,3 +103,31 @@ def test_the_verdict_gives_each_statement_its_number(gain, verdict):
 def test_two_seeds_give_a_difference_without_an_interval():
     number = verdict_table(network_rows(0.2, n_seeds=2))["number"].iloc[4]
     assert number.endswith("paired difference +0.20")
+
+
+def test_the_title_of_the_estimates_leaves_out_shuffled_labels():
+    rows = [(100, "plug-in", 0.7, 0.5), (100, "plug-in", 0.5, 0.5), (400, "plug-in", 0.45, 0.5)]
+    rows += [(100, "plug-in, y shuffled", 9.0, 0.5)]
+    frame = pd.DataFrame(rows, columns=["samples", "method", "bits", "exact"])
+    title = pid_estimates.errors_title(frame)
+    assert title.startswith("Estimates from 100 samples err by 0.10 bits")
+    assert title.endswith("from 400 by 0.05")
+
+
+def test_the_title_of_the_alignment_is_that_of_one_aligned_direction():
+    columns = ["representation", "directions of x1", "component", "bits about the component"]
+    rows = [("aligned (CCA)", 1, "redundancy", 0.9), ("aligned (CCA)", 1, "redundancy", 1.0)]
+    rows += [("aligned (CCA)", 1, "unique1", 0.02), ("aligned (CCA)", 2, "unique1", 0.5)]
+    rows += [("not aligned (PCA)", 1, "redundancy", 0.1)]
+    title = pid_estimates.direction_title(pd.DataFrame(rows, columns=columns))
+    assert "holds 0.95 bits of what is shared and 0.02 of" in title
+
+
+def test_the_titles_of_the_example_are_those_of_its_tables():
+    seen = pd.DataFrame({"synergy": [0.1, 0.5, 0.2]}, index=[2, 4, 8])
+    assert pid_estimates.synergy_title(seen).endswith("0.50 bits with 4 bins, 0.20 with 8")
+    rows = [("network", "x1", 20, 0.5), ("network", "x1", 100, 0.8), ("network", "x1+x2", 100, 0.9)]
+    rows += [("linear", "x1", 100, 0.1)]
+    learned = pd.DataFrame(rows, columns=["model", "input", "training samples", "test accuracy"])
+    title = pid_estimates.learning_title(learned)
+    assert title == "After 100 samples a network reaches 0.80 from x1 alone, 0.90 from both"

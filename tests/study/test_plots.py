@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from itertools import combinations
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -63,14 +64,29 @@ def lightness(color: str) -> float:
     return float(np.dot(to_rgb(color), (0.2126, 0.7152, 0.0722)))
 
 
-def test_methods_parts_and_the_rest_share_no_colour():
+def test_methods_parts_modalities_and_the_rest_share_no_colour():
     methods = set(style.METHOD_COLORS.values())
     parts = set(style.PID_COLORS.values())
+    modalities = set(style.MODALITY_COLORS)
     rest = set(style.CYCLE)
+    latents = set(style.LATENT_COLORS.values())
     assert len(methods) == len(tables.COLUMNS)
     assert len(parts) == len(COMPONENTS)
-    for one, other in combinations((methods, parts, rest), 2):
+    for one, other in combinations((methods, parts, modalities, rest | latents), 2):
         assert not one & other
+    assert len(latents) == len(style.LATENT_COLORS)
+
+
+def test_no_figure_takes_the_colour_of_a_modality_by_name():
+    names = [name for name, color in style.MUTED.items() if color in style.MODALITY_COLORS]
+    for path in Path(style.__file__).parent.glob("*.py"):
+        taken = re.findall(r'MUTED\["(\w+)"\]', path.read_text())
+        assert not set(taken) & set(names), path.name
+
+
+def test_modalities_differ_in_grey():
+    values = sorted(lightness(color) for color in style.MODALITY_COLORS)
+    assert min(np.diff(values)) > 0.08
 
 
 def test_parts_of_the_decomposition_differ_in_grey():
@@ -85,6 +101,14 @@ def test_a_method_looks_the_same_beside_any_others():
     for part in ("palette", "markers", "dashes"):
         assert few[part]["robult"] == many[part]["robult"]
     assert few["palette"]["mine"] not in style.METHOD_COLORS.values()
+
+
+def test_what_has_a_colour_of_its_own_has_a_marker_and_a_line_style():
+    for look in style.looks([]).values():
+        assert set(look) == set(style.FIXED_COLORS)
+    lines = style.line_handles(["x1", "x2", "x1+x2"])
+    assert len({line.get_color() for line in lines}) == 3
+    assert len({line.get_linestyle() for line in lines}) > 1
 
 
 def test_methods_come_first_and_in_their_order():
@@ -113,6 +137,14 @@ def test_title_and_legend_get_room_of_their_own():
     assert "\n" in figure.get_suptitle()
     panel = figure.axes[0].get_window_extent()
     assert not panel.overlaps(figure.legends[0].get_window_extent())
+
+
+def test_a_narrow_figure_is_widened_for_its_title_and_legend():
+    figure, _ = plt.subplots(figsize=(1.2, 2))
+    style.finish(figure, "A title of several words", style.line_handles(["robult", "gmc"]))
+    figure.canvas.draw()
+    legend = figure.legends[0].get_window_extent()
+    assert 0 <= legend.x0 < legend.x1 <= figure.bbox.width
 
 
 def test_smoke_figures_are_stamped():
@@ -691,41 +723,40 @@ def test_negated_errors_of_patterns_are_named_and_their_axis_stays_upright():
 # Maps of latents and weights of pairs
 
 
-def latents_frame() -> pd.DataFrame:
+def latents_frame(n_classes: int = 2) -> pd.DataFrame:
     rows = []
-    for kind in ("t-SNE", "UMAP"):
-        for step in (0, 40):
-            for role, modality in (("s", "all"), ("z", "text"), ("u", "text"), ("z", "audio")):
-                for label in (0, 1):
-                    rows.append((kind, step, role, modality, label, label + step, len(role)))
-    names = ["kind", "step", "role", "modality", "label", "x", "y"]
-    return pd.DataFrame(rows, columns=names)
+    for model in ("before training", "gmc"):
+        for role, modality in (("s", "all"), ("z", "text"), ("u", "text"), ("z", "audio")):
+            for label in range(n_classes):
+                rows.append((model, role, modality, label, label + len(model), len(role)))
+    return pd.DataFrame(rows, columns=["model", "role", "modality", "label", "x", "y"])
 
 
-def test_maps_by_class_carry_the_number_of_each_class():
-    titles = {0: "before", 40: "after"}
-    figure = plots.latent_maps(latents_frame(), "class", titles, title="T")
-    assert titles_of(figure) == ["before", "after", "", ""]
-    assert [ax.get_ylabel() for ax in figure.axes] == ["t-SNE", "", "UMAP", ""]
-    for ax in figure.axes:
-        assert [text.get_text() for text in ax.texts] == ["0", "1"]
-    assert legend_of(figure) == ["s (all modalities)", "z (shared part)", "u (unique part)"]
+def test_maps_stand_beside_each_other_by_model_and_below_each_other_by_colour():
+    figure = plots.latent_maps(latents_frame(), "model", "T")
+    assert titles_of(figure) == ["before training", "GMC", "", ""]
+    rows = ["coloured by class", "", "coloured by modality", ""]
+    assert [ax.get_ylabel() for ax in figure.axes] == rows
+    numbers = [[text.get_text() for text in ax.texts] for ax in figure.axes]
+    assert numbers == [["0", "1"], ["0", "1"], [], []]
+    roles = ["u (unique part)", "z (shared part)", "s (all modalities)"]
+    assert legend_of(figure) == ["text", "audio", *roles]
+    assert figure.get_suptitle() == "T"
 
 
-def test_maps_by_modality_keep_black_for_what_is_fused():
-    frame = latents_frame()
-    figure = plots.latent_maps(frame, "modality", {0: "before"})
-    assert legend_of(figure)[:2] == ["text", "audio"]
-    colors = figure.axes[0].collections[0].get_facecolors()[:, :3]
-    fused = frame[(frame["kind"] == "t-SNE") & (frame["step"] == 0)]["modality"] == "all"
-    assert np.allclose(colors[fused.to_numpy()], 0)
-    assert not np.allclose(colors[~fused.to_numpy()], 0)
+def test_maps_by_modality_keep_black_for_what_is_fused_and_lay_it_on_top():
+    figure = plots.latent_maps(latents_frame(), "model")
+    colors = figure.axes[2].collections[0].get_facecolors()[:, :3]
+    assert np.allclose(colors[-2:], 0)
+    assert not np.isclose(colors[:-2], 0).all(axis=1).any()
 
 
-def test_maps_stand_beside_each_other_by_model():
-    frame = latents_frame().assign(model="Robult")
-    figure = plots.latent_maps(frame, "class", {"Robult": "Robult"}, column="model")
-    assert titles_of(figure) == ["Robult", ""]
+def test_ten_classes_have_ten_hues_and_modalities_others():
+    figure = plots.latent_maps(latents_frame(n_classes=10), "model")
+    by_class = {to_hex(color) for color in figure.axes[0].collections[0].get_facecolors()}
+    by_modality = {to_hex(color) for color in figure.axes[2].collections[0].get_facecolors()}
+    assert len(by_class) == 10
+    assert not by_class & by_modality
 
 
 def test_largest_classes_come_sorted_by_class():

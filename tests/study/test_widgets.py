@@ -68,7 +68,8 @@ def embedding(digits, model):
         parts.append(pd.DataFrame(columns))
     frame = pd.concat(parts, ignore_index=True)
     frame[["x", "y"]] = generator.standard_normal((len(frame), 2))
-    maps = [frame.assign(step=step, kind=kind) for step in (0, 40) for kind in ("t-SNE", "UMAP")]
+    models, kinds = ("before training", "with L_rec", "gmc"), ("t-SNE", "UMAP")
+    maps = [frame.assign(model=model, kind=kind) for model in models for kind in kinds]
     return widgets.embedding_explorer(pd.concat(maps), digits)
 
 
@@ -94,7 +95,7 @@ MOVES = {  # for each widget its controls, and values to visit
         "bottom right": [False, True],
     },
     embedding: {
-        "training step": [0, 40],
+        "model": ["before training", "with L_rec"],
         "map": ["UMAP", "t-SNE"],
         "coloured by": ["modality", "class"],
         "sample ringed (number)": [5, 6],
