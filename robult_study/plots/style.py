@@ -28,6 +28,7 @@ from robult_core.tasks import higher_is_better
 from robult_study.plots.wording import in_words
 from robult_study.results.intervals import MIN_VALUES
 from robult_study.results.latent_bits import RAW, UNTRAINED, WITH, WITHOUT
+from robult_study.results.pairs import RIVALS, SAME_SHARE, WEIGHTS
 
 LOOK = Path(__file__).with_name("look.mplstyle")  # sizes, and which lines axes have
 MUTED = {
@@ -91,14 +92,20 @@ PID_COLORS = {
 }
 PID_HATCHES = {"redundancy": "", "unique1": "//", "unique2": "\\\\", "synergy": ".."}
 
+_OF_WEIGHTS = (*(MUTED[name] for name in ("wine", "rose", "cyan", "green")), "black")
+_OF_RIVALS = (MUTED["pale"], MUTED["olive"], MUTED["pale"])
+WEIGHT_COLORS = dict(  # of pairs, notebook 09
+    zip((*WEIGHTS, *RIVALS, SAME_SHARE), (*_OF_WEIGHTS, *_OF_RIVALS), strict=True)
+)
 READER_COLORS = dict(zip(("x1", "x2"), MODALITY_COLORS, strict=False)) | {"x1+x2": FUSED_COLOR}
-FIXED_COLORS = METHOD_COLORS | LATENT_COLORS | READER_COLORS
+FIXED_COLORS = METHOD_COLORS | LATENT_COLORS | WEIGHT_COLORS | READER_COLORS
 FIXED_MARKERS = METHOD_MARKERS | dict(
-    zip([*LATENT_COLORS, *READER_COLORS], "DosvPXos^", strict=True)
+    zip([*LATENT_COLORS, *WEIGHT_COLORS, *READER_COLORS], "DosvPXos^DvPXPos^", strict=True)
 )
 FIXED_DASHES = (
     METHOD_DASHES
     | dict(zip(LATENT_COLORS, DASHES, strict=False))
+    | dict(zip(WEIGHT_COLORS, DASHES, strict=False))
     | dict(zip(READER_COLORS, DASHES, strict=False))
 )
 
@@ -129,12 +136,14 @@ def ordered(names: Iterable[str]) -> list[str]:
 def looks(names: Sequence[str]) -> dict[str, dict]:
     """The arguments `palette`, `markers` and `dashes` of seaborn for these names.
 
-    A method looks the same in every figure, and so does what notebook 08 compares; other names take
-    the muted colours in turn.
+    A method looks the same in every figure, and so does what notebooks 08 and 09 compare; other
+    names take the muted colours in turn that none of these has.
     """
     others = [name for name in names if name not in FIXED_COLORS]
+    taken = {FIXED_COLORS[name] for name in names if name in FIXED_COLORS}
+    free = [color for color in CYCLE if color not in taken]
     return {
-        "palette": FIXED_COLORS | dict(zip(others, cycle(CYCLE), strict=False)),
+        "palette": FIXED_COLORS | dict(zip(others, cycle(free), strict=False)),
         "markers": FIXED_MARKERS | dict(zip(others, cycle(MARKERS), strict=False)),
         "dashes": FIXED_DASHES | dict(zip(others, cycle(DASHES), strict=False)),
     }
@@ -177,7 +186,7 @@ def finish(
     figure.set_layout_engine("constrained")
     figure.set_figwidth(max(figure.get_figwidth(), NARROWEST))
     if title:
-        lines = textwrap.wrap(title, round(figure.get_figwidth() * 11))
+        lines = textwrap.wrap(title, round(figure.get_figwidth() * 10.5))
         look = {"x": 0.01, "ha": "left", "fontsize": 11, "fontweight": "bold"}
         figure.suptitle("\n".join(lines), **look)
         _add_height(figure, 0.1 + 0.2 * len(lines))

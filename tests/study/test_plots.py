@@ -24,7 +24,7 @@ from robult_core.tasks import Classification, Multilabel, Regression
 from robult_study import plots
 from robult_study.plots import architecture, own_data, samples, style
 from robult_study.plots.wording import PID_NAMES, WORDS, in_words
-from robult_study.results import ranks, tables
+from robult_study.results import pairs, ranks, tables
 from robult_study.results.rankings import printed_blocks
 from robult_study.results.variants import EQUAL_WEIGHTS, NO_CONTRAST, PARTS, TERMS, switches
 
@@ -109,6 +109,15 @@ def test_what_has_a_colour_of_its_own_has_a_marker_and_a_line_style():
     lines = style.line_handles(["x1", "x2", "x1+x2"])
     assert len({line.get_color() for line in lines}) == 3
     assert len({line.get_linestyle() for line in lines}) > 1
+
+
+def test_weights_of_pairs_look_alike_in_every_figure_and_thresholds_take_what_is_left():
+    detectors = [*pairs.WEIGHTS, *pairs.RIVALS]
+    palette = style.looks(detectors)["palette"]
+    assert len({palette[name] for name in detectors}) == len(detectors)
+    used = style.looks([pairs.RBF, pairs.UNWEIGHTED, "confidence > 0.7"])["palette"]
+    assert used[pairs.RBF] == palette[pairs.RBF]
+    assert used["confidence > 0.7"] not in (palette[pairs.RBF], palette[pairs.UNWEIGHTED])
 
 
 def test_methods_come_first_and_in_their_order():
