@@ -995,10 +995,7 @@ FIGURES = {
     "leads": lambda: plots.lead_panels(leads(), "labels", log=True),
     "few_subsets": lambda: subset_ranges("abc"),
     "many_subsets": lambda: subset_ranges("abcdef"),
-    "maps_by_class": lambda: plots.latent_maps(
-        latents_frame(), "class", {0: "before", 40: "after"}
-    ),
-    "maps_by_modality": lambda: plots.latent_maps(latents_frame(), "modality", {0: "before"}),
+    "maps": lambda: plots.latent_maps(latents_frame(), "model"),
     "weights_in_a_row": lambda: weights_of_pairs(3),
     "weights_in_two_rows": lambda: weights_of_pairs(2),
     "weight_histograms": weight_densities,
