@@ -15,7 +15,9 @@ from traitlets.config import Config
 SHARED = "ROBULT_SMOKE_OUT"  # names the folder to workers and to the test in a browser
 FIRST_HALF = ("03", "04", "05", "06", "07")  # they share runs, and take as long as the others
 
-sockets_in_files = Config({"KernelManager": {"transport": "ipc"}})  # no port to clash on
+# Every worker has socket files of its own, so that kernels that start at once clash on nothing.
+SOCKETS = tempfile.mkdtemp(prefix="robult_kernel_")
+sockets_in_files = Config({"KernelManager": {"transport": "ipc", "ip": f"{SOCKETS}/socket"}})
 nb_run.NotebookClient = partial(nb_run.NotebookClient, config=sockets_in_files)
 
 
@@ -42,5 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(SOCKETS, ignore_errors=True)
     if not is_worker(config):
         shutil.rmtree(os.environ.pop(SHARED), ignore_errors=True)

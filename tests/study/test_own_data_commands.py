@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -305,17 +306,24 @@ def test_labels_are_counted_by_their_kind(labels, lines):
 class Predicting:
     """An estimator whose predictions are given."""
 
-    def __init__(self, predicted: np.ndarray):
+    def __init__(self, predicted: np.ndarray, labels: Sequence[str] = ()):
         self.predicted = predicted
+        if labels:
+            self.classes_ = labels
 
     def predict(self, modalities) -> np.ndarray:
         return self.predicted
 
+    def predict_proba(self, modalities) -> np.ndarray:
+        return self.predicted / 2
+
 
 def test_labels_have_a_column_each_and_scores_one():
-    several = own_data_commands._answers(Predicting(np.array([[1, 0], [1, 1], [0, 0]])), {})
-    assert several[0] == ["label_0", "label_1"]
-    assert [column.tolist() for column in several[1]] == [[1, 1, 0], [0, 1, 0]]
+    indicators = np.array([[1, 0], [1, 1], [0, 0]])
+    header, columns = own_data_commands._answers(Predicting(indicators, ["jazz", "rock"]), {})
+    answers = ["prediction_jazz", "prediction_rock", "probability_jazz", "probability_rock"]
+    assert header == answers
+    assert np.array_equal(columns, [*indicators.T, *(indicators.T / 2)])
     scores = np.array([0.5, 1.5])
     assert own_data_commands._answers(Predicting(scores), {}) == (["prediction"], [scores])
 
