@@ -87,7 +87,7 @@ def _umap(n_others: int, seed: int) -> Any:
         warnings.simplefilter("ignore", ImportWarning)
         from umap import UMAP
 
-    # 200 epochs do below 1000 points, and a fixed seed implies one job
+    # 200 epochs are enough for a map of a few thousand points; a fixed seed implies one job
     neighbors = min(15, n_others)
     return UMAP(n_neighbors=neighbors, init="pca", n_epochs=200, random_state=seed, n_jobs=1)
 
