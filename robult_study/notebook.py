@@ -161,10 +161,18 @@ class Notebook:
         _display(picture_bundle(picture.getvalue(), alt, self.settings.headless))
 
     def table(self, table: pd.DataFrame | Styler, name: str, caption: str) -> None:
-        """Save a frame (or a pandas Styler) as CSV and HTML and display it."""
+        """Save a frame (or a pandas Styler) as CSV and HTML and display it.
+
+        Readers see words, the CSV file keeps the names of the code.
+        """
+        from robult_study.plots.wording import in_table
+
         stem = self._place("tables", name)
         frame = getattr(table, "data", table)
-        styler = frame.style.format(precision=3) if table is frame else table
+        styler = _plainly_styled(frame) if table is frame else table
+        styler = styler.format_index(in_table, axis="columns")
+        styler = styler.format_index(in_table, axis="index")
+        styler = styler.format_index_names(in_table, axis="index")
         if not _named_index(frame):
             styler = styler.hide(axis="index")
         markup = styler.set_caption(caption).set_uuid(name).to_html()
@@ -274,6 +282,14 @@ def _named_index(frame: pd.DataFrame) -> bool:
     """Whether the index says something, that is, is not just 0, 1, 2 …"""
     index = frame.index
     return index.nlevels > 1 or index.name is not None or index.dtype.kind not in "iu"
+
+
+def _plainly_styled(frame: pd.DataFrame) -> Styler:
+    """Numbers with three decimals, and words for the names of the code."""
+    from robult_study.plots.wording import in_table
+
+    texts = [column for column in frame if frame[column].map(type).eq(str).all()]
+    return frame.style.format(precision=3).format(in_table, subset=texts)
 
 
 def _commit() -> str:

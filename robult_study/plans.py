@@ -38,6 +38,8 @@ MISSING_SETS = ("cub10", "utd_mhad", "handwritten")  # that lose modalities in t
 MISSING_RATES = {"smoke": (0.5,), "quick": (0.3, 0.7), "full": (0.1, 0.3, 0.5, 0.7)}
 FEW_SEEDS = 5  # at most, of sweeps and switches, which would be most of the full profile
 SMOKE_SWITCHES = 6  # the smoke profile tries every sixth switch and part of the distillation
+# on which every switch is tried: a third of all runs would go into it with six sets
+SWITCH_SETS = ("digits", "cub10", "utd_mhad", "mosi")
 PART_SETS = ("digits", "cub10", "utd_mhad")  # on which the parts of the distillation are removed
 RECONSTRUCTION = {WITH: {}, WITHOUT: {"reconstruction_weight": 0.0}}
 MAPS = tuple(READERS)  # what g_i and g_0 can keep, notebook 08
@@ -54,8 +56,9 @@ def studied_sets(settings: Settings) -> tuple[str, ...]:
 
 
 def switch_sets(settings: Settings) -> tuple[str, ...]:
-    """The data sets on which every switch is tried: all of them in full, else one."""
-    return settings.data_sets if settings.profile == "full" else (inspected_set(settings),)
+    """The data sets on which every switch is tried: in full those of SWITCH_SETS, else one."""
+    wanted = tuple(name for name in SWITCH_SETS if name in settings.data_sets)
+    return wanted if wanted and settings.profile == "full" else (inspected_set(settings),)
 
 
 def inspected_set(settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""What a reader sees in place of a code name: one table of words for all figures."""
+"""What a reader sees in place of a code name: one table of words for all figures and tables."""
 
 from __future__ import annotations
 
@@ -101,6 +101,7 @@ MEASURES = {
     "CKA with s": "CKA with s",
 }
 AXES = {
+    "data_set": "data set",
     "missing": "missing in training, %",
     "present": "modalities present",
     "labels": "labels known, %",
@@ -115,3 +116,14 @@ def in_words(name: object) -> str:
     """What figures print for a code name; an unknown name gets spaces for its underscores."""
     text = str(name)
     return WORDS.get(text, text.replace("_", " "))
+
+
+def in_table(name: object) -> object:
+    """What tables print for a code name; what is none stays as it is.
+
+    Formulas stay code names: a page that is opened without a network would print their source.
+    """
+    if not isinstance(name, str) or name not in WORDS:
+        return name
+    words = WORDS[name].replace("\n", " ")
+    return name if "$" in words else words

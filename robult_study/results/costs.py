@@ -13,7 +13,7 @@ import pandas as pd
 from robult_core.protocol import pattern_modalities
 from robult_study.provenance import repository
 from robult_study.results.layout import laid_out
-from robult_study.results.tables import COMPARED, named
+from robult_study.results.tables import CONTENDERS, named
 from robult_study.runs.store import Store
 
 STEPS = "| method | M | step ms |"  # how the table of steps of the benchmarks begins
@@ -34,7 +34,7 @@ def costs(results: pd.DataFrame, store: Store) -> pd.DataFrame:
     columns = ["data_set", "method", *QUANTITIES]
     keys = []
     if len(results):
-        keys = results.loc[named(results).isin(COMPARED), "key"].unique()
+        keys = results.loc[named(results).isin(CONTENDERS), "key"].unique()
     rows = [_cost(store.get(key).content) for key in keys]
     table = pd.DataFrame(rows, columns=columns)
     return table.groupby(["data_set", "method"], sort=False).median().reset_index()
@@ -60,7 +60,7 @@ def costs_table(table: pd.DataFrame) -> pd.DataFrame:
     """`costs` with a row per quantity and data set, a column per method."""
     renamed = table.rename(columns=QUANTITIES)
     tidy = renamed.melt(["data_set", "method"], list(QUANTITIES.values()), "quantity")
-    laid = laid_out(tidy, ["quantity", "data_set"], "method", "value", COMPARED)
+    laid = laid_out(tidy, ["quantity", "data_set"], "method", "value", CONTENDERS)
     return laid.sort_index()
 
 

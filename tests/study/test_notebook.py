@@ -155,7 +155,7 @@ def test_show_needs_alt_text_and_a_plain_name(notebook):
 
 
 def test_table_saves_frame_and_styler(notebook):
-    frame = pd.DataFrame({"method": ["robult"], "value": [0.12345]})
+    frame = pd.DataFrame({"method": ["action_mae"], "value": [0.12345]})
     notebook.table(frame, "plain", caption="Numbers")
     notebook.table(frame.set_index("method").style.format(precision=1), "styled", caption="Numbers")
     folder = notebook.settings.output / "tables"
@@ -165,6 +165,23 @@ def test_table_saves_frame_and_styler(notebook):
     assert "Numbers" in (folder / "styled.html").read_text()
     assert "row_heading" not in (folder / "plain.html").read_text()
     assert "row_heading" in (folder / "styled.html").read_text()
+    for name in ("plain", "styled"):  # words for readers, names of the code in the file
+        markup = (folder / f"{name}.html").read_text()
+        assert "ActionMAE" in markup
+        assert "action_mae" not in markup
+
+
+def test_a_table_says_in_words_what_it_is_indexed_by(notebook):
+    index = pd.MultiIndex.from_tuples([("utd_mhad", "x1")], names=["data_set", "pattern"])
+    frame = pd.DataFrame({"prompt_trans": [1.0], "other_name": [2.0]}, index=index)
+    notebook.table(frame, "indexed", caption="Numbers")
+    markup = (notebook.settings.output / "tables/indexed.html").read_text()
+    assert {"data set", "UTD-MHAD", "Prompt-Trans (small backbone)"} <= set(_cells(markup))
+    assert {"x1", "other_name"} <= set(_cells(markup))  # a formula and an unknown name stay
+
+
+def _cells(markup: str) -> list[str]:
+    return [cell.strip() for cell in re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", markup)]
 
 
 def test_a_text_is_written_beside_the_tables(notebook):
