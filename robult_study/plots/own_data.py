@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from robult_study.plots.style import METHOD_COLORS, MUTED
+from robult_study.plots.style import METHOD_COLORS, MUTED, finish
 
 MODELS = (MUTED["wine"], MUTED["olive"])  # plain, calibrated
 
@@ -24,13 +24,13 @@ def failure_curves(rows: pd.DataFrame, title: str = "") -> Figure:
         style="model",
         markers=True,
         errorbar=("pi", 100),
-        palette=[METHOD_COLORS["robult"], METHOD_COLORS["linear"]],
+        palette=[METHOD_COLORS["robult_distilled"], METHOD_COLORS["linear"]],
         ax=ax,
     )
-    ax.set(xlabel="share of sensors that have failed", ylim=(0, 1), title=title)
+    ax.set(xlabel="share of sensors that have failed", ylim=(0, 1))
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(title=None)
-    return figure
+    return finish(figure, title)
 
 
 def reliability_curves(curves: pd.DataFrame, title: str = "") -> Figure:
@@ -51,8 +51,7 @@ def reliability_curves(curves: pd.DataFrame, title: str = "") -> Figure:
         ax.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":", marker="")
         ax.set(xlim=(0, 1.02), ylim=(0, 1.02), title=sensors.replace("_", " "))
         ax.legend(title=None)
-    figure.suptitle(title, fontweight="bold", fontsize="medium")
-    return figure
+    return finish(figure, title)
 
 
 def sensor_contributions(rows: pd.DataFrame, title: str = "") -> Figure:
@@ -73,5 +72,5 @@ def sensor_contributions(rows: pd.DataFrame, title: str = "") -> Figure:
         ax=ax,
     )
     ax.axvline(0, color="black", linewidth=0.8, linestyle="-", marker="")
-    ax.set(xlabel="added to the probability of the predicted class", ylabel="", title=title)
-    return figure
+    ax.set(xlabel="added to the probability of the predicted class", ylabel="")
+    return finish(figure, title)

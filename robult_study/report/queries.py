@@ -7,6 +7,7 @@ query's docstring states the rule. It returns None where a run has not the rows 
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -72,7 +73,8 @@ def estimates(tables: Path) -> Finding:
     title = "Estimates of the four parts from few samples are right to a tenth of a bit."
     if at_few.max() > 0.1:
         title = (
-            "Estimates of the four parts from few samples are wrong by a tenth of a bit or more."
+            "Estimates of the four parts from few samples can be wrong by more than a tenth of "
+            "a bit."
         )
     text = (
         f"From {few} samples they err by {at_few.min():.2f} to {at_few.max():.2f} bits a part in "
@@ -241,7 +243,9 @@ def needed(tables: Path) -> Finding:
     is_needed = answers["the term is"].eq("needed").groupby(answers["loss"], sort=False).sum()
     n_sets = answers["data_set"].nunique()
     counted = listed(f"{name} on {count}" for name, count in is_needed.items())
-    title = f"The loss that is needed on most sets is {LOSSES[is_needed.idxmax()]}."
+    title = "No single loss is shown to be needed on any set."
+    if is_needed.max() > 0:
+        title = f"The loss that is needed on the most sets is {LOSSES[is_needed.idxmax()]}."
     text = (
         f"Needed means that without it some pattern is clearly worse, paired by seed, and none "
         f"clearly better; of {n_sets} sets this is so for {counted}."
@@ -253,11 +257,12 @@ def reconstruction(tables: Path) -> Finding:
     """What leaving out L_rec changes, next to nothing below `SMALL`, beside the labels' loss."""
     answers = read(tables, "06_answers")
     largest = _largest_change(answers, "L_rec")
+    bound = math.ceil(1000 * largest) / 1000  # rounded up, so that it is not exceeded
     title = "The loss that should keep what is unique to a modality has next to no effect."
     if largest >= SMALL:
         title = "The loss that should keep what is unique to a modality changes some accuracies."
     text = (
-        f"Leaving out L_rec moves the mean of no set by more than {largest:.3f}; leaving out the "
+        f"Leaving out L_rec moves the mean of no set by more than {bound:.3f}; leaving out the "
         f"supervised loss moves one by {_largest_change(answers, 'L_sup'):.2f}."
     )
     return Finding(title, text)
@@ -408,6 +413,8 @@ def weighted_training(tables: Path) -> Finding:
     title = "Accuracy gains little from them."
     if better > worse:
         title = "Accuracy gains from them on more sets than it loses."
+    if worse > better:
+        title = "Accuracy loses from them on more sets than it gains."
     numbers = listed(f"{name} {value.removesuffix(' *')}" for name, value in single.items())
     text = (
         f"Trained with them instead of without, one modality is clearly more accurate on {better} "
@@ -420,16 +427,16 @@ def own_data(tables: Path) -> Finding:
     """In how many subsets of sensors one fitted model is ahead of a linear model made for each."""
     by_pattern = read(tables, "10_patterns")
     by_number = read(tables, "10_by_number").set_index("sensors there")
-    ahead = int((by_pattern[ROBULT] > by_pattern["linear"]).sum())
+    ahead = int((by_pattern[VARIANT] > by_pattern["linear"]).sum())
     ends = by_number.iloc[[0, -1]]
     numbers = listed(
-        f"with {row.Index} of {len(by_number)} sensors {row.Robult:.2f} against {row.linear:.2f}"
-        for row in ends.itertuples()
+        f"with {count} of {len(by_number)} sensors {row[VARIANT]:.2f} against {row['linear']:.2f}"
+        for count, row in ends.iterrows()
     )
     title = f"One fitted model answers for all {len(by_pattern)} subsets of the sensors."
     text = (
-        f"It is ahead of a linear model made for the subset in {ahead} of {len(by_pattern)}; the "
-        f"accuracy is {numbers} (one seed, so no interval)."
+        f"{VARIANT} is ahead of a linear model made for the subset in {ahead} of "
+        f"{len(by_pattern)}; the accuracy is {numbers} (one seed, so no interval)."
     )
     return Finding(title, text)
 

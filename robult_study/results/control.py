@@ -32,6 +32,17 @@ def training_curves(records: Iterable[Record], steps: int) -> pd.DataFrame:
     return summarize(means, by[:3])
 
 
+def losses_title(curves: pd.DataFrame) -> str:
+    """How far L_rec and the contrastive losses fall on the sets; curves: `training_curves`."""
+    ends = curves.groupby(["term", "data_set"], sort=False)["mean"].agg(["first", "last"])
+    left = ends["last"] / ends["first"]
+    contrast = pd.concat([left["labeled_contrastive"], left["unlabeled_contrastive"]])
+    return (
+        f"L_rec falls to {left['reconstruction'].max():.0%} of its first value or less, the "
+        f"contrastive losses to {contrast.min():.0%} to {contrast.max():.0%}"
+    )
+
+
 def fall_sentence(curves: pd.DataFrame) -> str:
     """The supervised loss of the single modalities at both ends; curves: `training_curves`."""
     rows = curves[curves["term"] == "supervised_unimodal"]
@@ -49,10 +60,41 @@ def by_number_present(results: pd.DataFrame) -> pd.DataFrame:
     return summarize(means, by)
 
 
+def number_title(every: pd.DataFrame) -> str:
+    """On how many sets Robult is ahead of Unimodal, with one and with all modalities.
+
+    every: `by_number_present`; Robult is ahead where its mean is better.
+    """
+    signed = oriented(every.rename(columns={"mean": "value"}))
+    wide = signed.pivot(
+        index=["data_set", "modalities present"], columns="method", values="value"
+    ).reset_index("modalities present")
+    ahead = wide["robult"] > wide["unimodal"]
+    count = wide["modalities present"]
+    most = count.groupby(level="data_set").transform("max")
+    return (
+        f"The mean of Robult is above that of Unimodal on {ahead[count == 1].sum()} of "
+        f"{wide.index.nunique()} sets with one modality, on {ahead[count == most].sum()} with all"
+    )
+
+
 def differences_table(differences: pd.DataFrame) -> pd.DataFrame:
     """`tables.differences` as text, a column per rival; a star where the interval leaves out 0."""
     names = "against " + differences["against"].map(COLUMNS)
     return star_table(differences.assign(against=names), BLOCK, "against")
+
+
+def verdict_title(differences: pd.DataFrame) -> str:
+    """In how many rows Robult is clearly better and worse than its control.
+
+    differences: `tables.differences`; clearly: the paired interval leaves out 0.
+    """
+    rows = differences[differences["against"] == "unimodal"]
+    counts = rows["verdict"].value_counts()
+    return (
+        f"Robult is clearly better than Unimodal in {counts.get('better', 0)} of {len(rows)} rows "
+        f"and clearly worse in {counts.get('worse', 0)}"
+    )
 
 
 def verdict_lines(differences: pd.DataFrame) -> list[str]:

@@ -6,6 +6,8 @@ they are asked for (`synthetic`, for the smoke profile).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from robult_study.results.intervals import LEVEL, summarize
@@ -126,6 +128,17 @@ def friedman_sentence(blocks: pd.DataFrame) -> str:
 def order_words(means: pd.Series) -> str:
     """Mean ranks in words, best first."""
     return listed(f"{COLUMNS[name]} {rank:.2f}" for name, rank in means.items())
+
+
+def separation_title(tested: Procedures, names: Mapping[str, str] = COLUMNS) -> str:
+    """The method with the best mean rank, and from how many others each procedure separates it."""
+    first = tested.ranks.index[0]
+    apart = [
+        f"{procedure} from {int((p[first].drop(first) < LEVEL).sum())}"
+        for procedure, p in tested.p.items()
+    ]
+    n_others = len(tested.ranks) - 1
+    return f"Of {n_others} others {names[first]} can be told apart by {listed(apart)}"
 
 
 def separation_sentences(tested: Procedures) -> list[str]:

@@ -27,6 +27,32 @@ def test_a_point_averages_its_part_of_the_training():
     assert control.fall_sentence(curves).endswith("digits 2.95 -> 0.15")
 
 
+def test_the_title_says_how_far_the_losses_fall():
+    last = {"reconstruction": 0.1, "labeled_contrastive": 1.0, "unlabeled_contrastive": 1.5}
+    rows = []
+    for term, value in last.items():
+        rows += [("digits", term, 1, 2.0), ("digits", term, 2, value)]
+    curves = pd.DataFrame(rows, columns=["data_set", "term", "step", "mean"])
+    assert control.losses_title(curves) == (
+        "L_rec falls to 5% of its first value or less, the contrastive losses to 50% to 75%"
+    )
+
+
+def test_the_title_counts_the_sets_on_which_robult_is_ahead():
+    rows = []
+    for count, ours, control_s in ((1, 0.5, 0.4), (2, 0.6, 0.7)):
+        rows += [("digits", "accuracy", "robult", count, ours)]
+        rows += [("digits", "accuracy", "unimodal", count, control_s)]
+    for count, ours, control_s in ((1, 1.5, 1.4), (3, 1.1, 1.3)):  # errors: lower is better
+        rows += [
+            ("mosi", "mae", "robult", count, ours),
+            ("mosi", "mae", "unimodal", count, control_s),
+        ]
+    columns = ["data_set", "metric", "method", "modalities present", "mean"]
+    title = control.number_title(pd.DataFrame(rows, columns=columns))
+    assert title.endswith("on 1 of 2 sets with one modality, on 1 with all")
+
+
 def test_patterns_of_a_size_are_averaged():
     rows = []
     for seed in range(3):
@@ -50,6 +76,9 @@ def test_a_line_per_rival():
             "half": [0.05, 0.05],
             "verdict": ["better", "undecided"],
         }
+    )
+    assert control.verdict_title(rows) == (
+        "Robult is clearly better than Unimodal in 1 of 2 rows and clearly worse in 0"
     )
     (line,) = control.verdict_lines(rows)
     assert line == (

@@ -11,6 +11,7 @@ from robult_core.estimators import MultimodalClassifier
 from robult_study.plots import own_data
 from robult_study.plots.style import METHOD_COLORS
 from robult_study.results import failing_sensors
+from robult_study.results.tables import COLUMNS
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_a_row_for_every_set_of_sensors(fitted):
     labels = np.where(np.arange(80) < 40, y, -1)
     table = failing_sensors.accuracy_by_pattern(model, X, labels, X, y)
     assert table["sensors"].tolist() == ["left", "right", "left+right"]
-    assert table["Robult"].iloc[2] == model.score(X, y)
+    assert table[failing_sensors.OURS].iloc[2] == model.score(X, y)
     assert table["linear"].min() > 0.8
 
 
@@ -58,6 +59,45 @@ def test_contributions_add_up(fitted):
     chosen = probabilities.argmax(axis=1)
     expected = probabilities.max(axis=1) - model.base_scores_[chosen]
     np.testing.assert_allclose(total, expected, atol=1e-6)
+
+
+def test_titles_say_what_was_found():
+    curves = pd.DataFrame(
+        [
+            (0.0, 0, failing_sensors.OURS, 0.9),
+            (0.5, 0, failing_sensors.OURS, 0.7),
+            (0.5, 1, failing_sensors.OURS, 0.8),
+            (0.5, 0, failing_sensors.FILLED, 0.5),
+        ],
+        columns=failing_sensors.CURVE,
+    )
+    title = failing_sensors.failures_title(curves)
+    assert title == (
+        "With 50% of the sensors gone the one model is right for 75% of the samples, "
+        "a linear model with means filled in for 50%"
+    )
+    added = pd.DataFrame(
+        {
+            "sample": [0, 0, 0, 1, 1, 1],
+            "sensor": ["a", "b", "c"] * 2,
+            "added": [0.1, 0.3, 0.2, 0.0, 0.5, 0.4],
+        }
+    )
+    title = failing_sensors.contributions_title(added)
+    assert title == "Each sensor adds most to 0 to 2 of 2 samples"
+    errors = pd.DataFrame(
+        {
+            "model": ["plain", "calibrated", "plain"],
+            "sensors": ["all sensors", "all sensors", "a"],
+            "calibration error": [0.12, 0.04, 0.5],
+        }
+    )
+    assert "0.12 before and 0.04 after" in failing_sensors.reliability_title(errors)
+
+
+def test_the_row_of_the_estimators_is_named_after_their_default(fitted):
+    model, _, _ = fitted
+    assert COLUMNS[model.method] == failing_sensors.OURS
 
 
 def test_figures_draw(fitted):
@@ -74,7 +114,7 @@ def test_figures_draw(fitted):
     ]
     assert figures[0].axes[0].get_ylim() == (0, 1)
     assert len(figures[1].axes) == 2
-    assert figures[2].axes[0].get_title() == "title"
+    assert figures[2].get_suptitle() == "title"
     models = [line.get_color() for line in figures[1].axes[0].lines]
     assert not set(models) & set(METHOD_COLORS.values())  # a colour of a method means that method
     for figure in figures:

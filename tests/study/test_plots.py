@@ -549,6 +549,11 @@ def test_comparison_shows_the_first_metric_whatever_comes_first_in_the_rows():
     assert by_title["MOSI"].get_ylabel().startswith("mean absolute error")
 
 
+def test_comparison_counts_the_best_means_where_it_has_no_title():
+    title = plots.method_comparison(cells()).get_suptitle().replace("\n", " ")
+    assert title.startswith("Robult has the best mean of 3 methods and controls in 2 of 4 columns")
+
+
 def test_comparison_draws_no_interval_of_two_seeds():
     figure = plots.method_comparison(cells().assign(n=2))
     ends = [value for line in figure.axes[0].lines for value in line.get_ydata()]
@@ -822,6 +827,8 @@ def test_ranks_by_steps_have_the_best_on_top():
     assert bottom > top
     assert ax.get_ylabel() == "mean rank (1 is best)"
     assert ax.get_xlabel() == "gradient steps"
+    title = figure.get_suptitle().replace("\n", " ")
+    assert "has the best mean rank in 1 of 2 pairs of a set and a number of steps" in title
 
 
 # Every figure as it was approved

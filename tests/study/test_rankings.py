@@ -108,3 +108,5 @@ def test_sentences_about_the_printed_table():
     assert limit == "critical difference 2.03, smallest p of Wilcoxon-Holm 0.04"
     assert apart == "pairs separated at 0.05: Nemenyi 4, Wilcoxon-Holm 6"
     assert rankings.order_words(found.ranks).startswith("Robult 1.11, GMC 2.33, Unimodal 3.33")
+    title = rankings.separation_title(found)
+    assert title == ("Of 4 others Robult can be told apart by Nemenyi from 3, Wilcoxon-Holm from 4")
