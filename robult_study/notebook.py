@@ -188,18 +188,10 @@ class Notebook:
         write_whole(self._place("tables", stem).with_suffix(f".{suffix}"), text.encode())
 
     def progress(self, items: Iterable[Any], description: str) -> Iterator[Any]:
-        """Yield the items behind a bar when someone watches, and else with one line per item."""
-        if not self.settings.headless:
-            from tqdm.auto import tqdm
+        """Yield the items, behind a bar when someone watches; saved copies are to hold none."""
+        from tqdm.auto import tqdm
 
-            yield from tqdm(items, desc=description)
-            return
-        items = list(items)  # bars freeze in logs
-        for number, item in enumerate(items, start=1):
-            begun = time.monotonic()
-            yield item
-            seconds = time.monotonic() - begun
-            print(f"{description} {number}/{len(items)}: {seconds:.1f} s", flush=True)
+        yield from tqdm(items, desc=description, disable=self.settings.headless)
 
     def stop(self, reason: str) -> NoReturn:
         """Say why nothing is left to do, and end the notebook here without an error.

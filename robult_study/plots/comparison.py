@@ -137,7 +137,8 @@ def _most_best(cells: pd.DataFrame) -> str:
 def _separate_patterns(ax: Axes) -> None:
     """Name the patterns in words, with a rule between neighbours."""
     names = [in_words(label.get_text()).replace(" ", "\n") for label in ax.get_xticklabels()]
-    ax.set_xticks(range(len(names)), names)
+    small = {"fontsize": "small"} if len(names) > 6 else {}
+    ax.set_xticks(range(len(names)), names, **small)
     for edge in range(1, len(names)):
         ax.axvline(edge - 0.5, color="#dddddd", linewidth=0.8)
 

@@ -101,13 +101,13 @@ MEASURES = {
     "CKA with s": "CKA with s",
 }
 AXES = {
-    "data_set": "data set",
     "missing": "missing in training, %",
     "present": "modalities present",
     "labels": "labels known, %",
     "rate": "rate of loss",
     "training.steps": "gradient steps",
 }
+TABLE_WORDS = METHOD_NAMES | DATA_SETS | MODALITIES | METRICS | {"data_set": "data set"}
 WORDS = METHOD_NAMES | PID_NAMES | ROLE_NAMES | DATA_SETS | MODALITIES | METRICS | LOSS_TERMS
 WORDS |= VARIANTS | REMEDIES | MEASURES | AXES
 
@@ -119,11 +119,11 @@ def in_words(name: object) -> str:
 
 
 def in_table(name: object) -> object:
-    """What tables print for a code name; what is none stays as it is.
+    """What tables print for a method, a data set, a modality or a metric; the rest stays.
 
     Formulas stay code names: a page that is opened without a network would print their source.
     """
-    if not isinstance(name, str) or name not in WORDS:
+    if not isinstance(name, str) or name not in TABLE_WORDS:
         return name
-    words = WORDS[name].replace("\n", " ")
+    words = TABLE_WORDS[name].replace("\n", " ")
     return name if "$" in words else words
