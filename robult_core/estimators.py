@@ -7,7 +7,7 @@
 Samples whose label is unknown take part in the training, samples that lack a modality take part
 with what they have, and any non-empty subset of the modalities is enough to predict. Public are the
 three classes `MultimodalClassifier`, `MultimodalRegressor` and `MultimodalMultilabelClassifier`,
-and `load`.
+and `load_model`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
     "MultimodalClassifier",
     "MultimodalMultilabelClassifier",
     "MultimodalRegressor",
-    "load",
+    "load_model",
 ]
 
 FOLDS = 5  # of cross-fitting
@@ -309,7 +309,7 @@ ESTIMATORS = {
 }
 
 
-def load(folder: str | Path, device: str = "auto") -> MultimodalEstimator:
+def load_model(folder: str | Path, device: str = "auto") -> MultimodalEstimator:
     """An estimator that `save` wrote, ready to predict; ValueError for files of another version."""
     tensors, description = read_model(Path(folder))
     name = description["estimator"]

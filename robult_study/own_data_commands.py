@@ -184,12 +184,12 @@ def predict(
     up. A sample that has no modality at all gets empty cells.
     """
     from robult_core.datasets.own_files import as_modalities
-    from robult_core.estimators import load
+    from robult_core.estimators import load_model
     from robult_core.inputs import Modalities
 
     if not out.absolute().parent.is_dir():
         raise ValueError(f"the folder of '{out}' is missing: make it, or choose another --out")
-    estimator = load(model, device)
+    estimator = load_model(model, device)
     features = {name: list(columns) for name, columns in estimator.column_names_.items()}
     tables, ids = _tables(files, [target], identity, features=features)
     tables.pop(target, None)

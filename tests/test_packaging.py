@@ -178,7 +178,7 @@ assert not slow, f"import robult_core loads {slow}, which takes seconds"
 for module in pkgutil.walk_packages(robult_core.__path__, "robult_core."):
     importlib.import_module(module.name)
 
-from robult_core.estimators import MultimodalClassifier, load
+from robult_core.estimators import MultimodalClassifier, load_model
 
 rng = np.random.default_rng(0)
 y = np.arange(60) % 3
@@ -186,7 +186,7 @@ X = {"text": rng.normal(size=(60, 5)) + y[:, None], "audio": rng.normal(size=(60
 few = np.where(np.arange(60) < 15, y, -1)
 model = MultimodalClassifier(max_steps=5, random_state=0).fit(X, few)
 folder = model.save(sys.argv[1])
-again = load(folder).predict({"audio": X["audio"]})
+again = load_model(folder).predict({"audio": X["audio"]})
 assert (again == model.predict({"audio": X["audio"]})).all()
 print("learnt, saved and loaded")
 """

@@ -22,7 +22,7 @@ from robult_core.estimators import (
     MultimodalClassifier,
     MultimodalMultilabelClassifier,
     MultimodalRegressor,
-    load,
+    load_model,
 )
 from robult_core.multimodal import default_steps
 
@@ -125,7 +125,7 @@ def test_without_a_complete_label_the_full_set_is_fused_late(fitted, tmp_path, m
     holes = {name: np.where(np.arange(len(y))[:, None] == row, X[name], holes[name]) for name in X}
     model = MultimodalClassifier(method, **FAST).fit(holes, labels)
     assert model.score(X, y) > 0.8
-    again = load(model.save(tmp_path))
+    again = load_model(model.save(tmp_path))
     assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
     labels[row] = y[row]
     assert clone(model).fit(holes, labels).model_.config.full == "joint"
@@ -284,9 +284,9 @@ def test_saved_and_loaded_in_a_fresh_process(fitted, tmp_path):
     np.savez(tmp_path / "x.npz", **X)
     code = (
         "import sys, numpy as np\n"
-        "from robult_core.estimators import load\n"
+        "from robult_core.estimators import load_model\n"
         "X = dict(np.load(sys.argv[2]))\n"
-        "np.save(sys.argv[3], load(sys.argv[1], device='cpu').predict_proba(X))\n"
+        "np.save(sys.argv[3], load_model(sys.argv[1], device='cpu').predict_proba(X))\n"
     )
     places = [str(tmp_path / name) for name in ("model", "x.npz", "out.npy")]
     subprocess.run([sys.executable, "-c", code, *places], check=True, timeout=120)
@@ -316,7 +316,7 @@ def test_files_that_cannot_be_read_are_named(fitted, tmp_path, damage):
         "weights": "model.safetensors' is damaged",
     }
     with pytest.raises(ValueError, match=words[damage]):
-        load(tmp_path)
+        load_model(tmp_path)
 
 
 def test_a_pickle_works_too(fitted):
@@ -456,7 +456,7 @@ def test_parameters_from_frames_are_saved(fitted, tmp_path, unlabeled):
     _, X, y = fitted
     wide, columns = frame_of(X)
     model = MultimodalClassifier(modalities=columns, unlabeled=unlabeled, **FAST).fit(wide, y)
-    again = load(model.save(tmp_path))
+    again = load_model(model.save(tmp_path))
     assert np.array_equal(again.predict_proba(wide), model.predict_proba(wide))
     assert again.modalities == {name: list(names) for name, names in columns.items()}
 
@@ -467,12 +467,12 @@ def test_the_names_of_features_are_saved(fitted, tmp_path):
     by_modality = MultimodalClassifier(modalities=columns, **FAST).fit(wide, y)
     plain = MultimodalClassifier(**FAST).fit(wide, y)
     unnamed = MultimodalClassifier(**FAST).fit(X, y)
-    again = load(by_modality.save(tmp_path / "by_modality")).feature_names_in_
+    again = load_model(by_modality.save(tmp_path / "by_modality")).feature_names_in_
     assert {name: list(names) for name, names in again.items()} == {
         name: list(names) for name, names in columns.items()
     }
-    assert list(load(plain.save(tmp_path / "plain")).feature_names_in_) == list(wide.columns)
-    assert not hasattr(load(unnamed.save(tmp_path / "unnamed")), "feature_names_in_")
+    assert list(load_model(plain.save(tmp_path / "plain")).feature_names_in_) == list(wide.columns)
+    assert not hasattr(load_model(unnamed.save(tmp_path / "unnamed")), "feature_names_in_")
 
 
 def test_settings_are_parameters_of_a_search(fitted):
@@ -507,7 +507,7 @@ def test_class_weights_are_saved_with_their_classes(fitted, tmp_path):
     _, X, y = fitted
     weights = {0: 1.0, 1: 2.0, 2: 3.0}
     model = MultimodalClassifier(class_weight=weights, **FAST).fit(X, y)
-    again = load(model.save(tmp_path))
+    again = load_model(model.save(tmp_path))
     assert again.class_weight == weights
     assert again.get_params() == model.get_params()
 
@@ -517,9 +517,9 @@ def test_files_that_do_not_fit_together_are_named(fitted, tmp_path):
     description = tmp_path / "model.json"
     description.write_text(description.read_text().replace('"base_scores"', '"scores"'))
     with pytest.raises(ValueError, match=r"do not fit together \('base_scores'\): save the model"):
-        load(tmp_path)
+        load_model(tmp_path)
     with pytest.raises(ValueError, match=r"model.json' is a file: name the folder"):
-        load(description)
+        load_model(description)
     with pytest.raises(ValueError, match=r"model.json' is a file: name a folder"):
         fitted[0].save(description)
 
@@ -530,7 +530,7 @@ def test_devices_are_checked_alike_at_fit_and_load(fitted, tmp_path, monkeypatch
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for device, message in (("gpu", "choose auto, cpu, cuda or mps"), ("cuda", "machine lacks")):
         with pytest.raises(ValueError, match=f"device is '{device}'.*{message}"):
-            load(tmp_path, device=device)
+            load_model(tmp_path, device=device)
         with pytest.raises(ValueError, match=f"device is '{device}'.*{message}"):
             MultimodalClassifier(**{**FAST, "device": device}).fit(X, y)
 

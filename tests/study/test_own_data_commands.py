@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from option_facts import option_facts
 
-from robult_core.estimators import load
+from robult_core.estimators import load_model
 from robult_study import own_data_commands
 from robult_study.own_data_commands import describe, fit, predict
 
@@ -47,7 +47,7 @@ def test_from_an_archive_to_predictions(tmp_path):
     assert done.exit_code == 0, done.output
     assert f"60 predictions from text in {tmp_path / 'p.csv'}" in done.output
     table = rows(tmp_path / "p.csv")
-    model = load(out, "cpu")
+    model = load_model(out, "cpu")
     assert [int(row["prediction"]) for row in table] == model.predict({"text": X["text"]}).tolist()
     assert (
         np.mean([int(row["prediction"]) == label for row, label in zip(table, y, strict=True)])
@@ -138,7 +138,7 @@ def test_a_sample_without_any_modality_has_empty_cells(tmp_path):
     assert "1 samples have no modality at all: their cells are empty" in done.output
     first, second, *_ = table = rows(tmp_path / "p.csv")
     assert (first.pop("row"), set(first.values())) == ("0", {""})
-    answer = load(out, "cpu").predict({"audio": X["audio"][1:2]})
+    answer = load_model(out, "cpu").predict({"audio": X["audio"][1:2]})
     assert second["prediction"] == str(answer[0])
     assert len(table) == 60
     np.savez(tmp_path / "new.npz", audio=np.full((3, 4), np.nan))
@@ -255,7 +255,7 @@ def test_samples_are_named_by_their_id_or_their_row(tmp_path):
     out, named = tmp_path / "model", ["--id", "id", "--target", "mood"]
     done = run(fit, tmp_path / "text.csv", "--out", out, "--max-steps", 20, *named)
     assert done.exit_code == 0, done.exception
-    assert load(out, "cpu").n_features_in_ == {"text": 3}
+    assert load_model(out, "cpu").n_features_in_ == {"text": 3}
     run(predict, out, tmp_path / "text.csv", "--out", tmp_path / "p.csv", *named)
     assert [row["id"] for row in rows(tmp_path / "p.csv")][:3] == ["000", "001", "002"]
     np.savez(tmp_path / "new.npz", text=X["text"])
