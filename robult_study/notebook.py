@@ -151,14 +151,16 @@ class Notebook:
         if self.settings.smoke:
             mark_smoke(figure)
         picture = io.BytesIO()
-        texts = {"Title": figure.get_suptitle(), "Description": alt, "Software": None}
+        message = " ".join(figure.get_suptitle().split())
+        texts = {"Title": message, "Description": alt, "Software": None}
         figure.savefig(picture, format="png", metadata=texts)
         stem.with_suffix(".png").write_bytes(picture.getvalue())
         figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None, "Producer": None})
         if data is not None:
             data.to_csv(stem.with_suffix(".csv"), index=_named_index(data))
         plt.close(figure)
-        _display(picture_bundle(picture.getvalue(), alt, self.settings.headless))
+        seen = f"{message}. {alt}" if message else alt  # the title is a part of the picture
+        _display(picture_bundle(picture.getvalue(), seen, self.settings.headless))
 
     def table(self, table: pd.DataFrame | Styler, name: str, caption: str) -> None:
         """Save a frame (or a pandas Styler) as CSV and HTML and display it.
@@ -192,6 +194,16 @@ class Notebook:
         from tqdm.auto import tqdm
 
         yield from tqdm(items, desc=description, disable=self.settings.headless)
+
+    def learned(self, number: str) -> None:
+        """Display what the tables of this run answer: the sentences of the first screen, renewed.
+
+        number: the notebook's, such as "04".
+        """
+        from robult_study.report.findings import ANSWERS, as_list, findings
+
+        text = as_list(findings(self.settings.output, ANSWERS[number]))
+        _display({"text/markdown": text, "text/plain": text})
 
     def stop(self, reason: str) -> NoReturn:
         """Say why nothing is left to do, and end the notebook here without an error.

@@ -129,6 +129,23 @@ def test_show_writes_png_pdf_csv_and_keeps_the_alt_text(notebook, capsys):
     assert "A rising line." in capsys.readouterr().out
 
 
+def test_who_cannot_see_a_figure_gets_its_message(notebook, capsys):
+    figure = line()
+    figure.suptitle("It rises\nby one")
+    notebook.show(figure, "00_line", alt="A line.")
+    assert "It rises by one. A line." in capsys.readouterr().out
+
+
+def test_a_run_says_what_its_own_tables_answer(notebook, capsys):
+    counts = pd.DataFrame(
+        {"grade": ["not", "reproduced"], "our runs on the data at hand": [3, 1]}
+    ).set_index("grade")
+    notebook.table(counts, "05_claims_counted", "Grades")
+    capsys.readouterr()
+    notebook.learned("05")
+    assert "Of the paper's 4 statements 1 are reproduced" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("profile", "marked"), [("smoke", True), ("quick", False)])
 def test_smoke_figures_are_stamped(tmp_path, profile, marked):
     notebook = start(EMPTY | {"profile": profile, "output": str(tmp_path)})
