@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,7 +94,7 @@ def example(tables: Path) -> Finding:
     if harder["verdict here"] != "holds":
         title = "The paper's example shows neither synergy nor easier learning from both."
     text = (
-        f"Synergy falls {synergy['number']}. After 100 samples a "
+        f"Its synergy falls {synergy['number']}. After 100 samples a "
         f"{harder['number'].replace(' after 100 samples:', ' reaches')}."
     )
     return Finding(title, text)
@@ -104,15 +105,16 @@ def scene(tables: Path) -> Finding:
     sets = read(tables, "data_overview")
     labels = sets["labels a run sees"]
     rows = read(tables, "yardstick")
+    rows = rows.dropna(subset="constant guess")  # there is none for several labels a sample
     single = rows[~rows["pattern"].str.contains("+", regex=False)]
     gain = (single["mean"] - single["constant guess"]) * single["metric"].map(direction)
     weak = single[~(gain > single["half"])]
     title = f"A run sees all modalities of its training rows and {labels.min()} to {labels.max()}"
-    names = weak["data_set"] + " " + weak["pattern"]
+    names = [_place(row) for row in zip(weak["data_set"], weak["pattern"], strict=True)]
     text = (
-        f"Modalities that are not shown to tell a linear model more than a constant guess does: "
-        f"{len(weak)} of {len(single)} on {len(sets)} data sets ({listed(names)}), by the interval "
-        f"over {single['n'].min()} seeds."
+        f"Not shown to help a linear model more than a constant guess does: {len(weak)} of "
+        f"{len(single)} modalities on {len(sets)} data sets ({listed(names)}; 95 % interval over "
+        f"{single['n'].min()} seeds)."
     )
     return Finding(f"{title} labels.", text)
 
@@ -123,7 +125,7 @@ def step_by_step(tables: Path) -> Finding:
     better, worse = _starred(table["against Unimodal"])
     lead = table["against Unimodal"].map(_number)
     most, least = (
-        f"{table.loc[place, 'against Unimodal'].removesuffix(' *')} ({' '.join(place)})"
+        f"{table.loc[place, 'against Unimodal'].removesuffix(' *')} ({_place(place)})"
         for place in (lead.idxmax(), lead.idxmin())
     )
     linear_better, linear_worse = _starred(table["against linear"])
@@ -459,6 +461,13 @@ def calibrated(tables: Path) -> Finding:
 
 
 # Words -------------------------------------------------------------------------------------------
+
+
+def _place(names: Iterable[str]) -> str:
+    """Code names of a data set, a pattern and a metric in the words of the tables."""
+    from robult_study.plots.wording import in_table  # it loads matplotlib
+
+    return " ".join(str(in_table(name)) for name in names)
 
 
 def _starred(texts: pd.Series) -> tuple[int, int]:

@@ -142,9 +142,10 @@ def class_sentences(
     drawn = _with_half(losses["Eq. 4"])
     sentences = [f"Eq. 4, partners by class: package {drawn}, exact for one partner {exact:.3f}"]
     for name, values in losses.items():
-        value = np.log(SIZE) - values.mean()
+        bounds = np.log(SIZE) - values
         sentences.append(
-            f"log B minus {name} is {value:.3f}, below I = {known:.3f}: {value <= known}"
+            f"log B minus {name} is {_with_half(bounds)}, below I = {known:.3f}: "
+            f"{bounds.mean() <= known}"
         )
     return sentences
 
@@ -162,9 +163,10 @@ def _loss(s: Tensor, z: Tensor, classes: Tensor, labeled: Tensor, temperature: f
     return soft_pu_loss(one_hot[s], one_hot[z][None], classes, labeled, temperature=temperature)
 
 
-def _with_half(losses: np.ndarray) -> str:
-    half = 1.96 * losses.std() / len(losses) ** 0.5
-    return f"{losses.mean():.3f} ± {half:.3f}"
+def _with_half(values: np.ndarray) -> str:
+    """The mean over drawn batches and half of its 95 % interval."""
+    half = 1.96 * values.std() / len(values) ** 0.5
+    return f"{values.mean():.3f} ± {half:.3f}"
 
 
 # Signs -------------------------------------------------------------------------------------------

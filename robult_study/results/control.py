@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from robult_study.results.availability import modalities_present
-from robult_study.results.intervals import count_verdicts, summarize
-from robult_study.results.layout import star_table
+from robult_study.results.intervals import count_verdicts, summarize, with_interval
+from robult_study.results.layout import listed, star_table
 from robult_study.results.metrics import only_first, oriented
 from robult_study.results.tables import BLOCK, COLUMNS, paper_table, wide
 from robult_study.runs.store import Record
@@ -46,9 +46,10 @@ def losses_title(curves: pd.DataFrame) -> str:
 def fall_sentence(curves: pd.DataFrame) -> str:
     """The supervised loss of the single modalities at both ends; curves: `training_curves`."""
     rows = curves[curves["term"] == "supervised_unimodal"]
-    ends = rows.groupby("data_set", sort=False)["mean"].agg(["first", "last"])
-    words = [f"{row.Index} {row.first:.2f} -> {row.last:.2f}" for row in ends.itertuples()]
-    return "supervised_unimodal, first and last point: " + ", ".join(words)
+    rows = rows.assign(text=with_interval(rows["mean"], rows["half"], digits=2))
+    ends = rows.groupby("data_set", sort=False)["text"].agg(["first", "last"])
+    words = listed(f"{row.Index} {row.first} -> {row.last}" for row in ends.itertuples())
+    return f"Supervised loss of single modalities, first and last point: {words}."
 
 
 def by_number_present(results: pd.DataFrame) -> pd.DataFrame:

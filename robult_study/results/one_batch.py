@@ -116,11 +116,15 @@ def routes_text(norms: pd.DataFrame) -> pd.DataFrame:
 
 
 def settings_table(steps: int) -> pd.DataFrame:
-    """Every number of Robult's configuration and all of the training's, as text."""
+    """Every number of Robult's configuration and all of the training's, as text.
+
+    The learning rate is Robult's own, because a training that names none takes it.
+    """
     rows = []
     for name, value in vars(RobultConfig()).items():
         if type(value) in (int, float):
             rows.append((f"Robult: {name}", str(value)))
-    for name, value in vars(TrainingConfig(steps=steps)).items():
+    training = TrainingConfig(steps=steps, learning_rate=Robult.learning_rate)
+    for name, value in vars(training).items():
         rows.append((f"training: {name}", str(value)))
     return pd.DataFrame(rows, columns=["setting", "value"])

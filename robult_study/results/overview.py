@@ -73,6 +73,14 @@ def label_sentences(counts: pd.DataFrame) -> list[str]:
     ]
 
 
+def totals_sentence(counts: pd.DataFrame) -> str:
+    """How many training rows of each set show their label; counts: `label_counts`."""
+    totals = counts.groupby("data_set", sort=False)[["labelled", "rows"]].sum()
+    return "Labels seen: " + listed(
+        f"{name} {total.labelled} of {total.rows}" for name, total in totals.iterrows()
+    )
+
+
 def draw_sentences(data: MultimodalData, fraction: float, seed: int) -> list[str]:
     """Whether a seed draws the same labelled rows again, and how many another seed shares."""
     first = label_split(data, fraction, seed)
@@ -131,9 +139,9 @@ def yardstick(results: pd.DataFrame, sets: DataSets) -> pd.DataFrame:
 
 
 def weak_sentence(table: pd.DataFrame) -> str:
-    """The rows of `yardstick` that are not shown to beat the constant guess."""
+    """The rows of `yardstick` that are not shown to beat the constant guess, by their intervals."""
+    table = table.dropna(subset="constant guess")
     gain = (table["mean"] - table["constant guess"]) * table["metric"].map(direction)
-    weak = table[gain < table["half"]]
-    return "not shown to beat the constant guess: " + listed(
-        weak["data_set"] + " " + weak["pattern"]
-    )
+    weak = table[~(gain > table["half"])]
+    names = listed(weak["data_set"] + " " + weak["pattern"])
+    return f"Rows not shown to beat the constant guess: {names}."

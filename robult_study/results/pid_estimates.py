@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from robult_core import information
-from robult_core.datasets.pid import CASES, COMPONENTS, generating_table, load_pid
+from robult_core.datasets.pid import CASES, COMPONENTS, generating_table, load_pid, pid_truth
 from robult_core.information import PID
 from robult_study.results.intervals import paired, summarize, with_interval
+from robult_study.results.layout import interval_table
 
 Samples = tuple[np.ndarray, np.ndarray, np.ndarray]  # x1, x2 and y
 ATOMS = (((0,), (1,)), ((0,),), ((1,),), ((0, 1),))  # of the lattice of dit, as in `COMPONENTS`
@@ -73,6 +74,18 @@ def random_tables(count: int, seed: int) -> list[np.ndarray]:
     """Random joint tables of three bits."""
     rng = np.random.default_rng(seed)
     return [rng.dirichlet(np.ones(8)).reshape(2, 2, 2) for _ in range(count)]
+
+
+def dit_sentence(count: int, seed: int) -> str:
+    """In how many random tables our synergy is at least that of dit, and the largest difference."""
+    gains = []
+    for table in random_tables(count, seed):
+        gains.append(information.decompose(table).synergy - by_dit(table)["synergy"])
+    at_least = sum(gain > -1e-4 for gain in gains)
+    return (
+        f"random 2x2x2 tables where our synergy is at least that of dit: {at_least} of {count}; "
+        f"largest difference {max(gains, key=abs):+.4f} bits"
+    )
 
 
 def aligned(table: np.ndarray) -> np.ndarray:
@@ -144,6 +157,51 @@ def beside_truth(answers: Iterator[tuple[str, PID]], truth: PID) -> pd.DataFrame
         for part in COMPONENTS:
             rows.append((method, part, getattr(answer, part), getattr(truth, part)))
     return pd.DataFrame(rows, columns=["method", "part", "bits", "exact"])
+
+
+def sampled_worlds() -> dict[str, tuple[Callable[[int, int], Samples], PID]]:
+    """The worlds that are estimated: a function of n and seed that draws samples, and the truth."""
+    return {
+        "AND": (and_samples, information.decompose(worlds()["AND"])),
+        "pid": (pid_samples, pid_truth("noisy")["pid"]),
+    }
+
+
+def estimated(
+    sizes: Iterable[int], seeds: Iterable[int], training: Mapping[str, int], cached: Callable
+) -> pd.DataFrame:
+    """`estimates` of `sampled_worlds` beside the truth, by world, number of samples and seed."""
+    frames = []
+    for n in sizes:
+        for world, (draw, truth) in sampled_worlds().items():
+            for seed in seeds:
+                answers = estimates(draw(n, seed), seed, training, cached)
+                frame = beside_truth(answers, truth)
+                frames.append(frame.assign(world=world, samples=n, seed=seed))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _of_true_labels(estimated: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `estimated` whose labels were not shuffled, with their `error` in bits."""
+    rows = estimated[~estimated["method"].str.contains("shuffled")]
+    return rows.assign(error=rows["bits"] - rows["exact"])
+
+
+def errors(estimated: pd.DataFrame) -> pd.DataFrame:
+    """Absolute error in bits, mean over the four parts, with its interval over the seeds."""
+    rows = _of_true_labels(estimated)
+    by = ["world", "method", "samples"]
+    means = rows["error"].abs().groupby([rows[name] for name in [*by, "seed"]], sort=False).mean()
+    table = summarize(means.rename("value").reset_index(), by)
+    return table[[*by, "mean", "half"]]
+
+
+def signed_errors(estimated: pd.DataFrame) -> pd.DataFrame:
+    """Estimate minus truth of every part with the fewest samples, over the seeds, as text."""
+    rows = _of_true_labels(estimated)
+    rows = rows[rows["samples"] == rows["samples"].min()].rename(columns={"error": "value"})
+    summary = summarize(rows, ["world", "method", "part"])
+    return interval_table(summary, ["world", "method"], "part", sign=True)
 
 
 # Alignment from samples --------------------------------------------------------------------------
@@ -221,6 +279,12 @@ def learned(n: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def learned_by_size(sizes: Iterable[int], seeds: Iterable[int]) -> pd.DataFrame:
+    """`learned` after each number of samples, for each seed."""
+    sizes = list(sizes)
+    return pd.concat([learned(n, seed) for seed in seeds for n in sizes], ignore_index=True)
+
+
 def _accuracy(model: Any, columns: list[int], n: int, seed: int) -> float:
     from sklearn.exceptions import ConvergenceWarning
 
@@ -253,12 +317,12 @@ def over_seeds(frame: pd.DataFrame, value: str, conditions: Mapping[str, object]
 
 def errors_title(estimated: pd.DataFrame) -> str:
     """How far estimates are off with the fewest and with the most samples, shuffled ones apart."""
-    honest = estimated[~estimated["method"].str.contains("shuffled")]
-    errors = (honest["bits"] - honest["exact"]).abs().groupby(honest["samples"]).mean()
-    few, many = errors.index[[0, -1]]
+    rows = _of_true_labels(estimated)
+    means = rows["error"].abs().groupby(rows["samples"]).mean()
+    few, many = means.index[[0, -1]]
     return (
-        f"Estimates from {few} samples err by {errors[few]:.2f} bits a part in the mean, "
-        f"from {many} by {errors[many]:.2f}"
+        f"Estimates from {few} samples err by {means[few]:.2f} bits a part in the mean, "
+        f"from {many} by {means[many]:.2f}"
     )
 
 
@@ -361,8 +425,8 @@ def _direction_words(probed: pd.DataFrame) -> str:
 def _synergy_words(seen: pd.DataFrame) -> str:
     synergy = seen["synergy"]
     return (
-        f"from {synergy.max():.2f} to {synergy.iloc[-1]:.2f} bits of S with finer bins, "
-        "0 in the limit"
+        f"from {synergy.max():.2f} to {synergy.iloc[-1]:.2f} bits as bins get finer, "
+        "and is 0 in the limit"
     )
 
 

@@ -59,6 +59,8 @@ def test_the_mean_over_a_class_is_the_value_of_one_partner_and_weights_break_the
     assert abs(losses["Eq. 4"].mean() - exact) < 4 * error
     about_partner, about_labeled, about_unlabeled = bound.class_sentences(losses, 0.3, noise)
     assert f"exact for one partner {exact:.3f}" in about_partner
+    labeled_bound = np.log(64) - losses["Eq. 4"].mean()
+    assert f"log B minus Eq. 4 is {labeled_bound:.3f} ± {1.96 * error:.3f}, below" in about_labeled
     assert about_labeled.endswith("True")
     assert about_unlabeled.endswith("False")
 

@@ -24,7 +24,7 @@ def test_a_point_averages_its_part_of_the_training():
     assert curves["step"].tolist() == list(range(2, 31, 2))
     assert set(curves["term"]) == {"supervised_unimodal"}
     assert curves["mean"].iloc[0] == pytest.approx(3.0 - 0.15 + 0.1)
-    assert control.fall_sentence(curves).endswith("digits 2.95 -> 0.15")
+    assert control.fall_sentence(curves).endswith(": digits 2.95 ± 0.25 -> 0.15 ± 0.25.")
 
 
 def test_the_title_says_how_far_the_losses_fall():

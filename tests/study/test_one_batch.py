@@ -69,4 +69,5 @@ def test_terms_weights_and_routes(seen):
 def test_settings_are_numbers_of_both_configurations():
     table = one_batch.settings_table(7).set_index("setting")["value"]
     assert table["training: steps"] == "7"
+    assert table["training: learning_rate"] == "0.0037"
     assert table["Robult: temperature"] == "0.27"

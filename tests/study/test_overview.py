@@ -35,6 +35,8 @@ def test_counts_add_up_to_the_rows_and_the_labels(digits):
     assert counts["rows"].sum() == len(digits.rows("train"))
     assert counts["labelled"].sum() == 63
     assert counts["class"].tolist() == list(range(10))
+    totals = f"digits 63 of {len(digits.rows('train'))}"
+    assert overview.totals_sentence(counts) == f"Labels seen: {totals}"
     first, second = overview.label_sentences(counts)
     assert first == f"Fewest labels of a class: digits {counts['labelled'].min()}."
     assert second.endswith("minimum of two: none.")
@@ -73,4 +75,4 @@ def test_what_does_not_beat_the_guess_is_named(digits):
     assert table["pattern"].tolist() == ["top_left", "top_right"]
     assert table["mean"].tolist() == pytest.approx([0.51, 0.11])
     words = overview.weak_sentence(table)
-    assert words == "not shown to beat the constant guess: digits top_right"
+    assert words == "Rows not shown to beat the constant guess: digits top_right."

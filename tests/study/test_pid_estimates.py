@@ -93,7 +93,7 @@ def test_the_verdict_gives_each_statement_its_number(gain, verdict):
         "part and dial of pid differ by at most 1e-02 bits",
         "R - I(z;Y) is at most 1e-01 bits for pid, 0.31 for AND",
         "bits of U1: 0.00 ± 0.00 in one aligned direction, 0.50 ± 0.00 in sixteen",
-        "from 0.50 to 0.30 bits of S with finer bins, 0 in the limit",
+        "from 0.50 to 0.30 bits as bins get finer, and is 0 in the limit",
     ]
     last = table.iloc[4]
     assert last["verdict here"].startswith(verdict)
@@ -103,6 +103,65 @@ def test_the_verdict_gives_each_statement_its_number(gain, verdict):
 def test_two_seeds_give_a_difference_without_an_interval():
     number = verdict_table(network_rows(0.2, n_seeds=2))["number"].iloc[4]
     assert number.endswith("paired difference +0.20")
+
+
+def test_dit_is_compared_on_as_many_tables_as_asked_for(monkeypatch):
+    """A dit that reports a tenth of a bit less than we do on every table."""
+    ours = information.decompose
+    less = {"synergy": 0.1}
+    monkeypatch.setattr(
+        pid_estimates, "by_dit", lambda table: {"synergy": ours(table).synergy - less["synergy"]}
+    )
+    assert pid_estimates.dit_sentence(2, 0).endswith("2 of 2; largest difference +0.1000 bits")
+    less["synergy"] = -0.1
+    assert pid_estimates.dit_sentence(2, 0).endswith("0 of 2; largest difference -0.1000 bits")
+
+
+def test_every_world_is_estimated_for_every_size_and_seed(monkeypatch):
+    seen = []
+
+    def stand_in(samples, seed, training, cached):
+        seen.append((len(samples[2]), seed))
+        return iter([("ours", PID(0.0, 0.0, 0.0, 0.6))])
+
+    monkeypatch.setattr(pid_estimates, "estimates", stand_in)
+    table = pid_estimates.estimated((20, 30), (0, 1), {}, lambda function: function)
+    assert seen == [(20, 0), (20, 1)] * 2 + [(30, 0), (30, 1)] * 2
+    assert len(table) == 8 * 4
+    of_and = table[(table["world"] == "AND") & (table["part"] == "synergy")]
+    assert of_and["exact"].tolist() == pytest.approx([0.5] * 4, abs=1e-6)
+
+
+def known_estimates() -> pd.DataFrame:
+    """Two parts, three seeds: errors of +0.1 and -0.3, then 0.1 more; shuffled labels are far."""
+    rows = []
+    for seed in range(3):
+        for samples, more in ((100, 0.0), (400, 0.1)):
+            for part, error in (("synergy", 0.1 + more), ("redundancy", -0.3 - more)):
+                rows.append(("AND", "plug-in", samples, seed, part, 0.5 + error, 0.5))
+                rows.append(("AND", "plug-in, y shuffled", samples, seed, part, 9.0, 0.5))
+    columns = ["world", "method", "samples", "seed", "part", "bits", "exact"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_errors_are_means_over_parts_with_an_interval_over_seeds():
+    table = pid_estimates.errors(known_estimates())
+    assert table["samples"].tolist() == [100, 400]
+    assert table["mean"].tolist() == pytest.approx([0.2, 0.3])
+    assert table["half"].tolist() == pytest.approx([0, 0], abs=1e-9)
+
+
+def test_signed_errors_are_those_of_the_fewest_samples():
+    table = pid_estimates.signed_errors(known_estimates())
+    assert table.loc[("AND", "plug-in")].tolist() == ["+0.100 ± 0.000", "-0.300 ± 0.000"]
+    assert len(table) == 1
+
+
+def test_learners_are_tried_after_every_size_for_every_seed(monkeypatch):
+    stand_in = lambda n, seed: pd.DataFrame({"n": [n], "seed": [seed]})  # noqa: E731
+    monkeypatch.setattr(pid_estimates, "learned", stand_in)
+    table = pid_estimates.learned_by_size((20, 50), range(2))
+    assert table.to_numpy().tolist() == [[20, 0], [50, 0], [20, 1], [50, 1]]
 
 
 def test_the_title_of_the_estimates_leaves_out_shuffled_labels():
