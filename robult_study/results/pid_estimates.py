@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -279,9 +279,8 @@ def learned(n: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def learned_by_size(sizes: Iterable[int], seeds: Iterable[int]) -> pd.DataFrame:
+def learned_by_size(sizes: Sequence[int], seeds: Iterable[int]) -> pd.DataFrame:
     """`learned` after each number of samples, for each seed."""
-    sizes = list(sizes)
     return pd.concat([learned(n, seed) for seed in seeds for n in sizes], ignore_index=True)
 
 
