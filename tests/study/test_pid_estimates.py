@@ -125,8 +125,8 @@ def test_every_world_is_estimated_for_every_size_and_seed(monkeypatch):
         return iter([("ours", PID(0.0, 0.0, 0.0, 0.6))])
 
     monkeypatch.setattr(pid_estimates, "estimates", stand_in)
-    table = pid_estimates.estimated((20, 30), (0, 1), {}, lambda function: function)
-    assert seen == [(20, 0), (20, 1)] * 2 + [(30, 0), (30, 1)] * 2
+    table = pid_estimates.estimated((40, 60), (0, 1), {}, lambda function: function)
+    assert seen == [(40, 0), (40, 1)] * 2 + [(60, 0), (60, 1)] * 2
     assert len(table) == 8 * 4
     of_and = table[(table["world"] == "AND") & (table["part"] == "synergy")]
     assert of_and["exact"].tolist() == pytest.approx([0.5] * 4, abs=1e-6)
