@@ -10,6 +10,10 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+from robult_study.plots.style import METHOD_COLORS
+from robult_study.plots.wording import METHOD_NAMES, in_words
+from robult_study.report.website import LOSS
+
 project = "Robult, reproduced"
 author = "The robult-study authors"
 copyright = author
@@ -49,7 +53,7 @@ html_theme_options = {
 
 ARGUMENT = re.compile(r"^([a-z_]\w*(?:, [a-z_]\w*)*): (.+)")
 EXPLORER = "docs/explore"  # the page with the interactive figure
-LOSS = "figures/07_random_loss.csv"  # the numbers that it draws
+DRAWN = {"data_set", "method", "rate", "mean", "low", "high"}  # the columns that it reads
 
 
 def list_arguments(*event: Any) -> None:
@@ -72,13 +76,28 @@ def list_arguments(*event: Any) -> None:
 
 
 def add_explorer(app: Sphinx, page: str, *_: Any) -> None:
-    """Give the page of the interactive figure its numbers, because it cannot read files on disk."""
-    numbers = Path(app.srcdir) / LOSS
-    if page == EXPLORER and numbers.exists():
-        with numbers.open(encoding="utf-8", newline="") as content:
-            rows = list(csv.DictReader(content))
-        app.add_js_file(None, body=f"const LOSS = {json.dumps(rows)};")
+    """Give the page of the interactive figure its numbers, because it cannot read files on disk.
+
+    Where the published run does not have them, the page keeps its sentence about that.
+    """
+    rows = _published_means(Path(app.srcdir) / LOSS) if page == EXPLORER else []
+    if rows:
+        names = {name: METHOD_NAMES[name].partition(" (")[0] for name in METHOD_COLORS}
+        looks = {name: [names[name], color] for name, color in METHOD_COLORS.items()}
+        body = f"const LOSS = {json.dumps(rows)}, LOOKS = {json.dumps(looks)};"
+        app.add_js_file(None, body=body)
         app.add_js_file("explore.js", loading_method="defer")
+
+
+def _published_means(path: Path) -> list[dict[str, str]]:
+    """The rows of the table behind the figure, without any where it lacks a column."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as content:
+        table = csv.DictReader(content)
+        if not set(table.fieldnames or ()) >= DRAWN:
+            return []
+        return [{**row, "data_set": in_words(row["data_set"])} for row in table]
 
 
 def setup(app: Sphinx) -> None:

@@ -1,18 +1,12 @@
 // The figure of the page "Sensors that fail": bars by method for a data set and a rate of loss.
-// LOSS holds the rows of figures/07_random_loss.csv; docs/conf.py writes it into the page.
+// docs/conf.py writes two constants into the page: LOSS, the rows of tables/07_random_loss.csv, and
+// LOOKS, the name and the colour of each method.
 "use strict";
 
-const LOOKS = {
-  robult: ["Robult", "#D55E00"],
-  unimodal: ["Unimodal", "#0072B2"],
-  gmc: ["GMC", "#009E73"],
-  action_mae: ["ActionMAE", "#E69F00"],
-  prompt_trans: ["Prompt-Trans", "#CC79A7"],
-  linear: ["linear", "#555555"],
-};
-const LEFT = 120, WIDTH = 560, ROW = 34, TOP = 10;
+const LEFT = 140, WIDTH = 560, ROW = 34, TOP = 10;
 const root = document.getElementById("explorer");
 const sets = [...new Set(LOSS.map((row) => row.data_set))];
+const methods = new Set(LOSS.map((row) => row.method));
 const rates = [...new Set(LOSS.map((row) => Number(row.rate)))].sort((a, b) => a - b);
 
 root.innerHTML = `
@@ -20,7 +14,7 @@ root.innerHTML = `
   <label>share of sensors that fail
     <input type="range" min="0" max="${rates.length - 1}" value="0" step="1"></label>
   <output></output>
-  <svg role="img" viewBox="0 0 ${LEFT + WIDTH + 80} ${TOP + ROW * 6 + 30}"></svg>`;
+  <svg role="img" viewBox="0 0 ${LEFT + WIDTH + 80} ${TOP + ROW * methods.size + 30}"></svg>`;
 const [select, slider, output, svg] = ["select", "input", "output", "svg"].map((tag) => root.querySelector(tag));
 select.value = sets.includes("handwritten") ? "handwritten" : sets[0];
 
@@ -33,7 +27,7 @@ function draw() {
   const end = isError ? Math.max(...ofSet.map((row) => row.high)) : 1;
   const x = (value) => LEFT + WIDTH * (Math.min(Math.max(value, start), end) - start) / (end - start);
   const bar = (row, i) => {
-    const [name, color] = LOOKS[row.method] ?? [row.method, "#888888"];
+    const [name, color] = LOOKS[row.method];
     const y = TOP + ROW * i, middle = y + ROW / 2;
     return `<text x="${LEFT - 8}" y="${middle + 5}" text-anchor="end">${name}</text>
       <rect x="${LEFT}" y="${y + 5}" width="${x(row.mean) - LEFT}" height="${ROW - 10}" fill="${color}"/>
@@ -48,7 +42,7 @@ function draw() {
     <text x="${LEFT + WIDTH}" y="${foot + 20}" text-anchor="middle">${end.toFixed(isError ? 2 : 0)}</text>`;
   svg.innerHTML = rows.map(bar).join("") + axis;
   output.textContent = `${Math.round(100 * rate)} %`;
-  const told = rows.map((row) => `${row.method} ${Number(row.mean).toFixed(3)}`);
+  const told = rows.map((row) => `${LOOKS[row.method][0]} ${Number(row.mean).toFixed(3)}`);
   svg.setAttribute("aria-label", told.join(", "));
 }
 

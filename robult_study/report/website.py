@@ -22,6 +22,7 @@ from robult_study.settings import SettingsError
 
 SINGLE = ("CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "data/README.md")
 FOLDERS = ("docs", "figures", "notebooks")  # whose files are taken as they are
+LOSS = "reports/tables/07_random_loss.csv"  # what the figure of docs/explore.md draws
 NEEDS = ("sphinx", "myst_nb", "pydata_sphinx_theme")
 TO_SOURCES = re.compile(r"\]\((?=(\.\./)*notebooks/)")  # links to notebooks that are no pages
 CONTENTS = """
@@ -78,6 +79,8 @@ def lay_out(root: Path, source: Path) -> None:
         for path in (root / folder).glob("*.*"):
             _copy(path, root, source)
     _copy(root / "reports/claims.md", root, source)
+    if (root / LOSS).exists():
+        _copy(root / LOSS, root, source)
     for path in (root / "reports").glob("*.ipynb"):
         _copy_notebook(path, source)
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import runpy
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlparse
 
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from made_up import seeds_of
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from robult_study.plans import SWEPT
 from robult_study.report import website
-from robult_study.report.website import NEEDS, build_site, run_sphinx
+from robult_study.report.website import LOSS, NEEDS, build_site, run_sphinx
+from robult_study.results.intervals import summarize
 from robult_study.settings import SettingsError
 
 pytestmark = pytest.mark.xdist_group("website")  # one worker, which builds the `pages` once
@@ -49,6 +56,15 @@ def write_executed(path: Path) -> None:
     nbformat.write(new_notebook(cells=cells, metadata=PYTHON), path)
 
 
+def write_means(folder: Path, **columns: object) -> None:
+    """The table behind the moving figure as notebook 07 writes it, of made-up scores."""
+    scores = seeds_of({name: [0.5, 0.6, 0.7] for name in SWEPT})
+    scores = scores.assign(data_set="utd_mhad", rate=0.5)
+    means = summarize(scores, ["data_set", "method", "rate"]).rename(columns=columns)
+    (folder / LOSS).parent.mkdir(parents=True)
+    means.to_csv(folder / LOSS, index=False)
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     """The pages of this repository around one small executed notebook.
@@ -59,9 +75,11 @@ def root(tmp_path_factory) -> Path:
     for name in TAKEN:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
         copy(ROOT / name, folder / name)
-    for name in ("data/README.md", "reports/claims.md", "figures/07_random_loss.csv"):
-        (folder / name).parent.mkdir(exist_ok=True)
+    for name in ("data/README.md", "reports/claims.md"):
+        (folder / name).parent.mkdir()
         shutil.copyfile(ROOT / name, folder / name)
+    write_means(folder)
+    (folder / "figures").mkdir()
     (folder / "figures/README.md").write_text("# Figures\n")
     shutil.copyfile(ROOT / "figures/01_gates.png", folder / "figures/04_one_or_all.png")
     for path in (ROOT / "notebooks").glob("*.ipynb"):
@@ -118,12 +136,54 @@ def test_a_notebook_shows_picture_and_equation_and_offers_itself(pages, root):
     assert (pages / "reports" / offer["href"]).read_bytes() == published
 
 
+def constants(script: str) -> tuple[list[dict[str, str]], dict[str, list[str]]]:
+    """LOSS and LOOKS, as a page gives them to the moving figure."""
+    _, _, text = script.partition("const LOSS = ")
+    rows, length = json.JSONDecoder().raw_decode(text)
+    looks, _ = json.JSONDecoder().raw_decode(text[length:].removeprefix(", LOOKS = "))
+    return rows, looks
+
+
 @WITH_SPHINX
-def test_the_moving_figure_holds_its_numbers(pages):
+def test_the_moving_figure_has_a_mean_and_a_look_for_every_method(pages):
     page = (pages / "docs/explore.html").read_text()
-    assert "const LOSS = [{" in page
+    rows, looks = constants(page)
+    assert {row["method"] for row in rows} == set(SWEPT)
+    for row in rows:
+        assert row["data_set"] == "UTD-MHAD"
+        assert float(row["low"]) < float(row["mean"]) < float(row["high"])
+    names, colors = zip(*[looks[name] for name in SWEPT], strict=True)
+    assert "Distilled Robult" in names
+    assert "Prompt-Trans" in names
+    assert len(set(colors)) == len(SWEPT)
     assert "explore.js" in page
     assert "explore.js" not in (pages / "index.html").read_text()
+
+
+def scripts_of(folder: Path) -> list[str | None]:
+    """What the page of the moving figure loads when a folder of sources is built."""
+    scripts: list[str | None] = []
+    app = SimpleNamespace(srcdir=folder, add_js_file=lambda name, **_: scripts.append(name))
+    runpy.run_path(str(ROOT / "docs/conf.py"))["add_explorer"](app, "docs/explore")
+    return scripts
+
+
+@WITH_SPHINX
+def test_without_a_table_of_means_the_moving_figure_is_a_sentence(tmp_path):
+    assert scripts_of(tmp_path) == []
+    write_means(tmp_path / "old", mean="difference")
+    assert scripts_of(tmp_path / "old") == []
+    write_means(tmp_path / "new")
+    assert scripts_of(tmp_path / "new") == [None, "explore.js"]
+    assert "needs JavaScript" in (ROOT / "docs/explore.md").read_text()
+
+
+@pytest.mark.skipif(not (ROOT / LOSS).exists(), reason="the published run has no such table yet")
+def test_the_published_means_are_of_methods_that_the_figure_knows():
+    with (ROOT / LOSS).open(newline="") as content:
+        rows = list(csv.DictReader(content))
+    assert {row["method"] for row in rows} == set(SWEPT)
+    assert all(float(row["low"]) <= float(row["high"]) for row in rows)
 
 
 @WITH_SPHINX
