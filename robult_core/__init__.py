@@ -1,7 +1,7 @@
 """Robult: the method, its losses and its rivals, from raw arrays to predictions.
 
-    losses           Eq. 2 to 7 and 10 as pure functions; fused_loss gives the same numbers faster,
-                     but no run uses it yet
+    losses           Eq. 2 to 7 and 10 as pure functions; fused_loss is their fast form, which
+                     training takes
     model            Robult: f, g, r, c of Fig. 3
     method           the interface of all methods; methods holds the baselines and the controls
     encoders         the networks that all methods share

@@ -1,6 +1,6 @@
 """`robult fit | predict | describe`: the estimators from the command line, for files of your own.
 
-They need nothing but the light install; a csv or parquet file needs pandas as well.
+They need nothing but the light install; a parquet file needs pandas and pyarrow as well.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
     out/<profile>/index.html                 everything at a glance
     out/<profile>/manifest.json              how it was made, and the SHA-256 of every file
 
-Kernels run one after another, because parallel ones clash on ports. What runs in parallel are the
-runs that a notebook asks for.
+Kernels run one after another, because each may use every core for the runs that its notebook asks
+for.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The rules by which the paper's claims are graded, one function each.
 
 A grader gets one table, so that the paper's printed numbers and ours face the same statement. The
-first sentence of its docstring is the rule, which stands beside every verdict.
+first paragraph of its docstring is the rule, which stands beside every verdict.
 """
 
 from __future__ import annotations
@@ -499,5 +499,5 @@ def grade(name: str, table: Table) -> Finding:
 
 
 def rule(name: str) -> str:
-    """The rule of the grader of that name: the first sentence of its docstring."""
+    """The rule of the grader of that name: the first paragraph of its docstring."""
     return inspect.getdoc(GRADERS[name]).split("\n\n")[0]
