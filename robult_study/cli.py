@@ -13,51 +13,13 @@ import click
 from robult_study.commands import LazySentences
 
 PROFILE = click.Choice(["smoke", "quick", "full"])
-
-
-def _data() -> click.Command:
-    from robult_study.data_commands import data
-
-    return data
-
-
-def _runs() -> click.Command:
-    from robult_study.runs_commands import runs
-
-    return runs
-
-
-def _search() -> click.Command:
-    from robult_study.runs_commands import search
-
-    return search
-
-
-def _fit() -> click.Command:
-    from robult_study.own_data_commands import fit
-
-    return fit
-
-
-def _predict() -> click.Command:
-    from robult_study.own_data_commands import predict
-
-    return predict
-
-
-def _describe() -> click.Command:
-    from robult_study.own_data_commands import describe
-
-    return describe
-
-
-LAZY = {
-    "fit": (_fit, "Train on files of your own."),
-    "predict": (_predict, "Predict from files of your own."),
-    "describe": (_describe, "Say what files of your own hold."),
-    "data": (_data, "Data sets: list, download, check."),
-    "runs": (_runs, "Records of finished runs."),
-    "search": (_search, "Compute the scores of the hyper-parameter search."),
+LAZY = {  # a command -> its module, and its short help
+    "fit": ("robult_study.own_data_commands", "Train on files of your own."),
+    "predict": ("robult_study.own_data_commands", "Predict from files of your own."),
+    "describe": ("robult_study.own_data_commands", "Say what files of your own hold."),
+    "data": ("robult_study.data_commands", "Data sets: list, download, check."),
+    "runs": ("robult_study.runs_commands", "Records of finished runs."),
+    "search": ("robult_study.runs_commands", "Compute the scores of the hyper-parameter search."),
 }
 
 

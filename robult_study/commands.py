@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import click
 
-Lazy = Mapping[str, tuple[Callable[[], click.Command], str]]
+Lazy = Mapping[str, tuple[str, str]]
 
 
 class Sentences(click.Group):
@@ -23,7 +24,7 @@ class Sentences(click.Group):
 class LazySentences(Sentences):
     """Such a group, which imports a command only when it is called.
 
-    lazy: name of a command -> a function that imports and returns it, and its short help.
+    lazy: name of a command -> the module that has it under this name, and its short help.
     """
 
     def __init__(self, *arguments: Any, lazy: Lazy | None = None, **options: Any) -> None:
@@ -36,8 +37,8 @@ class LazySentences(Sentences):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.lazy:
             return super().get_command(context, name)
-        load, _ = self.lazy[name]
-        return load()
+        module, _ = self.lazy[name]
+        return getattr(import_module(module), name)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         rows = []

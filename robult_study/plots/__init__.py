@@ -19,15 +19,11 @@ from robult_study.plots.latent_pictures import latent_maps
 from robult_study.plots.pair_weights import largest_classes, weight_histograms, weight_matrices
 from robult_study.plots.panels import curve_panels, dots, ranges
 from robult_study.plots.samples import availability_grid, sample_wall
-from robult_study.plots.style import METHOD_COLORS, METHOD_MARKERS
 from robult_study.plots.sweep_curves import lead_panels, pattern_ranges
 from robult_study.plots.training_curves import loss_curves
-from robult_study.plots.wording import METHOD_NAMES, ROLE_NAMES, in_words
+from robult_study.plots.wording import ROLE_NAMES, in_words
 
 __all__ = [
-    "METHOD_COLORS",
-    "METHOD_MARKERS",
-    "METHOD_NAMES",
     "ROLE_NAMES",
     "availability_grid",
     "critical_difference_pair",

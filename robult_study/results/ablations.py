@@ -206,10 +206,3 @@ def decided_sentence(changed: pd.DataFrame) -> str:
         f"{decided} of {len(known)} intervals leave out 0; by chance alone about {by_chance:.1f} "
         f"would; {corrected} are left after Holm's correction"
     )
-
-
-def seeds_of(scored: pd.DataFrame, data_set: str, variant: str, view: str) -> pd.DataFrame:
-    """The scores of the default and of a variant seed by seed, in two columns."""
-    rows = scored[(scored["data_set"] == data_set) & (scored["view"] == view)]
-    by_seed = rows.pivot(index="seed", columns="tag", values="value")
-    return by_seed.reindex(columns=[DEFAULT.name, variant])

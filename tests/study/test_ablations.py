@@ -182,13 +182,3 @@ def test_each_variant_is_of_one_kind(intervals, kind):
 def test_chance_stands_beside_what_was_decided():
     sentence = ablations.decided_sentence(changes_of((0.1, 0.2), (-0.1, 0.1)))
     assert sentence.startswith("1 of 2 intervals leave out 0; by chance alone about 0.1 would; 1 ")
-
-
-def test_seeds_of_two_variants_stand_side_by_side():
-    runs = results({"robult": 0.5}, tag="robult").assign(view=FUSED)
-    other = results({"robult": 0.4}, tag="v").assign(view=FUSED)
-    rows = pd.concat([runs, other])
-    rows = rows[rows["pattern"] == "a"]
-    table = ablations.seeds_of(rows, "digits", "v", FUSED)
-    assert table.columns.tolist() == ["robult", "v"]
-    assert table.shape == (3, 2)
