@@ -204,19 +204,30 @@ def dots(
         legend=False,
         **INTERVAL,
     )
+    _name_rows(grid, frame, names, row, panel)
+    for ax in grid.axes.flat:
+        ax.set_ylabel(_wrapped(ax.get_ylabel(), height))
+        ax.locator_params(axis="x", nbins=3 if width < 2 else 6)
+        ax.set_xlabel(label if ax.get_subplotspec().is_last_row() else "")
+    return finish(grid.figure, title, line_handles(groups, lines=False))
+
+
+def _name_rows(
+    grid: sns.FacetGrid, frame: pd.DataFrame, names: list[str], row: str | None, panel: str
+) -> None:
+    """Name every panel of dots and the rows in it; a panel without values has no frame.
+
+    frame, row, panel: as `dots` has them; names: the rows along the y axis.
+    """
     for key, ax in grid.axes_dict.items():
         row_name, name = key if row else (None, key)
         _name_panel(ax, row_name, name, "")
-        ax.set_ylabel(_wrapped(ax.get_ylabel(), height))
-        ax.locator_params(axis="x", nbins=3 if width < 2 else 6)
         ax.set_yticks(range(len(names)), [in_words(name) for name in names])
-        ax.set_xlabel(label if ax.get_subplotspec().is_last_row() else "")
         ax.grid(axis="x", color="#e5e5e5", linewidth=0.6)
         cell = frame[frame[panel] == name]
         if row and not (cell[row] == row_name).any():  # the measure is not defined for this row
             ax.spines[:].set_visible(False)
             ax.tick_params(left=False, bottom=False)
-    return finish(grid.figure, title, line_handles(groups, lines=False))
 
 
 def _wrapped(label: str, inches: float) -> str:
