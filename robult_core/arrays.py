@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+LARGEST = float(np.finfo(np.float32).max)  # the largest number of a feature or a target
+
 
 def as_array(x: Any) -> np.ndarray:
     """The values of any container as one array, without a copy where it can be.

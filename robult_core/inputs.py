@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robult_core.arrays import as_array
+from robult_core.arrays import LARGEST, as_array
 from robult_core.checks import check_modality_name
 
 PLAIN_ARRAY_NAME = "x"  # the name of the one modality of a plain array
-LARGEST = float(np.finfo(np.float32).max)
 
 
 class Modalities(Mapping[str, Any]):

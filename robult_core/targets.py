@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from robult_core.arrays import as_array
+from robult_core.arrays import LARGEST, as_array
 from robult_core.checks import is_number
 
 logger = logging.getLogger("robult_core")
@@ -17,9 +17,6 @@ logger = logging.getLogger("robult_core")
 # Names of classes that are hardly meant as such.
 LOOK_UNLABELED = {"", "-", "?", "-1", "na", "n/a", "nan", "nil", "none", "null"}
 LOOK_UNLABELED |= {"missing", "unknown", "unlabeled", "unlabelled"}
-
-
-LARGEST = float(np.finfo(np.float32).max)  # of a target that is a number
 
 
 class Targets(NamedTuple):

@@ -512,7 +512,7 @@ def pseudo_pairs(settings: Settings) -> list[RunConfig]:
     configs = []
     for name in pair_sets(settings):
         for seed in settings.seeds[:FEW_SEEDS]:
-            configs.append(reconstruction_run(settings, name, seed, "with L_rec"))
+            configs.append(reconstruction_run(settings, name, seed, WITH))
     return configs
 
 

@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from robult_core.datasets.container import MultimodalData
+from robult_core.datasets.container import SPLITS, MultimodalData
 from robult_core.datasets.files import DataError, count_note
 from robult_core.datasets.pickles import load_pickle
 from robult_core.tasks import Task
 
 MODALITIES = ("text", "audio", "vision")
-SPLITS = ("train", "valid", "test")
 LABELS = {"MulT": "labels", "MMSA": "regression_labels"}
 WIDTHS = {"mosi": (5, 20), "mosei": (74, 35)}  # of audio and vision; MMSA keeps those of MulT
 MOST_REPEATED = 0.1  # share of rows; when more ids repeat, they name videos, not rows

@@ -87,7 +87,7 @@ class RawSet:
         return MultimodalData(
             name=self.name,
             task=task,
-            modalities={"text": _tensor(inputs["text"]), "image": _tensor(inputs["image"])},
+            modalities={name: torch.from_numpy(inputs[name]) for name in ("text", "image")},
             targets=torch.tensor([row.target for row in records.rows]),
             split=np.array([row.split for row in records.rows]),
             class_names=records.class_names,
@@ -136,10 +136,6 @@ class RawSet:
             count = f"{len(missing)} of {len(images)} images, first {missing[0]}"
             problems.append(f"missing: {count}; their rows keep their text")
         return problems
-
-
-def _tensor(x: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(x)
 
 
 def read_json(path: Path) -> Any:

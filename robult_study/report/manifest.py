@@ -7,13 +7,13 @@ SHA-256 of every file by its relative path.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from robult_core.atomic import write_whole
+from robult_core.datasets.files import sha256_of
 from robult_study.provenance import git_state, hardware, repository, versions
 from robult_study.settings import Settings, SettingsError
 
@@ -95,8 +95,7 @@ def hash_file(path: Path) -> str:
 
 @cache
 def _hash_once(path: Path, modified: int, size: int) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return sha256_of(path)
 
 
 def safe_path(root: Path, folder: str, name: str) -> Path:

@@ -143,13 +143,11 @@ def references_title(table: pd.DataFrame) -> str:
 
 def by_reference(judged: pd.DataFrame, steps: int) -> pd.DataFrame:
     """AUROC of the weights by kind of anchor, before, during and after a training of `steps`."""
-    chosen = judged["measure"].eq("AUROC") & judged["weight"].isin(list(pseudo_pairs.WEIGHTS)[:4])
-    rows = judged[chosen]
+    weights = [name for name in pseudo_pairs.WEIGHTS if name != UNWEIGHTED]
+    rows = judged[judged["measure"].eq("AUROC") & judged["weight"].isin(weights)]
     step = rows["step"]
     moments = [step == 0, step == steps]
-    rows = rows.assign(
-        moment=np.select(moments, ["before training", "after training"], "during training")
-    )
+    rows = rows.assign(moment=np.select(moments, [BEFORE, "after training"], "during training"))
     by = ["data_set", "weight", "anchors", "moment"]
     means = rows.groupby([*by, "seed"], sort=False)["value"].mean().reset_index()
     return summarize(means, by)

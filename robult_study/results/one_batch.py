@@ -15,14 +15,14 @@ from robult_core.methods import make_method
 from robult_core.model import Robult, RobultConfig
 from robult_core.protocol import label_split
 from robult_core.training import TrainingConfig, batches, gradient_routes, make_batch
+from robult_study.results.tables import PAPER_SHARE
 
-LABEL_SHARE = 0.05  # of the paper
 NOT_BY_HAND = "–"
 
 
 def first_batch(data: MultimodalData, seed: int) -> Batch:
     """The first batch of a training with 5 % of the labels; data: standardised."""
-    labeled = label_split(data, LABEL_SHARE, seed)
+    labeled = label_split(data, PAPER_SHARE, seed)
     known = np.isin(np.arange(len(data)), labeled)
     rows = next(batches(data.rows("train"), labeled, TrainingConfig(), seed))
     return make_batch(data, rows, known)

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from robult_core.datasets import MultimodalData
+from robult_core.datasets.container import SPLITS
 from robult_core.protocol import label_split, paper_patterns, pattern_name
 from robult_study.results.intervals import summarize
 from robult_study.results.layout import listed
 from robult_study.results.metrics import direction
 
-SPLITS = ("train", "valid", "test")
 NOTEWORTHY_SHARE = 0.055  # of labels, where 5 % were asked for
 
 DataSets = Mapping[str, MultimodalData]
