@@ -51,7 +51,7 @@ html_theme_options = {
     "show_prev_next": True,
 }
 
-ARGUMENT = re.compile(r"^([a-z_]\w*(?:, [a-z_]\w*)*): (.+)")
+ARGUMENT = re.compile(r"^((?:X|[a-z_]\w*)(?:, [a-z_]\w*)*): (.+)")
 EXPLORER = "docs/explore"  # the page with the interactive figure
 DRAWN = {"data_set", "method", "rate", "mean", "low", "high"}  # the columns that it reads
 

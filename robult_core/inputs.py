@@ -25,7 +25,7 @@ class Modalities(Mapping[str, Any]):
 
     scikit-learn's `cross_val_score` and `GridSearchCV` need that: `Modalities(X)[rows]` is the same
     dict for some samples, and `Modalities(X)["text"]` is one modality. `len(Modalities(X))` is the
-    number of samples, not of modalities.
+    number of samples, not of modalities::
 
         search = GridSearchCV(MultimodalClassifier(), {"method": ["robult", "gmc"]})
         search.fit(Modalities({"text": X_text, "audio": X_audio}), y)

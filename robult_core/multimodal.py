@@ -53,7 +53,7 @@ SAVED = (  # plain attributes of a fitted model
     "target_mean_",
     "target_deviation_",
 )
-DEFAULT_METHOD = "robult_distilled"  # the docstring of `MultimodalClassifier` says by what numbers
+DEFAULT_METHOD = "robult_distilled"  # benchmarks/README.md says by what numbers
 FEWEST_STEPS, MOST_STEPS, EPOCHS = 400, 2000, 10
 
 
@@ -137,19 +137,21 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         """Train on samples of which some have a label.
 
         X: a dict with one array per modality, `(N, F)` features or `(N, T, F)` sequences, as numpy
-        arrays, frames of pandas or polars, or torch tensors; or one frame, cut by the parameter
-        `modalities`; or one array. A row of NaN says that this sample lacks the modality.
+            arrays, frames of pandas or polars, or torch tensors; or one frame, cut by the parameter
+            `modalities`; or one array. A row of NaN says that this sample lacks the modality.
         y: one label per sample, with the mark of an unlabelled sample where it is unknown.
         sample_weight: how much each sample counts in the supervised loss, `(N,)`; the other losses
-        do not weigh. Weights of unlabelled samples do not matter, and a labelled sample of weight 0
-        is an unlabelled one.
+            do not weigh. Weights of unlabelled samples do not matter, and a labelled sample of
+            weight 0 is an unlabelled one.
         validation: other samples and their labels, `(X, y)`, for early stopping. Every 50 steps the
-        task's first metric (accuracy; mean absolute error; macro F1) is measured on them, as the
-        mean over every modality alone and all of them together. The best weights are kept, and the
-        training ends after `patience` checks without a better one. Without it nothing is held out,
-        and the last weights are kept.
-        Raises ValueError in one sentence before any training starts. An estimator that was fitted
-        before and fails is no longer fitted.
+            task's first metric (accuracy; mean absolute error; macro F1) is measured on them, as
+            the mean over every modality alone and all of them together. The best weights are kept,
+            and the training ends after `patience` checks without a better one. Without it nothing
+            is held out, and the last weights are kept.
+
+        Raises ValueError or TypeError in one sentence before any training starts, and
+        FloatingPointError where the training diverges. An estimator whose fit fails is not fitted,
+        even if it was before.
         """
         self.__dict__.pop("model_", None)  # it must not answer with the labels of another fit
         self._check_parameters()
@@ -167,8 +169,8 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         )
         labeled_rows = np.flatnonzero(targets.known)
         self.settings_ = self._settings_of_fit(lesson.data, labeled_rows)
-        self._learn(lesson, labeled_rows)
-        self._after_training(lesson, labeled_rows)
+        self._before_training(lesson, labeled_rows)
+        self._learn(lesson, labeled_rows)  # last, because its model is what counts as fitted
         return self
 
     def _check_parameters(self) -> None:
@@ -337,8 +339,8 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
             stopping.restore(model)
         return model, stopping
 
-    def _after_training(self, lesson: Lesson, labeled_rows: np.ndarray) -> None:
-        """What a kind of estimator still learns from the training samples."""
+    def _before_training(self, lesson: Lesson, labeled_rows: np.ndarray) -> None:
+        """What a kind of estimator learns beside the method that predicts."""
 
     def _make_method(self, task: Task, shapes: Mapping[str, tuple[int, ...]]) -> Method:
         """A fresh method for these modalities, with the user's encoders for some of them."""
@@ -612,7 +614,6 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         self, description: Mapping[str, Any], tensors: Mapping[str, Tensor], device: str
     ) -> MultimodalEstimator:
         """Become the fitted model that `save` wrote."""
-        self.settings_ = dict(self.settings or {})  # an older model did not save them
         for name, value in description["attributes"].items():
             setattr(self, name, value)
         self.modality_names_ = tuple(self.modality_names_)

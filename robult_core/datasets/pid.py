@@ -78,12 +78,12 @@ CASES: Mapping[str, Dials] = MappingProxyType(
 
 
 def dials_of(case: str | Dials) -> Dials:
-    """The dials of a named case; dials pass through. KeyError names the cases there are."""
+    """The dials of a named case; dials pass through. ValueError names the cases there are."""
     if isinstance(case, Dials):
         return case
     if case not in CASES:
         choices = f"choose one of {', '.join(CASES)}, or pass Dials(...)"
-        raise KeyError(f"pid has no case '{case}': {choices}")
+        raise ValueError(f"pid has no case '{case}': {choices}")
     return CASES[case]
 
 
