@@ -26,10 +26,10 @@ def data() -> None:
     """Data sets: list, download, check."""
 
 
-def _entries(names: tuple[str, ...]) -> list[DataSet]:
+def _entries(names: tuple[str, ...], folder: Path | None) -> list[DataSet]:
     if "all" in names:
         return list(CATALOGUE.values())
-    return [entry(name) for name in names]
+    return [entry(name, folder) for name in names]
 
 
 @data.command("list")
@@ -76,7 +76,7 @@ def _print_columns(rows: list[tuple[str, ...]]) -> None:
 def get(names: tuple[str, ...], folder: Path | None, base_url: str) -> None:
     """Download NAMES from their pinned sources, check them and build derived files."""
     failed = False
-    for item in _entries(names):
+    for item in _entries(names, folder):
         if "all" in names and not item.downloadable:
             continue
         try:
@@ -100,7 +100,7 @@ def check(names: tuple[str, ...], folder: Path | None, cards: bool) -> None:
     The exit code is 1 on problems.
     """
     failed = False
-    for item in _entries(names):
+    for item in _entries(names, folder):
         problems = item.check(folder)
         failed = failed or bool(problems)
         if problems:

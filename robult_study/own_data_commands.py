@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 ID = click.option("--id", "identity", help="Column that names the samples: no feature.")
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-TASKS = ("auto", "classification", "regression", "multilabel")
+TASK = click.option(
+    "--task",
+    type=click.Choice(["auto", "classification", "regression", "multilabel"]),
+    default="auto",
+    show_default=True,
+    help="What the labels are.",
+)
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 
 
 def _default_method() -> str:
@@ -39,15 +46,20 @@ METHOD = click.option(
 @click.command()
 @FILES
 @click.option("--target", default="y", show_default=True, help="Name of the array of labels.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the model.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder of the model.",
+)
 @ID
-@click.option("--task", type=click.Choice(TASKS), default="auto", show_default=True)
+@TASK
 @METHOD
 @click.option("--unlabeled", default="-1", show_default=True, help="Label of unlabelled samples.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--max-steps", type=click.IntRange(1), help="Gradient steps [default: by size].")
 @click.option("--calibrate", is_flag=True, help="Calibrate the probabilities; five more trainings.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@DEVICE
 def fit(
     files: tuple[Path, ...],
     target: str,
@@ -119,11 +131,10 @@ def _tables(
 
 
 def _estimator(task: str, labels: np.ndarray, options: dict[str, Any]) -> Any:
-    """The estimator that fits the task; "auto" takes the kind from the labels."""
+    """The estimator that fits the task."""
     from robult_core import estimators
-    from robult_core.datasets.own_files import kind_of_labels
 
-    kind = kind_of_labels(labels) if task == "auto" else task
+    kind = _kind(task, labels)
     if options["calibrate"] and kind != "classification":
         raise ValueError(
             f"--calibrate is for a classification, and the task is {kind}: leave --calibrate out"
@@ -140,6 +151,13 @@ def _estimator(task: str, labels: np.ndarray, options: dict[str, Any]) -> Any:
         return estimators.MultimodalMultilabelClassifier(**shared)
     mark = _mark_of_unlabeled(labels, options["unlabeled"])
     return estimators.MultimodalClassifier(unlabeled=mark, calibrate=options["calibrate"], **shared)
+
+
+def _kind(task: str, labels: np.ndarray) -> str:
+    """The kind of task; "auto" takes it from the labels."""
+    from robult_core.datasets.own_files import kind_of_labels
+
+    return kind_of_labels(labels) if task == "auto" else task
 
 
 def _mark_of_unlabeled(labels: np.ndarray, text: str) -> str | int:
@@ -160,7 +178,9 @@ def _mark_of_unlabeled(labels: np.ndarray, text: str) -> str | int:
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @FILES
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A csv file.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="A csv file."
+)
 @click.option(
     "--target",
     default="y",
@@ -168,7 +188,7 @@ def _mark_of_unlabeled(labels: np.ndarray, text: str) -> str | int:
     help="Array or column of labels, if there: no feature.",
 )
 @ID
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@DEVICE
 def predict(
     model: Path,
     files: tuple[Path, ...],
@@ -226,7 +246,10 @@ def _answers(estimator: Any, samples: Modalities) -> tuple[list[str], list[Any]]
 @click.option("--target", default="y", show_default=True, help="Name of the array of labels.")
 @click.option("--unlabeled", default="-1", show_default=True, help="Label of unlabelled samples.")
 @ID
-def describe(files: tuple[Path, ...], target: str, unlabeled: str, identity: str | None) -> None:
+@TASK
+def describe(
+    files: tuple[Path, ...], target: str, unlabeled: str, identity: str | None, task: str
+) -> None:
     """Say what FILES hold: modalities, what is missing, labels per class."""
     from robult_core.datasets.own_files import as_modalities
     from robult_core.inputs import feature_names, presence, to_array
@@ -248,18 +271,17 @@ def describe(files: tuple[Path, ...], target: str, unlabeled: str, identity: str
     if target not in tables:
         click.echo(f"no target '{target}': name it with --target to train")
         return
-    for line in _label_lines(tables[target], unlabeled):
+    for line in _label_lines(tables[target], unlabeled, task):
         click.echo(line)
 
 
-def _label_lines(labels: np.ndarray, unlabeled: str) -> list[str]:
+def _label_lines(labels: np.ndarray, unlabeled: str, task: str) -> list[str]:
     """How many samples have a label, and how many of each class or what range of numbers."""
     import numpy as np
 
-    from robult_core.datasets.own_files import kind_of_labels
     from robult_core.targets import read_classes, read_indicators, read_numbers
 
-    kind = kind_of_labels(labels)
+    kind = _kind(task, labels)
     if kind == "regression":
         targets = read_numbers(labels, len(labels))
         known = targets.values[targets.known]

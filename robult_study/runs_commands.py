@@ -226,7 +226,7 @@ def _line(key: str, mark: str, config: dict[str, Any]) -> str:
     data_set, method, seed, share = (
         str(config.get(name, "?")) for name in ("data_set", "method", "seed", "label_fraction")
     )
-    return f"{key[:12]}{mark} {data_set:14} {method:14} seed {seed:3} labels {share[:6]:6}"
+    return f"{key[:12]}{mark} {data_set:14} {method:19} seed {seed:3} labels {share[:6]:6}"
 
 
 @runs.command()

@@ -83,7 +83,10 @@ def check(manifest: Manifest, source: Path, names: Sequence[str]) -> None:
     names: the notebooks that have to be in it.
     """
     if not manifest:
-        raise SettingsError(f"there is no finished run in '{source}': run 'make reproduce' first")
+        raise SettingsError(
+            f"there is no finished run in '{source}': run 'robult reproduce' first, "
+            "with the same --profile or with this --output"
+        )
     if manifest["profile"] == "smoke":
         raise SettingsError(
             "a smoke run is not published, because its numbers mean nothing: "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from option_facts import option_facts
@@ -91,6 +92,12 @@ def test_what_cannot_be_had_is_said(run):
     assert (code, "cannot be downloaded" in output) == (1, True)
     code, output = run("check", "nope")
     assert (code, "unknown data set 'nope'" in output) == (1, True)
+
+
+def test_files_of_your_own_are_looked_for_in_the_folder(run, tmp_path):
+    np.savez(tmp_path / "mine.npz", text=np.zeros((10, 1)), y=np.arange(10) % 2)
+    code, output = run("check", "mine.npz")
+    assert (code, "mine: in order" in output) == (0, True), output
 
 
 def test_the_card_shows_everything(data_folder):

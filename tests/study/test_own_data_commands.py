@@ -300,7 +300,25 @@ def test_files_without_a_target_are_described(tmp_path):
     ],
 )
 def test_labels_are_counted_by_their_kind(labels, lines):
-    assert own_data_commands._label_lines(np.array(labels), "-1") == lines
+    assert own_data_commands._label_lines(np.array(labels), "-1", "auto") == lines
+
+
+def test_whole_numbers_are_described_as_the_task_takes_them(tmp_path):
+    np.savez(tmp_path / "d.npz", text=np.ones((4, 2)), y=np.array([0, 2, 5, 5]))
+    said = run(describe, tmp_path / "d.npz", "--task", "regression").output.splitlines()
+    assert said[1:] == [
+        "regression: 4 of 4 samples are labelled",
+        "  mean 3.000, from 0 to 5",
+    ]
+
+
+def test_a_place_of_the_wrong_kind_is_refused_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run(fit, tmp_path / "gone.npz", "--out", tmp_path / "file")
+    assert (done.exit_code, "file' is a file." in done.output) == (2, True), done.output
+    (tmp_path / "model").mkdir()
+    done = run(predict, tmp_path / "model", tmp_path / "gone.npz", "--out", tmp_path)
+    assert (done.exit_code, "is a directory." in done.output) == (2, True), done.output
 
 
 class Predicting:
@@ -332,7 +350,7 @@ OPTIONS = {
     "fit": {
         "files": "Path, required, file_okay True, dir_okay True, nargs -1",
         "target": "String, default y",
-        "out": "Path, required, file_okay True, dir_okay True",
+        "out": "Path, required, dir_okay True",
         "identity": "String",
         "task": "Choice, choices ('auto', 'classification', 'regression', 'multilabel'), "
         "default auto",
@@ -346,7 +364,7 @@ OPTIONS = {
     "predict": {
         "model": "Path, required, exists True, dir_okay True",
         "files": "Path, required, file_okay True, dir_okay True, nargs -1",
-        "out": "Path, required, file_okay True, dir_okay True",
+        "out": "Path, required, file_okay True",
         "target": "String, default y",
         "identity": "String",
         "device": "String, default auto",
@@ -356,6 +374,8 @@ OPTIONS = {
         "target": "String, default y",
         "unlabeled": "String, default -1",
         "identity": "String",
+        "task": "Choice, choices ('auto', 'classification', 'regression', 'multilabel'), "
+        "default auto",
     },
 }
 

@@ -190,8 +190,10 @@ def test_publish_refuses(root, change, message):
 
 def test_publish_without_a_run_says_what_to_do(tmp_path):
     write_notebook(tmp_path / "notebooks/01_a.ipynb")
-    with pytest.raises(SettingsError, match="run 'make reproduce' first"):
-        publish("quick", root=tmp_path)
+    with pytest.raises(
+        SettingsError, match="out/full': run 'robult reproduce' first, with the same"
+    ):
+        publish("full", root=tmp_path)
 
 
 RANKS = """method,all (2 blocks),single (1 blocks),full (1 blocks)

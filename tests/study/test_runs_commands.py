@@ -12,6 +12,8 @@ from option_facts import option_facts
 from small_runs import flip_byte
 
 from robult_core import datasets
+from robult_core.methods import METHODS
+from robult_study import runs_commands
 from robult_study.runs.configuration import RunConfig
 from robult_study.runs.fingerprint import numerics
 from robult_study.runs.grid import run_grid
@@ -68,6 +70,13 @@ def test_answers_of_notebooks_are_no_runs(tmp_path, command):
     result = call(tmp_path, command)
     assert result.exit_code == 1
     assert "holds answers that notebooks keep, and no runs: name a folder" in result.output
+
+
+@pytest.mark.parametrize("method", [*METHODS, "linear_distillation"])
+def test_a_run_of_every_method_keeps_the_columns(method):
+    config = {"data_set": "digits", "method": method, "seed": 0, "label_fraction": "0.05"}
+    line = runs_commands._line("a" * 64, " ", config)
+    assert line.index("seed") == runs_commands._line("a" * 64, " ", {}).index("seed")
 
 
 # start -------------------------------------------------------------------------------------------
