@@ -320,3 +320,10 @@ def test_the_commands_of_a_page_run_on_two_csv_files(page, tmp_path, monkeypatch
 
 def test_readme_says_how_to_install_the_method_alone():
     assert "\npip install .\n" in (ROOT / "README.md").read_text().split("\n## ")[0]
+
+
+def test_nothing_is_installed_by_the_name_of_the_project():
+    """It is on no index, so that pip would find nothing, or something else of that name."""
+    pages = [ROOT / "README.md", ROOT / "data/README.md", *(ROOT / "docs").glob("*.md")]
+    by_name = re.compile(r"""pip install ['"]?robult""")
+    assert [path.name for path in [*PACKAGES, *pages] if by_name.search(path.read_text())] == []

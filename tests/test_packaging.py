@@ -225,8 +225,10 @@ def test_the_command_answers_in_the_light_install():
 def test_reproduce_says_what_the_light_install_lacks():
     done = run_without(hidden_modules(), COMMAND, "reproduce", "--profile", "smoke")
     assert done.returncode == 1
-    sentence = "the notebooks need more than the light install: pip install 'robult[study]'"
-    assert done.stderr.strip() == f"Error: {sentence}"
+    assert done.stderr.strip() == (
+        "Error: the notebooks need more than the light install: "
+        "run pip install '.[study]' in the clone"
+    )
 
 
 # The wheel ---------------------------------------------------------------------------------------

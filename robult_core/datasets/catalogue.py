@@ -206,7 +206,7 @@ _ENTRIES = (
         licence=MOSI_LICENCE,
         source=MOSI_SOURCE,
         needs=(("mosi/mosi.npz::text", "mosi/mosi.csv"),),
-        how="the text embedding needs pip install 'robult[text]'",
+        how="the text embedding needs pip install '.[text]' in the clone",
         remotes=MOSI_REMOTES,
         builder=mosi.get_mosi,
     ),

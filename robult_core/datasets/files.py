@@ -41,7 +41,7 @@ def reading(path: Path, kind: str, remedy: str, first: str = "delete it, then ")
     except DataError:
         raise
     except ImportError as error:
-        extras = "pip install 'robult[study,images,paper]'"
+        extras = "pip install '.[study,images,paper]' in the clone"
         needs = f"{place} needs a package that is not installed ({error})"
         raise DataError(f"{needs}: {extras}") from error
     except MemoryError as error:

@@ -119,7 +119,7 @@ def get_mosi(folder: Path, base_url: str, encoder: Encoder | None = None) -> lis
     build_mosi(folder / "mosi/raw", folder / "mosi/mosi.npz", encoder)
     if encoder is not None:
         return []
-    remedy = "pip install 'robult[text]' and get it again"
+    remedy = "run pip install '.[text]' in the clone and get it again"
     return [f"only 'mosi-tfidf' is ready: 'mosi' needs its sentence encoder, {remedy}"]
 
 

@@ -32,7 +32,7 @@ from robult_study.settings import Settings, SettingsError, read_settings
 CELL_SECONDS = {"smoke": 300.0, "quick": 3600.0, "full": None}  # the longest one cell may take
 STAMPED = ("git", "numerics", "parameters")  # parts of the manifest that each notebook repeats
 NO_CLONE = "the notebooks are not part of the installed package: run this in a clone of the project"
-NO_STUDY = "the notebooks need more than the light install: pip install 'robult[study]'"
+NO_STUDY = "the notebooks need more than the light install: run pip install '.[study]' in the clone"
 
 
 @validated

@@ -58,7 +58,9 @@ def build_site(
     root = root or repository()
     target = target or root / "out" / "site"
     if any(find_spec(name) is None for name in NEEDS):
-        raise SettingsError("the site needs Sphinx and its theme: pip install 'robult[docs]'")
+        raise SettingsError(
+            "the site needs Sphinx and its theme: run pip install '.[docs]' in the clone"
+        )
     with TemporaryDirectory() as folder:
         lay_out(root, Path(folder))
         run_sphinx(Path(folder), root / "docs", target)

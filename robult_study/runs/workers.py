@@ -1,8 +1,8 @@
 """Computing runs: in this process, in processes of this machine, or on workers of a cluster.
 
-joblib serves this machine. A cluster is one of dask, which needs `pip install 'robult[dask]'`; with
-dask-jobqueue that is Slurm. Its workers are started with one thread each, may come and go while a
-grid runs, and see the store's folder and the data under the same paths as this process.
+joblib serves this machine. A cluster is one of dask, which needs `pip install '.[dask]'` in the
+clone; with dask-jobqueue that is Slurm. Its workers are started with one thread each, may come and
+go while a grid runs, and see the store's folder and the data under the same paths as this process.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def engine(jobs: int, scheduler: str | None) -> Iterator[Engine]:
     try:
         from distributed import Client
     except ImportError:
-        raise ImportError("a scheduler needs dask: pip install 'robult[dask]'") from None
+        raise ImportError(
+            "a scheduler needs dask: run pip install '.[dask]' in the clone"
+        ) from None
     try:
         client = Client(scheduler, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as error:

@@ -134,7 +134,7 @@ def test_failed_write_of_an_archive_leaves_nothing(tmp_path, monkeypatch):
 
 def test_missing_package_is_named_with_its_extra(tmp_path):
     (tmp_path / "x").write_bytes(b"")
-    absent = r"needs a package that is not installed .*pip install 'robult\["
+    absent = r"needs a package that is not installed .*pip install '\.\[.*in the clone"
     with pytest.raises(DataError, match=absent), reading(tmp_path / "x", "x", "y"):
         raise ImportError("No module named 'h5py'")
 

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TAKEN = ("docs", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE", "README.md")
 WITH_SPHINX = pytest.mark.skipif(
     any(find_spec(name) is None for name in NEEDS),
-    reason="the site needs Sphinx and its theme: pip install 'robult[docs]'",
+    reason="the site needs Sphinx and its theme: pip install '.[docs]'",
 )
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"
@@ -187,6 +187,15 @@ def test_the_published_means_are_of_methods_that_the_figure_knows():
 
 
 @WITH_SPHINX
+def test_arguments_are_a_list_that_ends_before_the_errors(pages):
+    items = soup(pages / "docs/api.html").select("li:has(> p > strong)")
+    texts = {item.strong.get_text(): item.get_text() for item in items}
+    assert {"X", "y", "sample_weight", "validation"} <= set(texts)
+    assert "the last weights are kept." in texts["validation"]
+    assert "Raises" not in texts["validation"]
+
+
+@WITH_SPHINX
 def test_a_link_that_leads_nowhere_is_named(tmp_path):
     (tmp_path / "index.md").write_text("# A page\n\n[lost](lost.md)\n")
     with pytest.raises(SettingsError, match=r"index\.md:3: .*lost\.md"):
@@ -195,5 +204,5 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path):
 
 def test_without_sphinx_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setattr(website, "NEEDS", ("no_such_package",))
-    with pytest.raises(SettingsError, match=r"pip install 'robult\[docs\]'"):
+    with pytest.raises(SettingsError, match=r"pip install '\.\[docs\]' in the clone"):
         build_site()
