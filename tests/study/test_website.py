@@ -188,8 +188,8 @@ def test_the_published_means_are_of_methods_that_the_figure_knows():
 
 @WITH_SPHINX
 def test_arguments_are_a_list_that_ends_before_the_errors(pages):
-    items = soup(pages / "docs/api.html").select("li:has(> p > strong)")
-    texts = {item.strong.get_text(): item.get_text() for item in items}
+    names = soup(pages / "docs/api.html").select("li > p > strong")
+    texts = {name.get_text(): name.parent.parent.get_text() for name in names}
     assert {"X", "y", "sample_weight", "validation"} <= set(texts)
     assert "the last weights are kept." in texts["validation"]
     assert "Raises" not in texts["validation"]
