@@ -1,4 +1,4 @@
-"""The figures of notebook 10: sensors that fail, probabilities one can trust, who decides."""
+"""The figures of notebook 10: sensors that fail, calibration, who decides."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MODELS = (MUTED["wine"], MUTED["olive"])  # plain, calibrated
 
 
 def failure_curves(rows: pd.DataFrame, title: str = "") -> Figure:
-    """Accuracy against the rate at which sensors fail, the range over the draws as a band."""
+    """Accuracy against the rate at which sensors fail, a band from the worst to the best draw."""
     figure, ax = plt.subplots(figsize=(7.0, 3.6))
     sns.lineplot(
         rows,
@@ -27,7 +27,7 @@ def failure_curves(rows: pd.DataFrame, title: str = "") -> Figure:
         palette=[METHOD_COLORS["robult_distilled"], METHOD_COLORS["linear"]],
         ax=ax,
     )
-    ax.set(xlabel="share of sensors that have failed", ylim=(0, 1))
+    ax.set(xlabel="rate at which a sensor fails", ylim=(0, 1))
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(title=None)
     return finish(figure, title)

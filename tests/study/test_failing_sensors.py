@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from robult_core import datasets
 from robult_core.estimators import MultimodalClassifier
+from robult_core.methods import sanity
+from robult_core.protocol import label_split
 from robult_study.plots import own_data
 from robult_study.plots.style import METHOD_COLORS
 from robult_study.results import failing_sensors
@@ -42,13 +45,48 @@ def test_without_failures_the_curve_is_the_plain_accuracy(fitted):
     assert filled["accuracy"].item() > 0.9
 
 
-def test_a_row_for_every_set_of_sensors(fitted):
+def test_a_row_for_every_set_of_sensors_and_method(fitted):
     model, X, y = fitted
     labels = np.where(np.arange(80) < 40, y, -1)
-    table = failing_sensors.accuracy_by_pattern(model, X, labels, X, y)
-    assert table["sensors"].tolist() == ["left", "right", "left+right"]
-    assert table[failing_sensors.OURS].iloc[2] == model.score(X, y)
-    assert table["linear"].min() > 0.8
+    rows = failing_sensors.accuracy_by_pattern(model, X, labels, X, y)
+    assert rows["sensors"].unique().tolist() == ["left", "right", "left+right"]
+    ours = rows[rows["method"] == failing_sensors.OURS]
+    assert ours["value"].iloc[2] == model.score(X, y)
+    assert rows["value"].min() > 0.8
+
+
+def test_the_linear_model_is_that_of_the_study(fitted, monkeypatch):
+    _, X, y = fitted
+    monkeypatch.setattr(sanity, "STRENGTHS", (1e-9,))  # it shrinks a model to the shares of classes
+    few = np.where(np.arange(80) < 40, 0, y)
+    linear = failing_sensors.Linear(X, few, ("left", "right"))
+    assert linear.score(np.hstack(list(X.values())), few) == np.mean(few == 0)
+
+
+def test_tables_have_intervals_over_seeds():
+    rows = pd.DataFrame(
+        [
+            (sensors, number, method, seed, value + 0.1 * seed)
+            for sensors, number, value in (("a", 1, 0.2), ("b", 1, 0.4), ("a+b", 2, 0.6))
+            for method in (failing_sensors.OURS, failing_sensors.LINEAR)
+            for seed in range(3)
+        ],
+        columns=["sensors", "number", "method", "seed", "value"],
+    )
+    table = failing_sensors.pattern_table(rows)
+    assert table.loc[("a+b", 2), "linear"] == "0.700 ± 0.248"
+    by_number = failing_sensors.number_table(rows)
+    assert by_number[failing_sensors.OURS].tolist() == ["0.400 ± 0.248", "0.700 ± 0.248"]
+
+
+def test_labels_are_drawn_by_seed_and_unknown_elsewhere():
+    digits = datasets.load("digits")
+    labels = failing_sensors.drawn_labels(digits, 0.05, 0)
+    truth = digits.targets[digits.rows("train")].numpy()
+    known = labels != -1
+    assert known.sum() == len(label_split(digits, 0.05, 0))
+    assert (labels[known] == truth[known]).all()
+    assert (failing_sensors.drawn_labels(digits, 0.05, 1) != labels).any()
 
 
 def test_contributions_add_up(fitted):
@@ -73,7 +111,7 @@ def test_titles_say_what_was_found():
     )
     title = failing_sensors.failures_title(curves)
     assert title == (
-        "With 50% of the sensors gone the one model is right for 75% of the samples, "
+        "Where each sensor fails at a rate of 50%, the one model is right for 75% of the samples, "
         "a linear model with means filled in for 50%"
     )
     added = pd.DataFrame(

@@ -118,12 +118,12 @@ a,+0.010 ± 0.005 *,+0.1 ± 0.2
 b,-0.010 ± 0.050,+0.1 ± 0.2
 """,
     "10_patterns": """sensors,number,Distilled Robult,linear
-left,1,0.6,0.5
-right,1,0.6,0.6
-left+right,2,0.8,0.9
+left,1,0.6 ± 0.1,0.5
+right,1,0.6,0.6 ± 0.1
+left+right,2,0.8 ± 0.1,0.9 ± 0.1
 """,
     "10_by_number": """sensors there,Distilled Robult,linear
-1,0.6,0.55
+1,0.60 ± 0.02,0.55 ± 0.03
 2,0.8,0.9
 """,
     "10_calibration": """model,sensors,calibration error
@@ -159,8 +159,8 @@ SAID = {
     "detector": "better than no weights do. .* more precise on 1 of 1 sets before training, 1 of 1 "
     "sets after the start; .* confidence on 1 of 1 sets before training, 0 of 1 sets after",
     "weighted_training": r"on more sets than it loses. .* on 1 of 2 sets .* on 0 \(a \+0.010",
-    "own_data": "all 3 subsets .* Distilled Robult .* in 1 of 3; .* with 1 of 2 sensors 0.60 "
-    "against 0.55, with 2",
+    "own_data": "all 3 subsets .* Distilled Robult .* in 1 of 3; .* with 1 of 2 sensors "
+    "0.60 ± 0.02 against 0.55 ± 0.03, with 2 of 2 sensors 0.8 against 0.9",
     "calibrated": "nearer to .* all sensors 0.090 becomes 0.030, from left 0.050 becomes 0.040",
 }
 OTHERWISE = [  # query, table, what is replaced by what, the words that follow
