@@ -357,7 +357,7 @@ def objective(tables: Path) -> Finding:
     }
     accuracy = rows[rows.index.str.startswith("accuracy from one modality")]
     counted = listed(
-        f"{count} {verdict}" for verdict, count in accuracy["verdict"].value_counts().items()
+        f"{verdict} in {count}" for verdict, count in accuracy["verdict"].value_counts().items()
     )
     text = (
         f"Through narrow maps it changes the bits of u about its own bit by "

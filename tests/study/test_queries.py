@@ -155,7 +155,7 @@ SAID = {
     "incomplete_training": r"\*mean\* helps more .* \*dropped\* 0 and 1 of 1, \*mean\* 1 and 0",
     "unique_part": "shared part z keeps .* z holds 0.94 ± 0.02, u 0.84 ± 0.03, and .* 0.96 ±",
     "separable": r"leaves the modalities separable. .*: a 0.93 \(0.25 by guessing\), b 1.00 \(0.50",
-    "objective": r"does not visibly .* by -0.001 \(-0.040 to \+0.038\).*: 1 no difference seen",
+    "objective": r"does not visibly .* by -0.001 \(-0.040 to \+0.038\).*: no difference seen in 1,",
     "detector": "better than no weights do. .* more precise on 1 of 1 sets before training, 1 of 1 "
     "sets after the start; .* confidence on 1 of 1 sets before training, 0 of 1 sets after",
     "weighted_training": r"on more sets than it loses. .* on 1 of 2 sets .* on 0 \(a \+0.010",
