@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from robult_study.plots.wording import in_words
 from robult_study.results.intervals import with_interval
 from robult_study.results.layout import listed
 from robult_study.results.metrics import direction
@@ -288,23 +289,27 @@ def robust(tables: Path) -> Finding:
     )
     text = (
         f"Ahead means clearly better, paired by seed, in more of {n_places} places than clearly "
-        f"worse. Better and worse against each: {compared}."
+        f"worse. A place is a data set, one modality or all, and a share of labels or a rate of "
+        f"loss. Better and worse against each: {compared}."
     )
     return Finding(title, text)
 
 
 def least_lost(tables: Path) -> Finding:
-    """Who loses least when sensors fail, by the mean, and what Robult loses."""
-    text = read(tables, "07_random_drop").set_index("data_set")
-    lost = text.map(_number)
+    """On how many sets Robult loses least when sensors fail, by the mean, and the largest gaps."""
+    cells = read(tables, "07_random_drop").set_index("data_set")
+    lost = cells.map(_number)
     least = lost.idxmin(axis=1)
     firsts = int((least == ROBULT).sum())
     title = f"Robult loses least of all when sensors fail on {firsts} of {len(lost)} sets."
+    gaps = (lost[ROBULT] - lost.min(axis=1))[least != ROBULT].nlargest(2)
     words = listed(
-        f"{name} {text.loc[name, ROBULT]} against {text.loc[name, least[name]]} of {least[name]}"
-        for name in lost.index[least != ROBULT]
+        f"{in_words(name)} {cells.loc[name, ROBULT]} against {cells.loc[name, least[name]]} of "
+        f"{least[name]}"
+        for name in gaps.index
     )
-    return Finding(title, f"From no loss to one modality left it loses more on: {words}.")
+    text = f"What is lost from no loss to one modality left, where the gap is largest: {words}."
+    return Finding(title, text)
 
 
 def incomplete_training(tables: Path) -> Finding:

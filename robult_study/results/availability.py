@@ -94,12 +94,20 @@ def _gain(by_seed: pd.DataFrame, name: str, names: tuple[str, ...]) -> pd.Series
     return (by_seed[larger] - by_seed[smaller].to_numpy()).mean(axis=1)
 
 
-def all_against_best_subset(means: pd.DataFrame, names: Sequence[str]) -> pd.Series:
-    """All modalities minus the best smaller subset, per method.
+def all_against_best_subset(
+    rows: pd.DataFrame, data_set: str, names: Sequence[str]
+) -> pd.DataFrame:
+    """All modalities minus the best smaller subset, per method, paired by seed, with its interval.
 
-    The subset is picked by the numbers that are compared, which flatters it. means:
-    `pattern_means`; names: the modalities of the data set.
+    The subset is picked by the means that are compared, which flatters it. rows: `subsets`; names:
+    the modalities of the data set. Columns method, and those of `summarize`.
     """
-    wide = laid_out(means, ["pattern"], "method", "mean")
-    full = pattern_name(tuple(names))
-    return wide.loc[full] - wide.drop(full).max()
+    chosen = rows[rows["data_set"] == data_set]
+    by_seed = chosen.pivot(index=["method", "seed"], columns="pattern", values="value")
+    full = by_seed.pop(pattern_name(tuple(names)))
+    best = by_seed.groupby("method").mean().idxmax(axis=1)
+    gaps = []
+    for method, pattern in best.items():
+        gap = full[method] - by_seed.loc[method, pattern]
+        gaps.append(gap.rename("value").reset_index().assign(method=method))
+    return summarize(pd.concat(gaps), ["method"])

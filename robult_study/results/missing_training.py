@@ -47,9 +47,8 @@ def sentences(differences: pd.DataFrame) -> list[str]:
     for remedy, rows in differences.groupby("remedy", sort=False):
         better = int((rows["verdict"] == "better").sum())
         worse = int((rows["verdict"] == "worse").sum())
-        mean = rows["difference"].mean()
         lines.append(
-            f"{remedy} against masked: {mean:+.3f} in the mean of {len(rows)} points, "
-            f"clearly better in {better}, clearly worse in {worse}"
+            f"{remedy} against masked: of {len(rows)} points clearly better in {better}, "
+            f"clearly worse in {worse}"
         )
     return lines

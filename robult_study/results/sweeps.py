@@ -11,7 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from robult_study.results.intervals import against_each, count_verdicts_and_holm, paired
+from robult_study.results.intervals import (
+    against_each,
+    count_verdicts_and_holm,
+    paired,
+    summarize,
+    with_interval,
+)
 from robult_study.results.layout import listed
 from robult_study.results.scores import LATE, scores
 from robult_study.results.tables import COLUMNS
@@ -97,12 +103,14 @@ def crossings_sentence(crossed: pd.DataFrame) -> str:
 def leaders(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
     """The two best methods at each point of the dial, and whether the first leads clearly.
 
-    The two are picked by their means, so a clear lead comes a little too easily.
+    Means are texts with half of their intervals, "0.512 ± 0.031". The two are picked by their
+    means, so a clear lead comes a little too easily.
     """
     leading = []
     for group, point in rows.groupby([*CURVE, dial], sort=False):
-        means = point.groupby("method")["value"].mean().sort_values(ascending=False)
-        first, second = means.index[:2]
+        summary = summarize(point, ["method"]).set_index("method")
+        means = with_interval(summary["mean"], summary["half"])
+        first, second = summary["mean"].nlargest(2).index
         verdict = paired(point, first, second, CURVE)["verdict"].item()
         leading.append(
             {

@@ -56,8 +56,16 @@ def test_the_best_method_is_counted_per_subset(runs):
     # GMC leads on a (0.30 of Robult), c (0.15) and a+c (0.25)
     assert availability.best_per_subset(means).to_dict() == {"robult": 4, "gmc": 3}
     assert availability.mean_place(means, "robult") == pytest.approx((4 * 1 + 3 * 2) / 7)
-    gap = availability.all_against_best_subset(means, NAMES)
-    assert gap.to_dict() == pytest.approx({"robult": -0.05, "gmc": 0.0})
+
+
+def test_all_modalities_stand_against_the_best_smaller_subset_with_the_spread_over_seeds(runs):
+    is_full = (runs["pattern"] == "a+b+c") & (runs["method"] == "robult")
+    noisy = runs.assign(value=runs["value"] + 0.01 * is_full * (runs["seed"] - 1))
+    rows = availability.subsets(noisy)
+    gaps = availability.all_against_best_subset(rows, "digits", NAMES)
+    found = gaps.set_index("method")
+    assert found["mean"].to_dict() == pytest.approx({"robult": -0.05, "gmc": 0.0})
+    assert found["sd"].to_dict() == pytest.approx({"robult": 0.01, "gmc": 0.0})
 
 
 def test_means_of_negated_errors_say_so(runs):

@@ -86,7 +86,8 @@ def test_leaders_are_named_with_their_means():
     assert table["leader"].tolist() == ["GMC", "Robult"]
     assert table["second"].tolist() == ["Robult", "GMC"]
     assert table["clear"].tolist() == ["yes", "yes"]
-    assert table["its mean"].tolist() == pytest.approx([0.41, 0.61], abs=1e-3)
+    assert table["mean"].tolist() == ["0.610 ± 0.026", "0.810 ± 0.025"]
+    assert table["its mean"].tolist() == ["0.410 ± 0.025", "0.610 ± 0.026"]
     assert table["x"].tolist() == [1, 2]
 
 
