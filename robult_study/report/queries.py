@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from robult_study.plots.wording import in_words
 from robult_study.results.intervals import with_interval
 from robult_study.results.layout import listed
 from robult_study.results.metrics import direction
@@ -304,7 +303,7 @@ def least_lost(tables: Path) -> Finding:
     title = f"Robult loses least of all when sensors fail on {firsts} of {len(lost)} sets."
     gaps = (lost[ROBULT] - lost.min(axis=1))[least != ROBULT].nlargest(2)
     words = listed(
-        f"{in_words(name)} {cells.loc[name, ROBULT]} against {cells.loc[name, least[name]]} of "
+        f"{_place([name])} {cells.loc[name, ROBULT]} against {cells.loc[name, least[name]]} of "
         f"{least[name]}"
         for name in gaps.index
     )
@@ -378,7 +377,7 @@ def separable(tables: Path) -> Finding:
     Half-way is the accuracy in the middle between guessing and 1.
     """
     table = read(tables, "08_modality_probe").set_index("data_set")
-    told = table["with L_rec"].str.split().str[0].astype(float)
+    told = table["with L_rec"].map(_number)
     title = "Alignment leaves the modalities separable."
     if (told < (1 + table["guessing"]) / 2).any():
         title = "Alignment does not leave the modalities separable on every set."
@@ -422,7 +421,7 @@ def weighted_training(tables: Path) -> Finding:
         title = "Accuracy gains from them on more sets than it loses."
     if worse > better:
         title = "Accuracy loses from them on more sets than it gains."
-    numbers = listed(f"{name} {value.removesuffix(' *')}" for name, value in single.items())
+    numbers = listed(f"{name} {str(value).removesuffix(' *')}" for name, value in single.items())
     text = (
         f"Trained with them instead of without, one modality is clearly more accurate on {better} "
         f"of {len(single)} sets and clearly less on {worse} ({numbers})."
@@ -432,8 +431,8 @@ def weighted_training(tables: Path) -> Finding:
 
 def own_data(tables: Path) -> Finding:
     """In how many subsets of sensors one fitted model has a better mean than a linear model."""
-    by_pattern = read(tables, "10_patterns").astype(str)
-    by_number = read(tables, "10_by_number").astype(str).set_index("sensors there")
+    by_pattern = read(tables, "10_patterns")
+    by_number = read(tables, "10_by_number").set_index("sensors there")
     ours, linear = (by_pattern[name].map(_number) for name in (VARIANT, "linear"))
     ends = by_number.iloc[[0, -1]]
     numbers = listed(
@@ -478,14 +477,15 @@ def _place(names: Iterable[str]) -> str:
 
 def _starred(texts: pd.Series) -> tuple[int, int]:
     """How many differences "+0.512 ± 0.031 *" lie clearly above and clearly below 0."""
-    stars = texts[texts.str.endswith("*")]
+    words = texts.astype(str)  # from too few seeds a table holds bare numbers
+    stars = words[words.str.endswith("*")]
     above = int(stars.str.startswith("+").sum())
     return above, len(stars) - above
 
 
-def _number(text: str) -> float:
-    """The mean of "0.512 ± 0.031"."""
-    return float(text.split()[0])
+def _number(text: object) -> float:
+    """The mean of "0.512 ± 0.031", or of a bare number."""
+    return float(str(text).split()[0])
 
 
 def _beats(better: int, worse: int) -> str:
