@@ -36,7 +36,8 @@ SHARES = {  # of the labels, by profile
 NEW_LABELS = 0.1
 MISSING_SETS = ("cub10", "utd_mhad", "handwritten")  # that lose modalities in training
 MISSING_RATES = {"smoke": (0.5,), "quick": (0.3, 0.7), "full": (0.1, 0.3, 0.5, 0.7)}
-FEW_SEEDS = 5  # at most, of sweeps and switches, which would be most of the full profile
+FEW_SEEDS = 5  # at most, of what looks into one thing
+SWEPT_SEEDS = 3  # at most, of shares of labels and switches: half of all runs with five
 SMOKE_SWITCHES = 6  # the smoke profile tries every sixth switch and part of the distillation
 # on which every switch is tried: a third of all runs would go into it with six sets
 SWITCH_SETS = ("digits", "cub10", "utd_mhad", "mosi")
@@ -268,7 +269,7 @@ def switches(settings: Settings) -> list[RunConfig]:
     """Robult, Robult without contrastive terms, and every switch with a few seeds."""
     sets, seeds, steps = switch_sets(settings), settings.seeds, settings.steps
     base = vary([variants.DEFAULT, variants.NO_CONTRAST], sets, seeds, steps)
-    return base + vary(chosen_switches(settings), sets, seeds[:FEW_SEEDS], steps)
+    return base + vary(chosen_switches(settings), sets, seeds[:SWEPT_SEEDS], steps)
 
 
 def distillation_parts(settings: Settings) -> list[RunConfig]:
@@ -288,7 +289,7 @@ def label_shares(settings: Settings) -> list[RunConfig]:
     configs = []
     for name in studied_sets(settings):
         for share in distinct_shares(settings, name):
-            configs += _swept(settings, name, share, settings.seeds[:FEW_SEEDS])
+            configs += _swept(settings, name, share, settings.seeds[:SWEPT_SEEDS])
     return configs
 
 
