@@ -41,9 +41,12 @@ class Finding(NamedTuple):
     text: str
 
 
-def read(tables: Path, name: str) -> pd.DataFrame:
-    """The table of a run; raises FileNotFoundError where the run did not make it."""
-    return pd.read_csv(tables / f"{name}.csv")
+def read(tables: Path, name: str, dtype: type | None = None) -> pd.DataFrame:
+    """The table of a run; raises FileNotFoundError where the run did not make it.
+
+    dtype: str keeps every cell as it was written.
+    """
+    return pd.read_csv(tables / f"{name}.csv", dtype=dtype)
 
 
 # 01, 02 and 03 -----------------------------------------------------------------------------------
@@ -121,7 +124,8 @@ def scene(tables: Path) -> Finding:
 
 def step_by_step(tables: Path) -> Finding:
     """Whether Robult is clearly better than its control in more rows than it is clearly worse."""
-    table = read(tables, "paired_differences").set_index(["data_set", "pattern", "metric"])
+    table = read(tables, "paired_differences", str)  # from few seeds bare numbers, such as +0.1
+    table = table.set_index(["data_set", "pattern", "metric"])
     better, worse = _starred(table["against Unimodal"])
     lead = table["against Unimodal"].map(_number)
     most, least = (

@@ -231,5 +231,13 @@ def test_a_query_reads_bare_numbers_of_a_run_of_few_seeds(query, tables):
     assert said(query, tables)
 
 
+def test_differences_of_two_seeds_have_no_interval_and_no_verdict(tables):
+    path = tables / "paired_differences.csv"
+    path.write_text(re.sub(r" ± [\d.]+( \*)?", "", path.read_text()))
+    words = said("step_by_step", tables)
+    assert "does not beat" in words
+    assert "from -0.023 (MOSI audio mean absolute error) to +0.140 (digits left" in words
+
+
 def test_every_query_is_tried():
     assert set(SAID) == set(sum(ANSWERS.values(), ()))
