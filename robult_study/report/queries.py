@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from robult_study.results.intervals import with_interval
@@ -148,7 +149,7 @@ def step_by_step(tables: Path) -> Finding:
 def ranks(tables: Path) -> Finding:
     """Who has the best mean rank over all blocks, with one modality, and with all."""
     table = read(tables, "04_mean_ranks").set_index("method").rename(index=COLUMNS)
-    everything, single, full = table.columns[:3]
+    everything, single, full = [name for name in table if not name.startswith("±")][:3]
     firsts = [table[view].idxmin() for view in (everything, single, full)]
     title = f"{firsts[0]} ranks first over all, {firsts[1]} with one modality, "
     title += f"{firsts[2]} with every modality."
@@ -157,19 +158,20 @@ def ranks(tables: Path) -> Finding:
     n_blocks = re.findall(r"\d+", everything)[0]
     text = (
         f"Over {n_blocks} blocks of real data the mean rank of Robult is "
-        f"{_beside_others(table[everything])}; with one modality it is "
-        f"{_beside_others(table[single])}, with every modality {_beside_others(table[full])}."
+        f"{_beside_others(table, everything)}; with one modality it is "
+        f"{_beside_others(table, single)}, with every modality {_beside_others(table, full)}."
     )
     return Finding(title, text)
 
 
-def _beside_others(ranks_of: pd.Series) -> str:
+def _beside_others(table: pd.DataFrame, view: str) -> str:
     """Robult's mean rank, that of its variant where there is one, and that of the best rival."""
-    words = f"{ranks_of[ROBULT]:.2f}"
-    rivals = ranks_of.drop(index=[ROBULT])
-    if VARIANT in rivals:
-        words += f" (the variant's {rivals.pop(VARIANT):.2f})"
-    return f"{words} against {rivals.min():.2f} of {rivals.idxmin()}"
+    spread = f"± {view.split(' (')[0]}"
+    half = table.reindex(columns=[spread])[spread]  # a run of few seeds has none
+    text = with_interval(table[view], half, digits=2)
+    rivals = table[view].drop(index=[ROBULT, VARIANT], errors="ignore")
+    variant_too = f" (the variant's {text[VARIANT]})" if VARIANT in text else ""
+    return f"{text[ROBULT]}{variant_too} against {text[rivals.idxmin()]} of {rivals.idxmin()}"
 
 
 def control(tables: Path) -> Finding:
@@ -268,10 +270,22 @@ def reconstruction(tables: Path) -> Finding:
     if largest >= SMALL:
         title = "The loss that should keep what is unique to a modality changes some accuracies."
     text = (
-        f"Leaving out L_rec moves the mean of no set by more than {bound:.3f}; leaving out the "
+        f"Leaving out L_rec moves the mean of no set by more than {bound:.3f}"
+        f"{_farthest(answers, 'L_rec')}; leaving out the "
         f"supervised loss moves one by {_largest_change(answers, 'L_sup'):.2f}."
     )
     return Finding(title, text)
+
+
+def _farthest(answers: pd.DataFrame, term: str) -> str:
+    """How far from 0 the intervals of the mean changes reach; nothing without intervals."""
+    rows = answers[answers["without"].str.contains(term)]
+    columns = ["one modality", "full"]
+    halves = rows.reindex(columns=[f"± {name}" for name in columns]).to_numpy(float)
+    if np.isnan(halves).any():
+        return ""
+    reach = np.max(np.abs(rows[columns].to_numpy(float)) + halves)
+    return f" (no 95 % interval reaches further from 0 than {math.ceil(1000 * reach) / 1000:.3f})"
 
 
 def _largest_change(answers: pd.DataFrame, term: str) -> float:

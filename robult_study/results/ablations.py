@@ -6,16 +6,16 @@ the variant is better.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
 from robult_study.results.intervals import LEVEL, changes, count_verdicts_and_holm, summarize
-from robult_study.results.layout import interval_table, listed, star_table
+from robult_study.results.layout import interval_table, laid_out, listed, star_table
 from robult_study.results.metrics import measured, only_first, oriented
-from robult_study.results.scores import SINGLE, VIEWS, scores
+from robult_study.results.scores import FUSED, SINGLE, VIEWS, scores
 from robult_study.results.tables import BLOCK, OTHER, paper_rows, paper_table, wide
-from robult_study.results.variants import DEFAULT, LABELED_ONLY, NO_CONTRAST, narrow
+from robult_study.results.variants import ABLATIONS, DEFAULT, LABELED_ONLY, NO_CONTRAST, narrow
 
 TERM_NAMES = {  # the columns of Table 3
     "gmc": "GMC",
@@ -60,6 +60,35 @@ def answers(changed: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["data_set", "without"])
 
 
+def with_halves(answered: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
+    """`answers` with a column "± one modality" and "± full" behind the two mean changes.
+
+    They are half of the 95 % interval over the seeds of the paired change.
+    """
+    runs = results[results["tag"].isin([DEFAULT.name, *ABLATIONS])]
+    changed = changes(scores(runs), DEFAULT.name, ["data_set", "view"], "tag")
+    changed["without"] = changed["tag"].map(TERM_NAMES)
+    halves = laid_out(changed, list(answered.index.names), "view", "half")
+    columns: dict[str, pd.Series] = {}
+    for name in answered:
+        columns[name] = answered[name]
+        view = {"one modality": SINGLE, "full": FUSED}.get(name)
+        if view:
+            columns[f"± {name}"] = halves[view]
+    return pd.DataFrame(columns, answered.index)
+
+
+def terms_title(changed: pd.DataFrame) -> str:
+    """In how many places Robult is clearly worse without each loss; changed: `term_changes`."""
+    is_worse = changed["verdict"].eq("worse").groupby(changed["without"], sort=False)
+    counts = is_worse.agg(["sum", "size"])
+    numbers = [
+        f"without {name.split()[-1]} in {worse} of {places}"
+        for name, worse, places in counts.itertuples()
+    ]
+    return f"Clearly worse {listed(numbers)} places"
+
+
 def _answer(rows: pd.DataFrame) -> dict[str, object]:
     worse = list(rows.loc[rows["verdict"] == "worse", "pattern"])
     better = list(rows.loc[rows["verdict"] == "better", "pattern"])
@@ -84,9 +113,12 @@ def _need(worse: bool, better: bool) -> str:
 def most_needed_sentence(changed: pd.DataFrame) -> str:
     """The losses by what their removal costs; changed: `term_changes`."""
     means = only_first(changed).groupby(["data_set", "without"], sort=False)["difference"].mean()
-    places = means.unstack().rank(axis=1).mean().sort_values()
+    table = means.unstack()
+    places = table.rank(axis=1).mean().sort_values()
     ranked = [f"{name} {place:.1f}" for name, place in places.items()]
-    return f"mean rank by what removal costs (1: most needed): {listed(ranked)}"
+    return (
+        f"mean rank over {len(table)} sets by what removal costs (1: most needed): {listed(ranked)}"
+    )
 
 
 def felt_sentence(answered: pd.DataFrame) -> str:
@@ -155,6 +187,11 @@ def switch_changes(
     return table.assign(group=table["tag"].map(groups))
 
 
+def with_fusion(scored: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """`scores` of runs, and those of the rules of late fusion that act after training."""
+    return pd.concat([scored, others], ignore_index=True)
+
+
 def switch_table(changed: pd.DataFrame) -> pd.DataFrame:
     """`switch_changes` as text, a row per variant and view, a column per data set."""
     known = changed.dropna(subset="difference")
@@ -194,6 +231,22 @@ def kinds(changed: pd.DataFrame, bound: float = SMALL_CHANGE) -> dict[str, list[
         "undecided": neither & ~small,
     }
     return {kind: list(mask.index[mask]) for kind, mask in chosen.items()}
+
+
+def switches_title(changed: pd.DataFrame, words: Callable[[str], str] = str) -> str:
+    """How many intervals leave out 0, and for which variant most do; changed: `switch_changes`.
+
+    words: what a reader sees in place of the name of a variant.
+    """
+    known = changed.dropna(subset="difference")
+    decided = known["verdict"].ne("undecided").groupby(known["tag"], sort=False).sum()
+    if not decided.any():
+        return f"None of {len(known)} intervals leaves out 0"
+    first = decided.idxmax()
+    return (
+        f"{decided.sum()} of {len(known)} intervals leave out 0, most often those of "
+        f"{words(first)} ({decided[first]})"
+    )
 
 
 def decided_sentence(changed: pd.DataFrame) -> str:

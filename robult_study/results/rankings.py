@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from robult_study.results.intervals import LEVEL, summarize
-from robult_study.results.layout import interval_table, listed
+from robult_study.results.intervals import LEVEL, summarize, with_interval
+from robult_study.results.layout import interval_table, laid_out, listed
 from robult_study.results.metrics import oriented, primary, without_synthetic
 from robult_study.results.ranks import (
     Procedures,
@@ -70,6 +70,45 @@ def mean_rank_table(blocks: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).sort_values(next(iter(columns))).rename_axis("method")
 
 
+def seed_ranks(results: pd.DataFrame, synthetic: bool = False) -> pd.DataFrame:
+    """The rank of each contender in every block of every seed: `BLOCK`, method, seed, value.
+
+    The blocks are those of `ranked_blocks`. A seed that lacks a block or a method is left out,
+    because its ranks could not be compared with those of the others.
+    """
+    shape = contenders(ranked_blocks(results, synthetic)).shape
+    tables = []
+    for seed in results["seed"].unique():
+        own = contenders(ranked_blocks(results[results["seed"] == seed], synthetic))
+        if own.shape == shape:
+            tables.append(ranks(own).stack().rename("value").reset_index().assign(seed=seed))
+    return pd.concat(tables, ignore_index=True)
+
+
+def with_seed_spread(table: pd.DataFrame, by_seed: pd.DataFrame) -> pd.DataFrame:
+    """`mean_rank_table` with a column "± view" behind all, single and full.
+
+    It holds half of the 95 % interval over the seeds of the mean rank within a seed; by_seed:
+    `seed_ranks`.
+    """
+    is_full = by_seed["pattern"] == "full"
+    views = {"all": by_seed, "single": by_seed[~is_full], "full": by_seed[is_full]}
+    halves = {view: _half(rows, ["method"]).set_index("method") for view, rows in views.items()}
+    columns = {}
+    for name in table:
+        columns[name] = table[name]
+        view = name.split(" (")[0]
+        if view in halves:
+            columns[f"± {view}"] = halves[view]["half"]
+    return pd.DataFrame(columns, table.index)
+
+
+def _half(by_seed: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """The interval over seeds of the mean rank within a seed; by_seed: `seed_ranks`."""
+    means = by_seed.groupby([*by, "seed"], sort=False)["value"].mean().reset_index()
+    return summarize(means, by)
+
+
 def printed_blocks() -> pd.DataFrame:
     """The paper's Table 2, which stands in for the F1 values behind its Figure 5."""
     return wide(oriented(paper_table(2)))
@@ -78,6 +117,14 @@ def printed_blocks() -> pd.DataFrame:
 def ranks_by_set(blocks: pd.DataFrame) -> pd.DataFrame:
     """Mean rank of the contenders on each data set; blocks: `ranked_blocks`."""
     return ranks(contenders(blocks)).groupby(level="data_set", sort=False).mean()
+
+
+def ranks_by_set_table(blocks: pd.DataFrame, by_seed: pd.DataFrame) -> pd.DataFrame:
+    """`ranks_by_set` as text, with half of the interval over seeds as in `with_seed_spread`."""
+    means = ranks_by_set(blocks).stack().rename("rank").reset_index()
+    both = means.merge(_half(by_seed, ["data_set", "method"]), on=["data_set", "method"])
+    text = with_interval(both["rank"], both["half"], digits=2)
+    return laid_out(both.assign(text=text), ["data_set"], "method")
 
 
 def place_sentences(blocks: pd.DataFrame) -> list[str]:
@@ -111,7 +158,7 @@ def f1_table(rows: pd.DataFrame, blocks: pd.DataFrame) -> pd.DataFrame:
 def per_set(blocks: pd.DataFrame) -> pd.DataFrame:
     """One value per data set, the mean over its patterns.
 
-    Blocks of one data set share test samples and labels, so this is the honest count.
+    Blocks of one data set share test samples and labels, so they are no independent observations.
     """
     return blocks.groupby(level="data_set", sort=False).mean()
 
@@ -133,12 +180,11 @@ def order_words(means: pd.Series) -> str:
 def separation_title(tested: Procedures, names: Mapping[str, str] = COLUMNS) -> str:
     """The method with the best mean rank, and from how many others each procedure separates it."""
     first = tested.ranks.index[0]
-    apart = [
-        f"{procedure} from {int((p[first].drop(first) < LEVEL).sum())}"
-        for procedure, p in tested.p.items()
-    ]
     n_others = len(tested.ranks) - 1
-    return f"Of {n_others} others {names[first]} can be told apart by {listed(apart)}"
+    counts = {name: int((p[first].drop(first) < LEVEL).sum()) for name, p in tested.p.items()}
+    (procedure, apart), *others = counts.items()
+    title = f"{procedure} tells {names[first]} apart from {apart} of {n_others} others"
+    return title + "".join(f", {name} from {count}" for name, count in others)
 
 
 def separation_sentences(tested: Procedures) -> list[str]:

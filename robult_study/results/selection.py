@@ -11,7 +11,8 @@ import json
 import pandas as pd
 from scipy.stats import sem
 
-from robult_study.results.layout import listed
+from robult_study.results.intervals import summarize
+from robult_study.results.layout import interval_table, listed
 from robult_study.results.metrics import oriented
 from robult_study.results.tables import COLUMNS
 from robult_study.runs import search
@@ -171,12 +172,11 @@ def step_sentence(steps: pd.DataFrame) -> str:
 
 
 def fusion_table(fused: pd.DataFrame) -> pd.DataFrame:
-    """The full set on validation rows by each rule of late fusion, mean over the seeds.
+    """The full set on validation rows by each rule of late fusion, as text with its interval.
 
     fused: of `search.FUSION_SCORES`; errors are negated.
     """
     rules = fused["tag"].str.removeprefix("late_fusion ")
     rows = fused.assign(rule=rules, method=fused["method"].map(COLUMNS))
-    return rows.pivot_table(
-        index=["data_set", "method"], columns="rule", values="value", sort=False
-    )
+    summary = summarize(rows, ["data_set", "method", "rule"])
+    return interval_table(summary, ["data_set", "method"], "rule")

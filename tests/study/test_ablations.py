@@ -84,6 +84,28 @@ def test_sentences_about_the_losses():
     assert ablations.felt_sentence(answered).endswith("none")
 
 
+def test_the_mean_changes_have_intervals_over_the_seeds():
+    runs = ablated()
+    is_changed = (runs["tag"] == "no_reconstruction") & (runs["pattern"] == "a")
+    numbers = runs["value"].mask(is_changed & (runs["seed"] == 2), 0.76)  # 0.06 more in one seed
+    runs = runs.assign(value=numbers)
+    answered = ablations.answers(ablations.term_changes(runs))
+    table = ablations.with_halves(answered, runs).loc["digits"]
+    assert list(table.columns[1:5]) == ["one modality", "± one modality", "full", "± full"]
+    # the means over two modalities change by 0, 0 and 0.03: sd sqrt(3) / 100
+    assert table.loc["(2) no L_rec", "one modality"] == pytest.approx(0.01)
+    assert table.loc["(2) no L_rec", "± one modality"] == pytest.approx(0.043027, abs=1e-5)
+    assert table.loc["(4) no L_ulb", "± full"] == pytest.approx(0)
+
+
+def test_the_title_counts_the_places_in_which_each_loss_is_missed():
+    words = ablations.terms_title(ablations.term_changes(ablated()))
+    assert words == (
+        "Clearly worse without L_sup in 0 of 3, without L_rec in 0 of 3, without L_lb in 0 of 3, "
+        "without L_ulb in 3 of 3 places"
+    )
+
+
 # L_rec -------------------------------------------------------------------------------------------
 
 
@@ -182,3 +204,10 @@ def test_each_variant_is_of_one_kind(intervals, kind):
 def test_chance_stands_beside_what_was_decided():
     sentence = ablations.decided_sentence(changes_of((0.1, 0.2), (-0.1, 0.1)))
     assert sentence.startswith("1 of 2 intervals leave out 0; by chance alone about 0.1 would; 1 ")
+
+
+def test_the_title_names_the_choice_with_the_most_decided_intervals(switched):
+    title = ablations.switches_title(switched, str.upper)
+    assert title == "2 of 3 intervals leave out 0, most often those of V WORSE (1)"
+    undecided = switched.assign(verdict="undecided")
+    assert ablations.switches_title(undecided) == "None of 3 intervals leaves out 0"

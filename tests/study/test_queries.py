@@ -239,5 +239,23 @@ def test_differences_of_two_seeds_have_no_interval_and_no_verdict(tables):
     assert "from -0.023 (MOSI audio mean absolute error) to +0.140 (digits left" in words
 
 
+def test_mean_ranks_have_their_spread_where_seeds_are_enough(tables):
+    table = pd.read_csv(tables / "04_mean_ranks.csv")
+    table.insert(2, "± all", [0.12, 0.34, 0.56])
+    table.to_csv(tables / "04_mean_ranks.csv", index=False)
+    words = said("ranks", tables)
+    assert (
+        "is 1.50 ± 0.12 against 2.00 ± 0.34 of GMC; with one modality it is 1.70 against" in words
+    )
+
+
+def test_the_reach_of_intervals_stands_beside_the_mean_change_of_a_loss(tables):
+    table = pd.read_csv(tables / "06_answers.csv")
+    table = table.assign(**{"± one modality": 0.002, "± full": 0.003})
+    table.to_csv(tables / "06_answers.csv", index=False)
+    words = "by more than 0.004 (no 95 % interval reaches further from 0 than 0.007); leaving out"
+    assert words in said("reconstruction", tables)
+
+
 def test_every_query_is_tried():
     assert set(SAID) == set(sum(ANSWERS.values(), ()))

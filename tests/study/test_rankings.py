@@ -54,6 +54,35 @@ def test_mean_ranks_over_all_single_and_full(runs):
     assert table.index.name == "method"
 
 
+def test_the_spread_of_mean_ranks_is_that_over_the_ranks_within_each_seed(runs):
+    digits = (runs["data_set"] == "digits") & (runs["method"] == "gmc")
+    only_full = digits & (runs["seed"] == 2) & (runs["pattern"] == "a+b")
+    changed = runs.assign(value=runs["value"].mask(only_full, 0.95))  # above Robult in one seed
+    by_seed = rankings.seed_ranks(changed)
+    assert by_seed.groupby(["data_set", "method", "pattern"])["seed"].nunique().eq(3).all()
+    blocks = rankings.ranked_blocks(changed)
+    table = rankings.with_seed_spread(rankings.mean_rank_table(blocks), by_seed)
+    assert list(table.columns[:6]) == [
+        "all (6)",
+        "± all",
+        "single (4)",
+        "± single",
+        "full (2)",
+        "± full",
+    ]
+    # on the full sets Robult's mean rank within a seed is 3.5, 3.5 and 4: sd sqrt(1/12)
+    assert table.loc["robult", "± full"] == pytest.approx(4.3027 / 6, abs=1e-4)
+    assert table.loc["robult", "± single"] == 0
+    text = rankings.ranks_by_set_table(blocks, by_seed)
+    assert text.loc["mosi", "robult"] == "6.00 ± 0.00"
+    assert text.loc["digits", "robult"].startswith("1.00 ± 0.48")
+
+
+def test_a_seed_that_lacks_a_block_has_no_ranks_to_compare(runs):
+    lacking = runs[~((runs["seed"] == 1) & (runs["data_set"] == "mosi"))]
+    assert set(rankings.seed_ranks(lacking)["seed"]) == {0, 2}
+
+
 def test_ranks_by_set_and_the_sentences(runs):
     blocks = rankings.ranked_blocks(runs)
     table = rankings.ranks_by_set(blocks)
@@ -109,4 +138,4 @@ def test_sentences_about_the_printed_table():
     assert apart == "pairs separated at 0.05: Nemenyi 4, Wilcoxon-Holm 6"
     assert rankings.order_words(found.ranks).startswith("Robult 1.11, GMC 2.33, Unimodal 3.33")
     title = rankings.separation_title(found)
-    assert title == ("Of 4 others Robult can be told apart by Nemenyi from 3, Wilcoxon-Holm from 4")
+    assert title == "Nemenyi tells Robult apart from 3 of 4 others, Wilcoxon-Holm from 4"
