@@ -208,6 +208,6 @@ def test_chance_stands_beside_what_was_decided():
 
 def test_the_title_names_the_choice_with_the_most_decided_intervals(switched):
     title = ablations.switches_title(switched, str.upper)
-    assert title == "2 of 3 intervals leave out 0, most often those of V WORSE (1)"
+    assert title == "3 of 3 intervals leave out 0, most often those of V WORSE (2)"
     undecided = switched.assign(verdict="undecided")
     assert ablations.switches_title(undecided) == "None of 3 intervals leaves out 0"
