@@ -186,7 +186,7 @@ def finish(
     figure.set_layout_engine("constrained")
     figure.set_figwidth(max(figure.get_figwidth(), NARROWEST))
     if title:
-        lines = textwrap.wrap(title, round(figure.get_figwidth() * 10.5))
+        lines = textwrap.wrap(title, round(figure.get_figwidth() * 10.5), break_on_hyphens=False)
         look = {"x": 0.01, "ha": "left", "fontsize": 11, "fontweight": "bold"}
         figure.suptitle("\n".join(lines), **look)
         _add_height(figure, 0.1 + 0.2 * len(lines))

@@ -82,6 +82,8 @@ def seed_ranks(results: pd.DataFrame, synthetic: bool = False) -> pd.DataFrame:
         own = contenders(ranked_blocks(results[results["seed"] == seed], synthetic))
         if own.shape == shape:
             tables.append(ranks(own).stack().rename("value").reset_index().assign(seed=seed))
+    if not tables:
+        return pd.DataFrame(columns=[*BLOCK, "method", "value", "seed"])
     return pd.concat(tables, ignore_index=True)
 
 
@@ -122,7 +124,8 @@ def ranks_by_set(blocks: pd.DataFrame) -> pd.DataFrame:
 def ranks_by_set_table(blocks: pd.DataFrame, by_seed: pd.DataFrame) -> pd.DataFrame:
     """`ranks_by_set` as text, with half of the interval over seeds as in `with_seed_spread`."""
     means = ranks_by_set(blocks).stack().rename("rank").reset_index()
-    both = means.merge(_half(by_seed, ["data_set", "method"]), on=["data_set", "method"])
+    by = ["data_set", "method"]
+    both = means.merge(_half(by_seed, by), how="left", on=by)
     text = with_interval(both["rank"], both["half"], digits=2)
     return laid_out(both.assign(text=text), ["data_set"], "method")
 
