@@ -82,8 +82,6 @@ def seed_ranks(results: pd.DataFrame, synthetic: bool = False) -> pd.DataFrame:
         own = contenders(ranked_blocks(results[results["seed"] == seed], synthetic))
         if own.shape == shape:
             tables.append(ranks(own).stack().rename("value").reset_index().assign(seed=seed))
-    if not tables:
-        return pd.DataFrame(columns=[*BLOCK, "method", "value", "seed"])
     return pd.concat(tables, ignore_index=True)
 
 
