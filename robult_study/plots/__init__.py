@@ -21,7 +21,7 @@ from robult_study.plots.panels import curve_panels, dots, ranges
 from robult_study.plots.samples import availability_grid, sample_wall
 from robult_study.plots.sweep_curves import lead_panels, pattern_ranges
 from robult_study.plots.training_curves import loss_curves
-from robult_study.plots.wording import ROLE_NAMES, in_words
+from robult_study.plots.wording import ROLE_NAMES, in_text, in_words
 
 __all__ = [
     "ROLE_NAMES",
@@ -31,6 +31,7 @@ __all__ = [
     "dial_row",
     "dots",
     "forest",
+    "in_text",
     "in_words",
     "label_shares",
     "largest_classes",

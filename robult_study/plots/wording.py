@@ -107,7 +107,8 @@ AXES = {
     "rate": "rate of loss",
     "training.steps": "gradient steps",
 }
-TABLE_WORDS = METHOD_NAMES | DATA_SETS | MODALITIES | METRICS | {"data_set": "data set"}
+TABLE_WORDS = METHOD_NAMES | DATA_SETS | MODALITIES | METRICS | LOSS_TERMS | VARIANTS
+TABLE_WORDS |= {"data_set": "data set"}
 WORDS = METHOD_NAMES | PID_NAMES | ROLE_NAMES | DATA_SETS | MODALITIES | METRICS | LOSS_TERMS
 WORDS |= VARIANTS | REMEDIES | MEASURES | AXES
 
@@ -118,12 +119,11 @@ def in_words(name: object) -> str:
     return WORDS.get(text, text.replace("_", " "))
 
 
-def in_table(name: object) -> object:
-    """What tables print for a method, a data set, a modality or a metric; the rest stays.
+def in_text(name: object) -> str:
+    """`in_words` on one line and without the marks of a formula, for tables and printed lines."""
+    return in_words(name).replace("\n", " ").translate(str.maketrans("", "", "${}"))
 
-    Formulas stay code names: a page that is opened without a network would print their source.
-    """
-    if not isinstance(name, str) or name not in TABLE_WORDS:
-        return name
-    words = TABLE_WORDS[name].replace("\n", " ")
-    return name if "$" in words else words
+
+def in_table(name: object) -> object:
+    """What tables print for a method, set, modality, metric, loss or variant; the rest stays."""
+    return in_text(name) if isinstance(name, str) and name in TABLE_WORDS else name

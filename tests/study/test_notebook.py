@@ -194,7 +194,7 @@ def test_a_table_says_in_words_what_it_is_indexed_by(notebook):
     notebook.table(frame, "indexed", caption="Numbers")
     markup = (notebook.settings.output / "tables/indexed.html").read_text()
     assert {"data set", "UTD-MHAD", "Prompt-Trans (small backbone)"} <= set(_cells(markup))
-    assert {"x1", "mean"} <= set(_cells(markup))  # a formula, and a remedy's name elsewhere
+    assert {"x^1", "mean"} <= set(_cells(markup))  # no marks of formulas; "mean" is no remedy
 
 
 def _cells(markup: str) -> list[str]:

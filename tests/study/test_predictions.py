@@ -63,9 +63,12 @@ def test_the_own_rule_gives_back_what_the_runs_found(made, digits):
     fused = predictions.fusion_scores(rows)
     assert set(fused["tag"]) == {f"late_fusion {rule}" for rule in LATE_FUSION}
     assert set(fused["view"]) == {LATE}
-    assert predictions.stored_agree(fused, scores(table))
+    runs = table["seed"].nunique()
+    words = predictions.agreement_sentence(fused, scores(table))
+    assert words.endswith(f"in {runs} of {runs} runs; the largest difference is 0.000")
     shifted = fused.assign(value=fused["value"] + 0.01)
-    assert not predictions.stored_agree(shifted, scores(table))
+    words = predictions.agreement_sentence(shifted, scores(table))
+    assert words.endswith(f"in 0 of {runs} runs; the largest difference is 0.010")
     others = predictions.other_rules(fused)
     assert set(others["tag"]) == {"late_fusion probabilities", "late_fusion confidence"}
 

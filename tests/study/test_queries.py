@@ -173,7 +173,7 @@ OTHERWISE = [  # query, table, what is replaced by what, the words that follow
     ("control", "04_differences", "a,better", "a,worse", "is beaten by .* without it, but"),
     ("control", "04_headline", "<b>0.9</b>", "0.9", "trained without it. Paired"),
     ("variant", "04_differences", "a,worse", "a,better", "teaches itself is beaten by Robult"),
-    ("needed", "06_answers", "ulb,needed", "ulb,mixed", "that of the labels"),
+    ("needed", "06_answers", "ulb,needed", "ulb,mixed", "loss of the labels"),
     ("needed", "06_answers", ",needed", ",mixed", "No single loss is shown to be needed"),
     ("reconstruction", "06_answers", "-0.004", "-0.0041", "by more than 0.005"),
     ("reconstruction", "06_answers", "0.001,0.002", "0.001,0.010", "changes some accuracies"),
