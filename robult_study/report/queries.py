@@ -183,12 +183,12 @@ def control(tables: Path) -> Finding:
     whole = brief[(brief["pattern"] == "all") & (brief["self-training"] != "–")]
     won = whole.loc[whole["self-training"].str.contains("<b>"), "data_set"]
     ending = ", but not always a linear model" if len(won) else ""
+    named = f" ({listed(won)})" if len(won) else ""
     title = f"Robult {_beats(better, worse)} the same encoders trained without it{ending}."
     text = (
         f"Paired by seed it is clearly better than its control in {better} of {len(verdicts)} "
         f"rows and clearly worse in {worse}. With every modality there, self-training of a "
-        f"logistic regression has the best mean of all on {len(won)} of {len(whole)} sets "
-        f"({listed(won)})."
+        f"logistic regression has the best mean of all on {len(won)} of {len(whole)} sets{named}."
     )
     return Finding(title, text)
 
@@ -339,13 +339,16 @@ def incomplete_training(tables: Path) -> Finding:
         "Where modalities are missing in training, no remedy beats leaving them out of the losses."
     )
     if won:
-        names = listed(f"*{name}*" for name in won)
-        title = f"Where modalities are missing in training, {names} helps more than masking."
+        names = " or ".join(f"*{name}*" for name in won)
+        title = f"Where modalities are missing in training, {names} beats masking."
     words = listed(
         f"*{name}* {better} and {worse} of {(table[name] != '–').sum()}"
         for name, (better, worse) in counts.items()
     )
-    text = f"Places where another remedy is clearly better and clearly worse than it: {words}."
+    text = (
+        "Masking leaves what is missing out of the losses; the others drop incomplete samples, or "
+        f"fill in the mean or the nearest neighbours' values. Clearly better and worse: {words}."
+    )
     return Finding(title, text)
 
 

@@ -152,7 +152,7 @@ SAID = {
     "reconstruction": "next to no effect. .* by more than 0.004; .* moves one by 0.20",
     "robust": "ahead of 1 of 2 others. .* of 38 places .* GMC 7 and 3, linear 2 and 4",
     "least_lost": "on 1 of 2 sets. .* gap is largest: b 0.3 ± 0.03 against 0.2 ± 0.02 of GMC",
-    "incomplete_training": r"\*mean\* helps more .* \*dropped\* 0 and 1 of 1, \*mean\* 1 and 0",
+    "incomplete_training": r"\*mean\* beats masking.* \*dropped\* 0 and 1 of 1, \*mean\* 1 and 0",
     "unique_part": "shared part z keeps .* z holds 0.94 ± 0.02, u 0.84 ± 0.03, and .* 0.96 ±",
     "separable": r"leaves the modalities separable. .*: a 0.93 \(0.25 by guessing\), b 1.00 \(0.50",
     "objective": r"does not visibly .* by -0.001 \(-0.040 to \+0.038\).*: no difference seen in 1,",
