@@ -292,7 +292,7 @@ def _plainly_styled(frame: pd.DataFrame) -> Styler:
     """Numbers with three decimals, and words for the names of the code."""
     from robult_study.plots.wording import in_table
 
-    texts = [column for column in frame if frame[column].map(type).eq(str).all()]
+    texts = [column for column in frame if all(isinstance(cell, str) for cell in frame[column])]
     return frame.style.format(precision=3).format(in_table, subset=texts)
 
 

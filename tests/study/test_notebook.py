@@ -188,6 +188,13 @@ def test_table_saves_frame_and_styler(notebook):
         assert "action_mae" not in markup
 
 
+def test_a_table_without_rows_is_a_table(notebook):
+    frame = pd.DataFrame({"method": ["gmc"], "value": [0.5]}).iloc[:0]
+    notebook.table(frame, "empty", caption="Nothing is decided")
+    markup = (notebook.settings.output / "tables/empty.html").read_text()
+    assert {"method", "value"} <= set(_cells(markup))
+
+
 def test_a_table_says_in_words_what_it_is_indexed_by(notebook):
     index = pd.MultiIndex.from_tuples([("utd_mhad", "x1")], names=["data_set", "pattern"])
     frame = pd.DataFrame({"prompt_trans": [1.0], "mean": [2.0]}, index=index)
