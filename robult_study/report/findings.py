@@ -27,7 +27,7 @@ ANSWERS = {  # notebook -> the queries in robult_study/report/queries.py that an
     "10": ("own_data", "calibrated"),
 }
 # Those of README and of a run's page.
-MAIN = ("ranks", "variant", "control", "reconstruction", "claims")
+MAIN = ("ranks", "control", "reconstruction", "claims")
 
 
 def findings(folder: Path, names: Sequence[str] = MAIN) -> list[Finding]:
