@@ -84,7 +84,8 @@ def root(tmp_path_factory) -> Path:
     shutil.copyfile(ROOT / "figures/01_gates.png", folder / "figures/04_one_or_all.png")
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         write_executed(folder / "reports" / path.name)
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    sockets = shutil.ignore_patterns("kernel-ipc*")  # of kernels that run at this moment
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=sockets)
     return folder
 
 
