@@ -83,7 +83,10 @@ def fit(
     model = _estimator(task, labels, options)
     samples = Modalities(modalities)
     there = _has_any(samples)
-    model.fit(samples[there], labels[there])
+    try:
+        model.fit(samples[there], labels[there])
+    except FloatingPointError as error:  # the training diverged
+        raise click.ClickException(str(error)) from error
     model.save(out)
     empty = int((~there).sum())
     left_out = f" ({empty} without any modality left out)" if empty else ""

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from option_facts import option_facts
 
-from robult_core.estimators import load_model
+from robult_core.estimators import MultimodalClassifier, load_model
 from robult_study import own_data_commands
 from robult_study.own_data_commands import describe, fit, predict
 
@@ -55,6 +55,20 @@ def test_from_an_archive_to_predictions(tmp_path):
     )
     total = [float(row["probability_0"]) + float(row["probability_1"]) for row in table]
     np.testing.assert_allclose(total, 1, rtol=1e-5)
+
+
+def test_a_training_that_diverges_is_one_sentence_and_leaves_no_model(tmp_path, monkeypatch):
+    def diverge(*_: object, **__: object) -> None:
+        raise FloatingPointError("the loss is nan at step 2: lower learning_rate (now 1e+30)")
+
+    monkeypatch.setattr(MultimodalClassifier, "fit", diverge)
+    X, labels, _ = arrays()
+    np.savez(tmp_path / "data.npz", **X, y=labels)
+    done = run(fit, tmp_path / "data.npz", "--out", tmp_path / "model")
+    assert done.exit_code == 1
+    sentence = "Error: the loss is nan at step 2: lower learning_rate (now 1e+30)"
+    assert done.output.splitlines() == [sentence]
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
