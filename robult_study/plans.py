@@ -58,7 +58,12 @@ def studied_sets(settings: Settings) -> tuple[str, ...]:
 
 def switch_sets(settings: Settings) -> tuple[str, ...]:
     """The data sets on which every switch is tried: in full those of SWITCH_SETS, else one."""
-    wanted = tuple(name for name in SWITCH_SETS if name in settings.data_sets)
+    return _full_or_one(settings, SWITCH_SETS)
+
+
+def _full_or_one(settings: Settings, names: Sequence[str]) -> tuple[str, ...]:
+    """In full those of the data sets that are there, else the one that is looked into."""
+    wanted = tuple(name for name in names if name in settings.data_sets)
     return wanted if wanted and settings.profile == "full" else (inspected_set(settings),)
 
 
@@ -274,8 +279,7 @@ def switches(settings: Settings) -> list[RunConfig]:
 
 def distillation_parts(settings: Settings) -> list[RunConfig]:
     """Distilled Robult, what it stands on, and the same without one part at a time."""
-    wanted = [name for name in PART_SETS if name in settings.data_sets]
-    sets = wanted if wanted and settings.profile == "full" else [inspected_set(settings)]
+    sets = _full_or_one(settings, PART_SETS)
     parts = variants.PARTS[:: SMOKE_SWITCHES if settings.smoke else 1]
     chosen = [variants.DISTILLED, variants.DEFAULT, *variants.DISTILLED_CONTROLS, *parts]
     return vary(chosen, sets, settings.seeds[:FEW_SEEDS], settings.steps)

@@ -112,8 +112,7 @@ def _points_by_method(
 
 def _lead(frame: pd.DataFrame) -> str:
     """On how many sets the method that leads most often does so, with one modality and all."""
-    signed = oriented(frame.assign(value=frame["mean"]))
-    best = signed.loc[signed.groupby(["data_set", "present"])["value"].idxmax()]
+    best = _best_means(frame, "present")
     leader = best["method"].value_counts().idxmax()
     led = best[best["method"] == leader]["present"].value_counts()
     n_methods, n_sets = frame["method"].nunique(), frame["data_set"].nunique()
@@ -123,10 +122,15 @@ def _lead(frame: pd.DataFrame) -> str:
     )
 
 
+def _best_means(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The row with the best mean on each data set for each value of the column."""
+    signed = oriented(frame.assign(value=frame["mean"]))
+    return signed.loc[signed.groupby(["data_set", column])["value"].idxmax()]
+
+
 def _most_best(cells: pd.DataFrame) -> str:
     """In how many columns of the panels the method that leads most often has the best mean."""
-    signed = oriented(cells.assign(value=cells["mean"]))
-    best = signed.loc[signed.groupby(["data_set", "pattern"])["value"].idxmax(), "method"]
+    best = _best_means(cells, "pattern")["method"]
     leader = best.value_counts().idxmax()
     return (
         f"{METHOD_NAMES[leader]} has the best mean of {cells['method'].nunique()} methods and "

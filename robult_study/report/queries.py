@@ -18,7 +18,7 @@ import pandas as pd
 
 from robult_study.results.intervals import with_interval
 from robult_study.results.layout import listed
-from robult_study.results.metrics import direction
+from robult_study.results.overview import weak_rows
 from robult_study.results.tables import COLUMNS
 
 AT_HAND = "our runs on the data at hand"
@@ -111,8 +111,7 @@ def scene(tables: Path) -> Finding:
     rows = read(tables, "yardstick")
     rows = rows.dropna(subset="constant guess")  # there is none for several labels a sample
     single = rows[~rows["pattern"].str.contains("+", regex=False)]
-    gain = (single["mean"] - single["constant guess"]) * single["metric"].map(direction)
-    weak = single[~(gain > single["half"])]
+    weak = weak_rows(single)
     title = f"A run sees all modalities of its training rows and {labels.min()} to {labels.max()}"
     names = [_place(row) for row in zip(weak["data_set"], weak["pattern"], strict=True)]
     text = (
@@ -266,12 +265,11 @@ def reconstruction(tables: Path) -> Finding:
     """What leaving out L_rec changes, next to nothing below `SMALL`, beside the labels' loss."""
     answers = read(tables, "06_answers")
     largest = _largest_change(answers, "L_rec")
-    bound = math.ceil(1000 * largest) / 1000  # rounded up, so that it is not exceeded
     title = "The loss that should keep what is unique to a modality has next to no effect."
     if largest >= SMALL:
         title = "The loss that should keep what is unique to a modality changes some accuracies."
     text = (
-        f"Leaving out L_rec moves the mean of no set by more than {bound:.3f}"
+        f"Leaving out L_rec moves the mean of no set by more than {_rounded_up(largest):.3f}"
         f"{_farthest(answers, 'L_rec')}; leaving out the "
         f"supervised loss moves one by {_largest_change(answers, 'L_sup'):.2f}."
     )
@@ -286,7 +284,12 @@ def _farthest(answers: pd.DataFrame, term: str) -> str:
     if np.isnan(halves).any():
         return ""
     reach = np.max(np.abs(rows[columns].to_numpy(float)) + halves)
-    return f" (no 95 % interval reaches further from 0 than {math.ceil(1000 * reach) / 1000:.3f})"
+    return f" (no 95 % interval reaches further from 0 than {_rounded_up(reach):.3f})"
+
+
+def _rounded_up(bound: float) -> float:
+    """A bound with three decimals that is not exceeded by what it bounds."""
+    return math.ceil(1000 * bound) / 1000
 
 
 def _largest_change(answers: pd.DataFrame, term: str) -> float:

@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 import pandas as pd
 
 from robult_study.results.intervals import LEVEL, changes, count_verdicts_and_holm, summarize
-from robult_study.results.layout import interval_table, laid_out, listed, star_table
+from robult_study.results.layout import (
+    interval_table,
+    laid_out,
+    listed,
+    star_table,
+    with_half_columns,
+)
 from robult_study.results.metrics import measured, only_first, oriented
 from robult_study.results.scores import FUSED, SINGLE, VIEWS, scores
 from robult_study.results.tables import BLOCK, OTHER, paper_rows, paper_table, wide
@@ -69,13 +75,7 @@ def with_halves(answered: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     changed = changes(scores(runs), DEFAULT.name, ["data_set", "view"], "tag")
     changed["without"] = changed["tag"].map(TERM_NAMES)
     halves = laid_out(changed, list(answered.index.names), "view", "half")
-    columns: dict[str, pd.Series] = {}
-    for name in answered:
-        columns[name] = answered[name]
-        view = {"one modality": SINGLE, "full": FUSED}.get(name)
-        if view:
-            columns[f"± {name}"] = halves[view]
-    return pd.DataFrame(columns, answered.index)
+    return with_half_columns(answered, {"one modality": halves[SINGLE], "full": halves[FUSED]})
 
 
 def terms_title(changed: pd.DataFrame) -> str:

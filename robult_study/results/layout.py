@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -51,6 +51,17 @@ def to_markdown(table: pd.DataFrame) -> str:
 def listed(names: Iterable[object], none: str = "none") -> str:
     """Names in a sentence, separated by commas."""
     return ", ".join(map(str, names)) or none
+
+
+def with_half_columns(table: pd.DataFrame, halves: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """The table with half of an interval in a column "± name" behind each column that is named.
+
+    halves: name of a column -> numbers on the table's index. Behind "all (22)" stands "± all".
+    """
+    wide = table.copy()
+    for name, half in halves.items():
+        wide.insert(wide.columns.get_loc(name) + 1, f"± {name.split(' (')[0]}", half)
+    return wide
 
 
 def interval_table(

@@ -138,10 +138,18 @@ def yardstick(results: pd.DataFrame, sets: DataSets) -> pd.DataFrame:
     return table[["data_set", "metric", "pattern", "mean", "half", "n", "constant guess"]]
 
 
+def weak_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `yardstick` whose interval does not lie above the constant guess.
+
+    A row without a guess, as for several labels a sample, is not among them.
+    """
+    known = table.dropna(subset="constant guess")
+    gain = (known["mean"] - known["constant guess"]) * known["metric"].map(direction)
+    return known[~(gain > known["half"])]
+
+
 def weak_sentence(table: pd.DataFrame) -> str:
-    """The rows of `yardstick` that are not shown to beat the constant guess, by their intervals."""
-    table = table.dropna(subset="constant guess")
-    gain = (table["mean"] - table["constant guess"]) * table["metric"].map(direction)
-    weak = table[~(gain > table["half"])]
+    """The rows of `yardstick` that are not shown to beat the constant guess, in words."""
+    weak = weak_rows(table)
     names = listed(weak["data_set"] + " " + weak["pattern"])
     return f"Rows not shown to beat the constant guess: {names}."

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from robult_study.results.intervals import LEVEL, summarize, with_interval
-from robult_study.results.layout import interval_table, laid_out, listed
+from robult_study.results.layout import interval_table, laid_out, listed, with_half_columns
 from robult_study.results.metrics import oriented, primary, without_synthetic
 from robult_study.results.ranks import (
     Procedures,
@@ -93,14 +93,12 @@ def with_seed_spread(table: pd.DataFrame, by_seed: pd.DataFrame) -> pd.DataFrame
     """
     is_full = by_seed["pattern"] == "full"
     views = {"all": by_seed, "single": by_seed[~is_full], "full": by_seed[is_full]}
-    halves = {view: _half(rows, ["method"]).set_index("method") for view, rows in views.items()}
-    columns = {}
+    halves = {}
     for name in table:
-        columns[name] = table[name]
-        view = name.split(" (")[0]
-        if view in halves:
-            columns[f"± {view}"] = halves[view]["half"]
-    return pd.DataFrame(columns, table.index)
+        rows = views.get(name.split(" (")[0])
+        if rows is not None:
+            halves[name] = _half(rows, ["method"]).set_index("method")["half"]
+    return with_half_columns(table, halves)
 
 
 def _half(by_seed: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -62,3 +62,12 @@ def test_markdown_has_the_index_as_first_columns(frame):
 def test_names_in_a_sentence():
     assert layout.listed(["a", "b"]) == "a, b"
     assert layout.listed([], "nobody") == "nobody"
+
+
+def test_halves_stand_behind_their_columns():
+    table = pd.DataFrame({"all (6)": [1.0, 2.0], "full": [3.0, 4.0]}, index=["a", "b"])
+    half = pd.Series([0.2, 0.1], index=["b", "a"])
+    wide = layout.with_half_columns(table, {"all (6)": half})
+    assert list(wide.columns) == ["all (6)", "± all", "full"]
+    assert wide["± all"].tolist() == [0.1, 0.2]
+    assert list(table.columns) == ["all (6)", "full"]  # the table itself stays as it was
