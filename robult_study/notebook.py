@@ -141,6 +141,7 @@ class Notebook:
         """
         import matplotlib.pyplot as plt
 
+        from robult_study import table_markup
         from robult_study.plots.style import mark_smoke
 
         if not alt.strip():
@@ -157,7 +158,7 @@ class Notebook:
         stem.with_suffix(".png").write_bytes(picture.getvalue())
         figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None, "Producer": None})
         if data is not None:
-            data.to_csv(stem.with_suffix(".csv"), index=_named_index(data))
+            data.to_csv(stem.with_suffix(".csv"), index=table_markup.named_index(data))
         plt.close(figure)
         seen = f"{message}. {alt}" if message else alt  # the title is a part of the picture
         _display(picture_bundle(picture.getvalue(), seen, self.settings.headless))
@@ -165,22 +166,18 @@ class Notebook:
     def table(self, table: pd.DataFrame | Styler, name: str, caption: str) -> None:
         """Save a frame (or a pandas Styler) as CSV and HTML and display it.
 
-        Readers see words, the CSV file keeps the names of the code.
+        Readers see words and ten rows, the CSV file keeps the names of the code.
         """
-        from robult_study.plots.wording import in_table
+        from robult_study import table_markup
 
         stem = self._place("tables", name)
-        frame = getattr(table, "data", table)
-        styler = _plainly_styled(frame) if table is frame else table
-        styler = styler.format_index(in_table, axis="columns")
-        styler = styler.format_index(in_table, axis="index")
-        styler = styler.format_index_names(in_table, axis="index")
-        if not _named_index(frame):
-            styler = styler.hide(axis="index")
-        markup = styler.set_caption(caption).set_uuid(name).to_html()
-        frame.to_csv(stem.with_suffix(".csv"), index=_named_index(frame))
-        stem.with_suffix(".html").write_text(markup, encoding="utf-8")
-        _display({"text/html": markup, "text/plain": f"{caption}\n{frame}"})
+        styler = table_markup.styled(table, caption)
+        frame = styler.data
+        frame.to_csv(stem.with_suffix(".csv"), index=table_markup.named_index(frame))
+        whole = styler.set_uuid(name).to_html()
+        stem.with_suffix(".html").write_text(whole, encoding="utf-8")
+        in_view = table_markup.folded(styler, name)
+        _display({"text/html": in_view, "text/plain": f"{caption}\n{frame}"})
 
     def write(self, name: str, text: str) -> None:
         """Save a text beside the tables, under a name that ends in .md or .csv."""
@@ -280,20 +277,6 @@ def _display(bundle: dict[str, str]) -> None:
 
     metadata = {"image/png": {"alt": bundle["text/plain"]}} if "image/png" in bundle else {}
     display(bundle, metadata=metadata, raw=True)
-
-
-def _named_index(frame: pd.DataFrame) -> bool:
-    """Whether the index says something, that is, is not just 0, 1, 2 …"""
-    index = frame.index
-    return index.nlevels > 1 or index.name is not None or index.dtype.kind not in "iu"
-
-
-def _plainly_styled(frame: pd.DataFrame) -> Styler:
-    """Numbers with three decimals, and words for the names of the code."""
-    from robult_study.plots.wording import in_table
-
-    texts = [column for column in frame if all(isinstance(cell, str) for cell in frame[column])]
-    return frame.style.format(precision=3).format(in_table, subset=texts)
 
 
 def _commit() -> str:

@@ -37,7 +37,7 @@ NEW_LABELS = 0.1
 MISSING_SETS = ("cub10", "utd_mhad", "handwritten")  # that lose modalities in training
 MISSING_RATES = {"smoke": (0.5,), "quick": (0.3, 0.7), "full": (0.1, 0.3, 0.5, 0.7)}
 FEW_SEEDS = 5  # at most, of what looks into one thing
-SWEPT_SEEDS = 3  # at most, of shares of labels and switches: half of all runs with five
+SWEPT_SEEDS = 5  # at most, of shares of labels and switches: half of all runs with ten
 SMOKE_SWITCHES = 6  # the smoke profile tries every sixth switch and part of the distillation
 # on which every switch is tried: a third of all runs would go into it with six sets
 SWITCH_SETS = ("digits", "cub10", "utd_mhad", "mosi")

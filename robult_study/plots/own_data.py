@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from robult_study.plots.style import METHOD_COLORS, MUTED, finish
+from robult_study.plots.wording import in_words
 
 MODELS = (MUTED["wine"], MUTED["olive"])  # plain, calibrated
 
@@ -49,7 +50,7 @@ def reliability_curves(curves: pd.DataFrame, title: str = "") -> Figure:
             ax=ax,
         )
         ax.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":", marker="")
-        ax.set(xlim=(0, 1.02), ylim=(0, 1.02), title=sensors.replace("_", " "))
+        ax.set(xlim=(0, 1.02), ylim=(0, 1.02), title=in_words(sensors))
         ax.legend(title=None)
     return finish(figure, title)
 
@@ -60,6 +61,7 @@ def sensor_contributions(rows: pd.DataFrame, title: str = "") -> Figure:
     The black mark is the median, its bar holds the middle half of the samples.
     """
     figure, ax = plt.subplots(figsize=(7.0, 3.2))
+    rows = rows.assign(sensor=rows["sensor"].map(in_words))
     sns.stripplot(rows, x="added", y="sensor", color=MODELS[0], size=2.5, alpha=0.6, ax=ax)
     sns.pointplot(
         rows,

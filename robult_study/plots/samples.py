@@ -91,8 +91,7 @@ def _draw_score(ax: Axes, score: float, truth: float, bound: float) -> None:
     ax.axvline(truth, color=TRUTH, linestyle="--", label=f"truth {truth:.1f}")
     ax.barh([0], [score], color=PREDICTED, edgecolor="black", label=f"prediction {score:.2f}")
     ax.set(xlim=(-bound, bound), yticks=[], xlabel="score")
-    opposite = "upper left" if score > 0 else "upper right"
-    ax.legend(loc=opposite, frameon=True)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)  # above, where nothing is drawn
 
 
 def _draw_classes(ax: Axes, data: MultimodalData, row: int, scores: np.ndarray) -> None:

@@ -25,6 +25,10 @@ MODALITIES = {
     "zer": "Zernike",
     "kar": "Karhunen",
     "mor": "shape",
+    "top_left": "top left",
+    "top_right": "top right",
+    "bottom_left": "bottom left",
+    "bottom_right": "bottom right",
 }
 METRICS = {
     "f1_macro": "macro F1",
@@ -125,5 +129,12 @@ def in_text(name: object) -> str:
 
 
 def in_table(name: object) -> object:
-    """What tables print for a method, set, modality, metric, loss or variant; the rest stays."""
-    return in_text(name) if isinstance(name, str) and name in TABLE_WORDS else name
+    """What tables print for a method, set, pattern, metric, loss or variant; the rest stays."""
+    if not isinstance(name, str):
+        return name
+    if name in TABLE_WORDS:
+        return in_text(name)
+    modalities = name.split("+")
+    if not TABLE_WORDS.keys() >= set(modalities):
+        return name
+    return " + ".join(in_text(modality) for modality in modalities)

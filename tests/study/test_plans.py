@@ -172,7 +172,7 @@ def test_switches_have_few_seeds_and_their_base_all():
     base = [config for config in configs if config.tag == "robult"]
     assert len(base) == len(plans.SWITCH_SETS) * 10
     width = [config for config in configs if config.tag == "width 64"]
-    assert {config.seed for config in width} == {0, 1, 2}
+    assert {config.seed for config in width} == {0, 1, 2, 3, 4}
     assert len(plans.chosen_switches(FULL)) == len(variants.switches())
     assert plans.chosen_switches(SMOKE) == variants.switches()[::6]
 
@@ -237,7 +237,7 @@ def test_the_share_used_is_that_of_the_rows_with_a_label():
 
 def test_sweeps_have_few_seeds_and_what_the_tables_share_all():
     given = settings("full", ("digits",), n_seeds=10)
-    assert {config.seed for config in plans.label_shares(given)} == set(range(3))
+    assert {config.seed for config in plans.label_shares(given)} == set(range(5))
     assert {config.seed for config in plans.availability(given)} == set(range(10))
     assert {seed for name, seed in plans.latent_runs(given) if name == "digits"} == set(range(5))
     assert list(plans.distinct_shares(given, "digits")) == [0.01, 0.05, 0.25, 1.0]
