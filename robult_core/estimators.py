@@ -72,9 +72,10 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
     batch_size, learning_rate: of the training; None is the method's own rate, which was searched.
     patience: checks without a better one after which early stopping ends the training; it needs a
         validation part, which only you can give (see `fit`).
-    calibrate: fit one temperature per availability pattern by cross-fitting, so that probabilities
-        can be trusted. It trains five more times. Below 5 labelled samples per class nothing is
-        held out, and the probabilities stay uncalibrated.
+    calibrate: fit one temperature per availability pattern by cross-fitting. That does not bring
+        every model's probabilities nearer to how often they are right (notebook 10), so compare
+        both on samples of yours. It trains five more times. Below 5 labelled samples per class
+        nothing is held out, the probabilities stay uncalibrated, and a warning says so.
     device: "auto", "cpu", "cuda" or "mps".
     verbose: True shows a progress bar, False none; None shows one where a terminal watches.
     random_state: an integer makes two fits equal bit for bit.

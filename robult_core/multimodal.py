@@ -553,8 +553,9 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
     def explain(self, X: Any) -> dict[str, np.ndarray]:
         """What each modality adds to each answer: Shapley values by modality, each `(N, C)`.
 
-        They add up to the scores of all modalities minus those of nobody, which are the class
-        shares of the labelled samples (the mean target for regression). A modality that a sample
+        They add up to the answer from all modalities (the probabilities of the classes; the target
+        of a regression) minus the answer from none, which is the class shares of the labelled
+        samples (the mean target). A modality that a sample
         lacks adds nothing to it. Exact for at most 10 modalities (`robult_core.shapley`).
         """
         check_is_fitted(self, "model_")

@@ -18,7 +18,7 @@ import random
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
@@ -211,11 +211,16 @@ class Notebook:
         self.finish()
         sys.exit(0)
 
-    def finish(self) -> None:
-        """Print what this run was made with: the watermark at the end of every notebook."""
+    def finish(self, data_sets: Sequence[str] | None = None) -> None:
+        """Print what this run was made with: the watermark at the end of every notebook.
+
+        data_sets: those that the notebook looks at, where these are not all of the settings.
+        """
         settings = self.settings
         seeds = ", ".join(map(str, settings.seeds))
-        print(f"profile {settings.profile}, seeds {seeds}, data {', '.join(settings.data_sets)}")
+        print(
+            f"profile {settings.profile}, seeds {seeds}, data {', '.join(data_sets or settings.data_sets)}"
+        )
         print(", ".join(f"{name} {version}" for name, version in versions().items()))
         print(f"git {_commit()}; {_machine()}")
         print(f"{time.monotonic() - self._started:.0f} s")

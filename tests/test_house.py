@@ -14,6 +14,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from without_packages import run_without
@@ -273,15 +274,30 @@ def test_every_notebook_answers():
     assert list(ANSWERS) == [path.name[:2] for path in NOTEBOOKS]
 
 
-def python_of(page: str) -> str:
-    return re.search(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)[1]
+def python_of(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
-def test_the_example_of_the_own_data_runs():
-    """Its one modality tells the class well above chance, which is a third."""
+def test_the_examples_of_the_own_data_run_one_after_another(tmp_path, monkeypatch):
+    """In a folder with the two files that they name, of which one tells the class."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("robult_core.multimodal.FEWEST_STEPS", 60)
+    monkeypatch.setattr("robult_core.multimodal.MOST_STEPS", 60)
+    rng = np.random.default_rng(0)
+    worn = rng.integers(0, 2, 200)
+    state = np.where(rng.random(200) < 0.3, np.array(["good", "worn"])[worn], None)
+    frame = pd.DataFrame(rng.normal(worn[:, None], 1, (200, 3)), columns=["p0", "p1", "p2"])
+    frame.assign(state=state).to_csv("pressure.csv", index=False)
+    pd.DataFrame(rng.normal(3 * worn[:, None], 1, (200, 2))).to_csv("vibration.csv", index=False)
     space: dict = {}
-    exec(python_of("docs/own_data.md"), space)
-    assert (space["predicted"] == space["y"]).mean() > 0.6
+    for block in python_of("docs/own_data.md"):
+        exec(block, space)
+    assert (space["predicted"] == space["y"]).mean() > 0.6  # a third is chance
+    truth = np.array(["good", "worn"])[worn[space["test"]]]
+    assert (space["states"] == truth).mean() > 0.8
+    assert np.isfinite(space["X_filled"]["audio"]).all()
+    assert set(space["added"]) == {"text", "audio"}
+    assert np.array_equal(space["same"], space["model"].predict(space["X"]))
 
 
 def test_the_three_lines_of_the_readme_run():
@@ -290,7 +306,8 @@ def test_the_three_lines_of_the_readme_run():
     y = rng.integers(0, 2, 100)
     text, audio = (rng.normal(2 * y[:, None], 1, (100, 4)) for _ in range(2))
     space = {"text": text, "audio": audio, "labels": np.where(rng.random(100) < 0.3, y, -1)}
-    exec(python_of("README.md"), space)
+    for block in python_of("README.md"):
+        exec(block, space)
     assert (space["predicted"] == y).mean() > 0.8
 
 

@@ -25,7 +25,7 @@ def failure_curves(rows: pd.DataFrame, title: str = "") -> Figure:
         style="model",
         markers=True,
         errorbar=("pi", 100),
-        palette=[METHOD_COLORS["robult_distilled"], METHOD_COLORS["linear"]],
+        palette=[METHOD_COLORS["robult_distilled"], MODELS[1], METHOD_COLORS["linear"]],
         ax=ax,
     )
     ax.set(xlabel="rate at which a sensor fails", ylim=(0, 1))
@@ -35,20 +35,17 @@ def failure_curves(rows: pd.DataFrame, title: str = "") -> Figure:
 
 
 def reliability_curves(curves: pd.DataFrame, title: str = "") -> Figure:
-    """Accuracy against confidence, a panel per set of sensors; on the diagonal both agree."""
+    """Accuracy against confidence, a panel per set of sensors; on the diagonal both agree.
+
+    curves: columns sensors, model, confidence, accuracy and rows; a dot grows with its rows.
+    """
     panels = curves["sensors"].unique()
     figure, axes = plt.subplots(1, len(panels), figsize=(7.6, 3.6), sharey=True, squeeze=False)
     for ax, sensors in zip(axes[0], panels, strict=True):
-        sns.lineplot(
-            curves[curves["sensors"] == sensors],
-            x="confidence",
-            y="accuracy",
-            hue="model",
-            style="model",
-            markers=True,
-            palette=list(MODELS),
-            ax=ax,
-        )
+        shown = {"x": "confidence", "y": "accuracy", "hue": "model", "palette": list(MODELS)}
+        panel = curves[curves["sensors"] == sensors]
+        sns.lineplot(panel, **shown, style="model", ax=ax)
+        sns.scatterplot(panel, **shown, size="rows", sizes=(6, 90), legend=False, ax=ax)
         ax.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":", marker="")
         ax.set(xlim=(0, 1.02), ylim=(0, 1.02), title=in_words(sensors))
         ax.legend(title=None)

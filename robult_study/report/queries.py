@@ -464,11 +464,13 @@ def own_data(tables: Path) -> Finding:
         f"with {count} of {len(by_number)} sensors {row[VARIANT]} against {row['linear']}"
         for count, row in ends.iterrows()
     )
-    title = f"One fitted model answers for all {len(by_pattern)} subsets of the sensors."
+    title = (
+        f"In {(ours > linear).sum()} of {len(by_pattern)} subsets of the sensors one fitted model "
+        "has a better mean than a linear model made for the subset."
+    )
     text = (
-        f"{VARIANT} has a better mean than a linear model made for the subset in "
-        f"{(ours > linear).sum()} of {len(by_pattern)}; the accuracy is {numbers} (digits, 5 % of "
-        f"the labels, mean over the seeds ± half of the 95 % interval)."
+        f"The accuracy of {VARIANT} is {numbers} of the linear models (digits, 5 % of the labels, "
+        "mean over the seeds ± half of the 95 % interval)."
     )
     return Finding(title, text)
 
@@ -476,16 +478,15 @@ def own_data(tables: Path) -> Finding:
 def calibrated(tables: Path) -> Finding:
     """Whether calibration lowers the calibration error from all sensors and from one."""
     errors = read(tables, "10_calibration")
-    by_model = errors.pivot(index="sensors", columns="model", values="calibration error")
-    lower = by_model["calibrated"] < by_model["plain"]
+    lower = errors["calibrated"].map(_number) < errors["plain"].map(_number)
     title = "Calibration brings probabilities nearer to how often they are right."
     if not lower.all():
         title = (
             "Calibration does not always bring probabilities nearer to how often they are right."
         )
     numbers = listed(
-        f"from {row.Index} {row.plain:.3f} becomes {row.calibrated:.3f}"
-        for row in by_model.itertuples()
+        f"from {row.sensors.replace('_', ' ')} {row.plain} becomes {row.calibrated}"
+        for row in errors.itertuples()
     )
     return Finding(title, f"The expected calibration error {numbers}.")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from robult_core import datasets
+from robult_core.calibration import expected_calibration_error
 from robult_core.estimators import MultimodalClassifier
 from robult_core.methods import sanity
 from robult_core.protocol import label_split
@@ -41,14 +44,34 @@ def test_without_failures_the_curve_is_the_plain_accuracy(fitted):
     curve = failing_sensors.failure_curve(model, X, y, (0.0, 0.5), 2)
     assert curve.loc[curve["rate"] == 0, "accuracy"].unique().tolist() == [model.score(X, y)]
     assert len(curve) == 4
-    filled = failing_sensors.filled_by_means(X, y, (X, y), (0.0,), 1)
-    assert filled["accuracy"].item() > 0.9
+
+
+def test_the_two_curves_of_linear_models(fitted):
+    """Only the right sensor tells here, so that a sample without it is guessed."""
+    _, X, y = fitted
+    blind = {"left": np.zeros_like(X["left"]), "right": X["right"]}
+    linear = failing_sensors.linear_models(blind, y)
+    whole = failing_sensors.linear_curves(linear, blind, y, (0.0,), 1)
+    assert (whole["accuracy"] > 0.9).all()
+    failed = failing_sensors.with_failures(blind, 0.5, 0)
+    seen = ~np.isnan(failed["right"]).any(axis=1)
+    guess = linear["left",].score(blind["left"][~seen], y[~seen])
+    expected = linear["right",].score(blind["right"][seen], y[seen]) * seen.mean()
+    expected += guess * (~seen).mean()
+    curve = failing_sensors.linear_curves(linear, blind, y, (0.5,), 1).set_index("model")
+    found = curve.loc[failing_sensors.MADE_FOR_SUBSETS, "accuracy"]
+    assert found == pytest.approx(expected)
+    filled = {"left": blind["left"], "right": np.where(seen[:, None], X["right"], 0)}
+    filled["right"][~seen] = X["right"].mean(axis=0)
+    with_means = linear["left", "right"].score(np.hstack(list(filled.values())), y)
+    assert curve.loc[failing_sensors.FILLED, "accuracy"] == pytest.approx(with_means)
 
 
 def test_a_row_for_every_set_of_sensors_and_method(fitted):
     model, X, y = fitted
     labels = np.where(np.arange(80) < 40, y, -1)
-    rows = failing_sensors.accuracy_by_pattern(model, X, labels, X, y)
+    linear = failing_sensors.linear_models(X, labels)
+    rows = failing_sensors.accuracy_by_pattern(model, linear, X, y)
     assert rows["sensors"].unique().tolist() == ["left", "right", "left+right"]
     ours = rows[rows["method"] == failing_sensors.OURS]
     assert ours["value"].iloc[2] == model.score(X, y)
@@ -99,20 +122,61 @@ def test_contributions_add_up(fitted):
     np.testing.assert_allclose(total, expected, atol=1e-6)
 
 
+def test_calibration_is_set_against_the_same_network_without_temperatures(fitted):
+    model, X, y = fitted
+    sure = copy.copy(model)
+    sure.temperatures_ = {"left+right": 5.0}  # far from sure
+    curves, errors = failing_sensors.calibration_rows({0: sure, 1: model}, X, y)
+    probabilities = {"plain": model.predict_proba(X), "calibrated": sure.predict_proba(X)}
+    of_all = errors[errors["sensors"] == "all sensors"].set_index(["model", "seed"])["value"]
+    for label, expected in probabilities.items():
+        error = expected_calibration_error(expected, y)
+        assert of_all[label, 0] == pytest.approx(error)
+    assert of_all["calibrated", 1] == of_all["plain", 1]
+    assert sure.temperatures_  # the model itself is left as it was
+    assert (curves.groupby(["model", "sensors"])["rows"].sum() == 2 * len(y)).all()
+    table = failing_sensors.calibration_table(errors)
+    assert table.loc["left", "plain"] == table.loc["left", "calibrated"]
+
+
+def test_the_sample_that_tells_is_one_where_sensors_disagree(fitted):
+    model, X, y = fitted
+    torn = {name: x.copy() for name, x in X.items()}
+    torn["left"][7] = X["left"][np.flatnonzero(y != y[7])].mean(axis=0)
+    told = failing_sensors.telling_sample(model, torn, y)
+    one = {name: x[told : told + 1] for name, x in torn.items()}
+    answers = {name: model.predict({name: x})[0] for name, x in one.items()}
+    assert model.predict(one)[0] == y[told]
+    assert len(set(answers.values())) == 2
+
+
+def test_the_title_of_one_sample():
+    answers = {
+        ("left",): np.array([0.9, 0.1]),
+        ("right",): np.array([0.2, 0.8]),
+        ("left", "right"): np.array([0.3, 0.7]),
+    }
+    title = failing_sensors.answers_title(answers, truth=1)
+    assert title == (
+        "This sample is told right from all sensors, and right from 1 of 2 sensors alone"
+    )
+    assert "told wrong from all sensors" in failing_sensors.answers_title(answers, truth=0)
+
+
 def test_titles_say_what_was_found():
     curves = pd.DataFrame(
         [
             (0.0, 0, failing_sensors.OURS, 0.9),
             (0.5, 0, failing_sensors.OURS, 0.7),
             (0.5, 1, failing_sensors.OURS, 0.8),
-            (0.5, 0, failing_sensors.FILLED, 0.5),
+            (0.5, 0, failing_sensors.MADE_FOR_SUBSETS, 0.5),
         ],
         columns=failing_sensors.CURVE,
     )
     title = failing_sensors.failures_title(curves)
     assert title == (
         "Where each sensor fails at a rate of 50%, the one model is right for 75% of the samples, "
-        "a linear model with means filled in for 50%"
+        "linear models made for every subset for 50%"
     )
     added = pd.DataFrame(
         {
@@ -122,15 +186,16 @@ def test_titles_say_what_was_found():
         }
     )
     title = failing_sensors.contributions_title(added)
-    assert title == "Each sensor adds most to 0 to 2 of 2 samples"
+    assert title == "Each sensor is the one that adds most in 0 to 2 of 2 samples"
     errors = pd.DataFrame(
         {
-            "model": ["plain", "calibrated", "plain"],
-            "sensors": ["all sensors", "all sensors", "a"],
-            "calibration error": [0.12, 0.04, 0.5],
+            "model": ["plain", "plain", "calibrated", "plain"],
+            "sensors": ["all sensors", "all sensors", "all sensors", "a"],
+            "seed": [0, 1, 0, 0],
+            "value": [0.12, 0.14, 0.04, 0.5],
         }
     )
-    assert "0.12 before and 0.04 after" in failing_sensors.reliability_title(errors)
+    assert "0.130 before and 0.040 after" in failing_sensors.reliability_title(errors)
 
 
 def test_the_row_of_the_estimators_is_named_after_their_default(fitted):
@@ -140,11 +205,11 @@ def test_the_row_of_the_estimators_is_named_after_their_default(fitted):
 
 def test_figures_draw(fitted):
     model, X, y = fitted
-    curves, errors = failing_sensors.calibration_rows({"plain": model, "calibrated": model}, X, y)
-    assert errors["calibration error"].between(0, 1).all()
+    curves, _ = failing_sensors.calibration_rows({0: model}, X, y)
     curve = failing_sensors.failure_curve(model, X, y, (0.0, 0.5), 2)
-    filled = failing_sensors.filled_by_means(X, y, (X, y), (0.0, 0.5), 2)
-    both = pd.concat([curve, filled], ignore_index=True)
+    linear = failing_sensors.linear_models(X, y)
+    theirs = failing_sensors.linear_curves(linear, X, y, (0.0, 0.5), 2)
+    both = pd.concat([curve, theirs], ignore_index=True)
     figures = [
         own_data.failure_curves(both, "title"),
         own_data.reliability_curves(curves, "title"),

@@ -920,7 +920,11 @@ def ranked():
 
 
 def sensors_that_fail():
-    rows = [(model, rate, 1 - rate / 2) for model in ("Robult", "linear") for rate in (0.0, 0.5)]
+    rows = [
+        (model, rate, 1 - rate / 2)
+        for model in ("Robult", "filled", "linear")
+        for rate in (0.0, 0.5)
+    ]
     return own_data.failure_curves(pd.DataFrame(rows, columns=["model", "rate", "accuracy"]), "T")
 
 
@@ -928,8 +932,8 @@ def reliabilities():
     rows = []
     for sensors in ("all", "top_left"):
         for model in ("plain", "calibrated"):
-            rows += [(sensors, model, confidence, 0.5) for confidence in (0.4, 0.9)]
-    columns = ["sensors", "model", "confidence", "accuracy"]
+            rows += [(sensors, model, confidence, 0.5, 3) for confidence in (0.4, 0.9)]
+    columns = ["sensors", "model", "confidence", "accuracy", "rows"]
     return own_data.reliability_curves(pd.DataFrame(rows, columns=columns), "T")
 
 
