@@ -218,9 +218,8 @@ class Notebook:
         """
         settings = self.settings
         seeds = ", ".join(map(str, settings.seeds))
-        print(
-            f"profile {settings.profile}, seeds {seeds}, data {', '.join(data_sets or settings.data_sets)}"
-        )
+        sets = ", ".join(data_sets or settings.data_sets)
+        print(f"profile {settings.profile}, seeds {seeds}, data {sets}")
         print(", ".join(f"{name} {version}" for name, version in versions().items()))
         print(f"git {_commit()}; {_machine()}")
         print(f"{time.monotonic() - self._started:.0f} s")
