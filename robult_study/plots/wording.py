@@ -129,12 +129,17 @@ def in_text(name: object) -> str:
 
 
 def in_table(name: object) -> object:
-    """What tables print for a method, set, pattern, metric, loss or variant; the rest stays."""
+    """What tables print for a method, set, pattern, metric, loss or variant; the rest stays.
+
+    Names may be joined by "+", listed with commas, or stand behind "±", as the half of an interval.
+    """
     if not isinstance(name, str):
         return name
     if name in TABLE_WORDS:
         return in_text(name)
-    modalities = name.split("+")
-    if not TABLE_WORDS.keys() >= set(modalities):
-        return name
-    return " + ".join(in_text(modality) for modality in modalities)
+    for mark in ("± ", ", ", "+"):
+        parts = name.split(mark)
+        if len(parts) > 1 and TABLE_WORDS.keys() >= {part for part in parts if part}:
+            joint = " + " if mark == "+" else mark
+            return joint.join(in_text(part) for part in parts)
+    return name

@@ -33,6 +33,7 @@ docs/notebooks
 docs/results
 docs/explore
 docs/own_data
+docs/variant
 docs/api
 docs/readings
 docs/experience

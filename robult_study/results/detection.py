@@ -182,11 +182,11 @@ def mean_weights(
 
 
 def matrices_title(means: pd.DataFrame) -> str:
-    """Between what the mean weights of true and of false pairs lie; means: `mean_weights`."""
-    spans = {kind: f"{row.min():.2f} to {row.max():.2f}" for kind, row in means.iterrows()}
+    """By how much true pairs weigh more than false ones; means: `mean_weights`."""
+    more = means.loc["true"] - means.loc["false"]
     return (
-        f"Over these settings the mean weight of true pairs is {spans['true']}, "
-        f"of false pairs {spans['false']}"
+        f"In {(more > 0).sum()} of {len(more)} settings true pairs weigh more than false ones in "
+        f"the mean; the differences go from {more.min():+.2f} to {more.max():+.2f}"
     )
 
 

@@ -38,7 +38,8 @@ def most_often_best(curve: pd.DataFrame) -> tuple[str, int, int]:
 def against_masked(rows: pd.DataFrame) -> pd.DataFrame:
     """Every other remedy minus the masked training, paired by seed, where something is missing."""
     lossy = rows[rows["missing"] > 0]
-    return changes(lossy, MASKED, [*CURVE, "missing"], "remedy")
+    differences = changes(lossy, MASKED, [*CURVE, "missing"], "remedy")
+    return differences.sort_values([*CURVE, "missing"], kind="stable", ignore_index=True)
 
 
 def sentences(differences: pd.DataFrame) -> list[str]:

@@ -94,7 +94,7 @@ def test_the_verdict_finds_every_quantity_by_its_name():
     recovered = summarize(shares, ["maps", "state", "known"])
     text = latent_bits.verdict_text(compared, bits, recovered, "narrow")
     assert "**Narrow maps**" in text
-    assert "a second copy of what is in h" in text
+    assert "more than the unique part" in text
     assert "Is z only shared? With L_rec it holds 0.60 bits" in text
     assert "more with L_rec on 1, of 1 sets" in text
 
@@ -159,8 +159,13 @@ def test_the_title_of_the_bits_is_that_of_the_trained_model():
 
 
 def test_the_title_of_the_parts_takes_their_bias_off():
-    rows = [("true labels", "redundancy", 0.5), ("labels shuffled", "redundancy", 0.1)]
-    rows += [("true labels", "synergy", 0.6), ("labels shuffled", "synergy", 0.5)]
-    frame = pd.DataFrame(rows, columns=["labels", "part", "mean"]).assign(role="z")
+    rows = [("a", "true labels", "redundancy", 0.5), ("a", "labels shuffled", "redundancy", 0.1)]
+    rows += [("a", "true labels", "synergy", 0.6), ("a", "labels shuffled", "synergy", 0.5)]
+    rows += [("b", "true labels", "redundancy", 0.2), ("b", "labels shuffled", "redundancy", 0.2)]
+    rows += [("b", "true labels", "synergy", 0.3), ("b", "labels shuffled", "synergy", 0.1)]
+    frame = pd.DataFrame(rows, columns=["data_set", "labels", "part", "mean"]).assign(role="z")
     title = latent_bits.parts_title(frame)
-    assert title.endswith("hold most of what both say: 0.40 bits more than with shuffled labels")
+    assert title == (
+        "The largest part in z is what both say: 0.20 bits more than with shuffled labels in the "
+        "mean, the largest on 1 of 2 sets"
+    )

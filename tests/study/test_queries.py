@@ -164,7 +164,8 @@ SAID = {
     r".* in 1 rows .* in 1\.",
     "ranks": "Robult ranks first over all, GMC with one modality, Robult with every modality. Over "
     "22 blocks .* 1.50 against 2.00 of GMC; .* 1.70 against 1.60 of GMC, .* 1.40 against 2.80 "
-    ".* each of 5 sets 1.20 against 2.00 .* three are linear distillation 1.80, Robult 1.90, GMC 2.60",
+    ".* each of 5 sets 1.20 against 2.00 .* three are linear distillation 1.80, Robult 1.90, "
+    "GMC 2.60",
     "control": r"on 1 of 3 sets; the reverse holds on 1. .* in 3 of 5 rows and clearly worse in 2 "
     r"\(after Holm's correction 1 and 0\). .* than Robult on 1 of 2 sets, than Distilled Robult "
     "on 1",

@@ -61,11 +61,15 @@ def test_a_style_of_single_cells_survives_the_fold():
 
 
 def test_patterns_are_named_in_words():
-    table = pd.DataFrame({"sensors": ["top_left+bottom_right", "x1+x2", "not_a+name"]})
+    names = ["top_left+bottom_right", "x1+x2", "not_a+name", "± full", "x2, full", "a, b"]
+    table = pd.DataFrame({"sensors": names})
     assert cells(styled(table, "Words").to_html())[1:] == [
         "top left + bottom right",
         "both",
         "not_a+name",
+        "± all",
+        "x^2, all",
+        "a, b",
     ]
 
 
