@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 0.01  # of any metric: a point of accuracy
 IDENTITY = ["data_set", "method", "seed", "label_fraction", "rows", "post"]
-GROUPS = ("hyper.", "training.")
 SCORE = ["pattern", "variant", "metric"]
+NO_SETTINGS = {"key", "value", "tag", "device"}  # another device makes no other run
 VERDICTS = ("bit-equal", "within tolerance", "further apart")
 MOST_LISTED = 10  # runs that are printed one by one
 MOST_VALUES = 3  # of a setting that is named as the reason why runs have no counterpart
@@ -143,7 +143,8 @@ def _shared_settings(here: pd.DataFrame, there: pd.DataFrame) -> list[str]:
     A setting that came or went with newer code says nothing about the other side's runs, unless
     runs of one side differ in it: then it counts.
     """
-    columns = [name for name in dict.fromkeys([*here, *there]) if name.startswith(GROUPS)]
+    no_settings = {*IDENTITY, *SCORE, *NO_SETTINGS}
+    columns = [name for name in dict.fromkeys([*here, *there]) if name not in no_settings]
     return [name for name in columns if _counts(here, there, name)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,25 @@ def test_settings_and_seeds_are_part_of_what_is_matched(computed, published):
     text = "\n".join(report(agreement))
     assert "- not compared: 2 published runs of other settings or seeds" in text
     assert "- not compared: 2 runs here were not published (seed 1; hyper.temperature 0.1)" in text
+
+
+def test_runs_that_differ_in_the_missing_modalities_are_not_mixed_up(tmp_path):
+    """They differ in no group of settings, and each is equal to its own twin alone."""
+    data = RunConfig("digits", "robult", 0, training=STEPS)
+    configs = [
+        replace(data, missing_in_training=rate, remedy=remedy)
+        for rate, remedy in ((0.3, "mean"), (0.7, "mean"), (0.7, "neighbours"))
+    ]
+    run_grid([data, *configs], tmp_path / "store", progress=False)
+    folder = tmp_path / "reports"
+    write_published(folder, everything(Store(tmp_path / "store")).drop(columns="current"))
+    agreement = compare(tmp_path, folder)
+    assert agreement.runs["verdict"].tolist() == ["bit-equal"] * 4
+
+
+def test_a_run_on_another_device_is_the_same_run(computed, published):
+    write_published(published, read_published(published).assign(device="cuda"))
+    assert len(compare(computed, published).runs) == len(CONFIGS)
 
 
 def test_settings_that_one_side_does_not_know_do_not_part_equal_runs(computed, published):
