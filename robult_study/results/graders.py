@@ -7,7 +7,7 @@ first paragraph of its docstring is the rule, which stands beside every verdict.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from robult_study.results.grading import (
     Table,
     best_evidence,
     blocks_with,
+    by_set_words,
     drop_evidence,
     drops_without,
     grade_cells,
@@ -43,6 +44,7 @@ from robult_study.results.intervals import LEVEL, paired
 from robult_study.results.layout import listed
 from robult_study.results.pairs import RBF, UNWEIGHTED
 from robult_study.results.ranks import TooFewBlocks, mean_ranks, procedures, smallest_p
+from robult_study.results.ranks import ranks as method_ranks
 from robult_study.results.tables import BLOCK, COMPARED, NO_WEIGHTS
 from robult_study.results.variants import ABLATIONS
 
@@ -95,8 +97,11 @@ def smaller_gap(table: Table) -> Finding:
     single, full = single_and_full(table.wide[[*rivals, "robult"]])
     gap = (full - single).dropna(subset=["robult"])
     median = gap[rivals].median(axis=1)
+    smaller = gap["robult"] < median
     words = pair_words(gap["robult"], median, "against", ".3f")
-    return Finding(grade_cells(gap["robult"] < median), f"loss against the median: {words}")
+    return Finding(
+        grade_cells(smaller), f"{by_set_words(smaller)}; loss against the median: {words}"
+    )
 
 
 def lightweight(table: Table) -> Finding:
@@ -394,8 +399,15 @@ def poorest_without_supervision(table: Table) -> Finding:
     return Finding(
         grade,
         f"lower in {lower.sum()} of {len(lower)} means; "
-        f"mean ranks of the ablations, 1 is best: {number_words(ranks, '.2f')}",
+        f"mean ranks of the ablations, 1 is best: {number_words(ranks, '.2f')}; with one vote for "
+        f"each data set: {number_words(_ranks_by_set(means, ABLATIONS), '.2f')}",
     )
+
+
+def _ranks_by_set(means: Table, names: Iterable[str]) -> pd.Series:
+    """Mean ranks in which a data set counts once, however many metrics it has."""
+    by_metric = method_ranks(means.wide[list(names)])
+    return by_metric.groupby(level="data_set").mean().mean()
 
 
 def harms_single_modalities(table: Table) -> Finding:

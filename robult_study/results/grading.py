@@ -78,6 +78,13 @@ def grade_cells(agree: pd.Series) -> str:
     return PARTLY if agree.mean() > 0.5 else NOT
 
 
+def by_set_words(agree: pd.Series) -> str:
+    """On how many data sets most cells agree: one vote a set, however many metrics it has."""
+    votes = agree.groupby(level="data_set").mean() > 0.5
+    cells = f"holds in {agree.sum()} of {len(agree)} cells"
+    return f"{cells}, with one vote for each data set on {votes.sum()} of {len(votes)}"
+
+
 def grade_every_cell(agree: pd.Series) -> str:
     """The grade of a statement that says "any" or "all"."""
     return REPRODUCED if grade_cells(agree) == REPRODUCED else NOT

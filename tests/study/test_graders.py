@@ -243,6 +243,8 @@ def test_the_gap_is_below_the_median(robult_full, expected):
     found = graders.grade("smaller_gap", numbers)
     assert found.grade == expected
     assert f"digits accuracy {robult_full - 0.5:.3f} against 0.150" in found.evidence
+    votes = int(expected == REPRODUCED)
+    assert f"{votes} of 1 cells, with one vote for each data set on {votes} of 1" in found.evidence
 
 
 # Ranks -------------------------------------------------------------------------------------------
@@ -402,6 +404,21 @@ def test_poorest_without_supervision(supervised, labeled, expected):
         no_unlabeled=[0.3] * 3,
     )
     assert grade("poorest_without_supervision", numbers) == expected
+
+
+def test_a_set_of_several_metrics_has_one_vote_for_the_poorest_ablation():
+    def ablated_on(name: str, metric: str, no_supervised: float) -> pd.DataFrame:
+        values = {"robult": 0.5, "no_supervised": no_supervised, "no_reconstruction": 0.45}
+        values |= {"no_labeled": 0.4, "no_unlabeled": 0.3}
+        return pd.DataFrame([{"data_set": name, "pattern": "mean", "metric": metric} | values])
+
+    rows = [ablated_on("mosi", metric, 0.35) for metric in ("acc2", "acc7", "f1")]
+    rows.append(ablated_on("digits", "accuracy", 0.1))
+    numbers = Table(pd.concat(rows).set_index(BLOCK))
+    evidence = graders.grade("poorest_without_supervision", numbers).evidence
+    by_metric, by_set = evidence.split("with one vote for each data set")
+    assert "no_unlabeled 3.75" in by_metric
+    assert "no_unlabeled 3.50" in by_set
 
 
 @pytest.mark.parametrize(
