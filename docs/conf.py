@@ -38,6 +38,7 @@ suppress_warnings = ["mystnb.unknown_mime_type"]
 
 html_theme = "pydata_sphinx_theme"
 html_title = project
+smartquotes = False  # code in docstrings keeps its quotes
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False

@@ -136,7 +136,7 @@ def test_a_life_of_the_core_loads_nothing_of_the_study(tmp_path):
 def test_citation_names_software_and_paper():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == robult_core.__version__ == PROJECT["version"]
-    assert [author["family-names"] for author in citation["preferred-citation"]["authors"]] == [
+    assert [author["family-names"] for author in citation["references"][0]["authors"]] == [
         "Nguyen",
         "Kamboj",
         "Do",
@@ -163,7 +163,7 @@ def test_a_notebook_has_the_form_that_all_share(path):
         "output = None",
     ]
     assert "notebook = start(globals())" in text[1]
-    assert "notebook.finish()" in text[-1]
+    assert "notebook.finish(" in text[-1]
     assert [source for source in text if source.count("\n") >= MOST_LINES] == []
     prose = "\n".join(
         "".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "markdown"

@@ -199,7 +199,13 @@ def _diagram(ax: Axes, ranks: pd.Series, p: pd.DataFrame, names: Mapping[str, st
         ax=ax,
         label_fmt_left="{label}  {rank:.2f}  ",
         label_fmt_right="  {rank:.2f}  {label}",
-        crossbar_props={"linewidth": 4, "marker": "", "color": "black"},
+        crossbar_props={
+            "linewidth": 4,
+            "color": "black",
+            "marker": "o",
+            "markersize": 7,
+            "markerfacecolor": "white",
+        },
         marker_props={"marker": "o"},
         color_palette={names[name]: METHOD_COLORS[name] for name in ranks.index},
     )

@@ -152,7 +152,7 @@ def _set_axes(ax: Axes, cell: pd.DataFrame, x: str, log: bool) -> None:
         log_ticks(ax, cell[x])
     else:
         whole = bool((cell[x] % 1 == 0).all())
-        ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=whole))
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=whole, min_n_ticks=1))
     if "metric" in cell:
         metric = cell["metric"].iloc[0]
         row = ax.get_ylabel()

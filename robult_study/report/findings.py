@@ -6,6 +6,7 @@ them into README, and into the notebooks that answer with them, between two mark
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -62,11 +63,15 @@ def all_answers(root: Path) -> str:
 
 
 def answers_table(root: Path) -> str:
-    """The notebooks of a repository as a table in markdown: question, and what was found first."""
+    """The notebooks of a repository as a table in markdown: question, and what was found first.
+
+    The question is the part of the notebook's title up to its first question mark.
+    """
     lines = ["| question | answer |", "| --- | --- |"]
     for question, link, found in _answered(root):
         answer = found[0].title if found else "Not published yet."
-        lines.append(f"| [{question}]({link}) | {answer} |")
+        asked = re.sub(r"\?.*", "?", question)
+        lines.append(f"| [{asked}]({link}) | {answer} |")
     return "\n".join(lines) + "\n"
 
 

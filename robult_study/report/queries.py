@@ -145,21 +145,18 @@ def step_by_step(tables: Path) -> Finding:
         f"clearly worse in {worse}; the differences go from {least} to {most}. Against a linear "
         f"model it is clearly better in {linear_better} rows and clearly worse in {linear_worse}."
     )
-    return Finding(_on_sets(verdicts, "Robult", "the same encoders trained without it"), text)
+    return Finding(_on_sets(verdicts, "Robult", "the same network trained without it"), text)
 
 
 def _on_sets(verdicts: pd.DataFrame, ours: str, others: str) -> str:
-    """On how many sets verdicts say better and never worse, and on how many the reverse.
+    """On how many sets one beats the other: some row is clearly better, and none clearly worse.
 
     verdicts: columns data_set and verdict ("better", "worse" or another word), a line per row.
     """
     of_set = verdicts.groupby("data_set")["verdict"].agg(set)
     better = of_set.map(lambda said: "better" in said and "worse" not in said).sum()
     worse = of_set.map(lambda said: "worse" in said and "better" not in said).sum()
-    return (
-        f"{ours} is clearly better than {others}, and nowhere clearly worse, on {better} of "
-        f"{len(of_set)} sets; the reverse holds on {worse}."
-    )
+    return f"{ours} beats {others} on {better} of {len(of_set)} sets, and loses to it on {worse}."
 
 
 # 04 and 05 ---------------------------------------------------------------------------------------
@@ -194,8 +191,8 @@ def _beside_others(table: pd.DataFrame, view: str) -> str:
     half = table.reindex(columns=[spread])[spread]  # a run of few seeds has none
     text = with_interval(table[view], half, digits=2)
     rivals = table[view].drop(index=[ROBULT, VARIANT], errors="ignore")
-    variant_too = f" (the variant's {text[VARIANT]})" if VARIANT in text else ""
-    return f"{text[ROBULT]}{variant_too} against {text[rivals.idxmin()]} of {rivals.idxmin()}"
+    variant_too = f"the variant {text[VARIANT]}, " if VARIANT in text else ""
+    return f"{text[ROBULT]} ({variant_too}{rivals.idxmin()} {text[rivals.idxmin()]})"
 
 
 def control(tables: Path) -> Finding:
@@ -215,7 +212,7 @@ def control(tables: Path) -> Finding:
     )
     if VARIANT in whole:
         text += f", than {VARIANT} on {_ahead(whole, 'self-training', VARIANT).sum()}"
-    return Finding(_on_sets(rows, "Robult", "the same encoders trained without it"), f"{text}.")
+    return Finding(_on_sets(rows, "Robult", "the same network trained without it"), f"{text}.")
 
 
 def _ahead(rows: pd.DataFrame, one: str, other: str) -> pd.Series:
@@ -560,8 +557,8 @@ def own_data(tables: Path) -> Finding:
         for count, row in ends.iterrows()
     )
     title = (
-        f"In {(ours > linear).sum()} of {len(by_pattern)} subsets of the sensors one fitted model "
-        "has a better mean than a linear model made for the subset."
+        f"One fitted model has a better mean than linear models made for each subset of the "
+        f"sensors in {(ours > linear).sum()} of {len(by_pattern)}."
     )
     text = (
         f"The accuracy of {VARIANT} is {numbers} of the linear models (digits, 5 % of the labels, "

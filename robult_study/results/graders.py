@@ -137,10 +137,9 @@ def _costs_by_method(costs: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def example_has_synergy(table: Table) -> Finding:
-    """Of the synergy that coarse bins show in the example at least half is left with fine bins.
+    """At least half of the example's synergy is left in fine bins; in coarse bins only: partly.
 
-    Synergy in the sense of Eq. 1 does not depend on how coarsely one looks; where it is there for
-    coarse bins only: partly.
+    Synergy in the sense of Eq. 1 does not depend on how coarsely one looks.
     """
     if table.example.empty:
         raise Missing("no decomposition of the example")
@@ -188,7 +187,7 @@ def alignment_keeps_the_shared_part(table: Table) -> Finding:
     keeps = told >= worlds["R"] - TOLERANCE
     loses = (told < worlds["R"] + worlds["U1"] - TOLERANCE) | (worlds["U1"] <= TOLERANCE)
     bits = [
-        f"{row.Index} {row.told:.2f} of R {row.R:.2f} and U {row.U1:.2f}"
+        f"{row.Index} {row.told:.2f} (R is {row.R:.2f}, U {row.U1:.2f})"
         for row in worlds.assign(told=told).itertuples()
     ]
     return Finding(grade_cells(keeps & loses), f"bits that the aligned part tells: {listed(bits)}")
@@ -375,7 +374,10 @@ def every_loss_helps(table: Table) -> Finding:
     lower = pd.Series({name: lowered(means, name).mean() for name in ABLATIONS})
     words = number_words(lower, ".0%")
     evidence = drop_evidence(means, drop.stack(), list(ABLATIONS))
-    return Finding(grade_every_cell(lower > 0.5), f"share of lower means: {words}; {evidence}")
+    return Finding(
+        grade_every_cell(lower > 0.5),
+        f"share of means that are lower, none where no interval says so: {words}; {evidence}",
+    )
 
 
 def unique_part_helps(table: Table) -> Finding:

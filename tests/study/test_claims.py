@@ -139,7 +139,7 @@ def test_the_worlds_of_notebook_01_and_the_benchmarks_are_computed():
     claims.without_data.cache_clear()
     found = {name: ours(name, NO_ROWS) for name in ABOUT_NO_DATA}
     assert MISSING not in {finding.grade for finding in found.values()}
-    assert "AND 0.00 of R 0.31 and U 0.00" in found["alignment"].evidence
+    assert "AND 0.00 (R is 0.31, U 0.00)" in found["alignment"].evidence
     assert found["alignment"].grade == PARTLY  # AND is the counter-example
     assert found["example-synergy"].grade == PARTLY
     assert "in 128" in found["example-synergy"].evidence
