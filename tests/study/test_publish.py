@@ -196,10 +196,10 @@ def test_publish_without_a_run_says_what_to_do(tmp_path):
         publish("full", root=tmp_path)
 
 
-RANKS = """method,all (2 blocks),single (1 blocks),full (1 blocks)
-robult,1.2,1.6,1.0
-gmc,1.9,1.5,2.0
-unimodal,2.9,2.9,3.0
+RANKS = """method,all (2),single (1),full (1),one value per set (1),"all, with controls (2)"
+robult,1.2,1.6,1.0,1.0,1.4
+gmc,1.9,1.5,2.0,2.0,2.4
+unimodal,2.9,2.9,3.0,3.0,3.1
 """
 
 
@@ -215,7 +215,7 @@ def test_publish_renews_the_numbers_of_the_pages(root):
     results = (root / "docs/results.md").read_text()
     assert results == f"before\n{first}\n\n| a |\n\n{last}\nafter\n"
     readme = (root / "README.md").read_text()
-    assert "Over 2 blocks of real data the mean rank of Robult is 1.20 against 1.90 of" in readme
+    assert "Over 2 blocks of real data the mean rank of Robult is 1.20 (GMC 1.90); with" in readme
     assert "old" not in readme
 
 
