@@ -17,6 +17,8 @@ ROWS_IN_VIEW = 10
 def styled(table: pd.DataFrame | Styler, caption: str) -> Styler:
     """A frame, or a frame that has a style already, as readers are to see it."""
     frame = getattr(table, "data", table)
+    if table is frame and not named_index(frame):
+        table = frame = frame.reset_index(drop=True)  # parts that were joined count twice
     styler = _plainly_styled(frame) if table is frame else table
     styler = styler.format_index(in_table, axis="columns")
     styler = styler.format_index(in_table, axis="index")
@@ -33,7 +35,7 @@ def folded(styler: Styler, name: str) -> str:
     """
     index = styler.data.index
     below = len(index) - ROWS_IN_VIEW
-    if below <= 0:
+    if below <= 0 or not index.is_unique:  # a Styler hides rows by their labels
         return styler.set_uuid(name).to_html()
     top = copy.deepcopy(styler).hide(subset=index[ROWS_IN_VIEW:])
     rest = copy.deepcopy(styler).hide(subset=index[:ROWS_IN_VIEW])

@@ -145,7 +145,7 @@ def step_by_step(tables: Path) -> Finding:
         f"clearly worse in {worse}; the differences go from {least} to {most}. Against a linear "
         f"model it is clearly better in {linear_better} rows and clearly worse in {linear_worse}."
     )
-    return Finding(_on_sets(verdicts, "Robult", "the same network trained without it"), text)
+    return Finding(_on_sets(verdicts, "Robult", "the same encoders trained without it"), text)
 
 
 def _on_sets(verdicts: pd.DataFrame, ours: str, others: str) -> str:
@@ -156,7 +156,7 @@ def _on_sets(verdicts: pd.DataFrame, ours: str, others: str) -> str:
     of_set = verdicts.groupby("data_set")["verdict"].agg(set)
     better = of_set.map(lambda said: "better" in said and "worse" not in said).sum()
     worse = of_set.map(lambda said: "worse" in said and "better" not in said).sum()
-    return f"{ours} beats {others} on {better} of {len(of_set)} sets, and loses to it on {worse}."
+    return f"{ours} beats {others} on {better} of {len(of_set)} sets, and loses on {worse}."
 
 
 # 04 and 05 ---------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def control(tables: Path) -> Finding:
     )
     if VARIANT in whole:
         text += f", than {VARIANT} on {_ahead(whole, 'self-training', VARIANT).sum()}"
-    return Finding(_on_sets(rows, "Robult", "the same network trained without it"), f"{text}.")
+    return Finding(_on_sets(rows, "Robult", "the same encoders trained without it"), f"{text}.")
 
 
 def _ahead(rows: pd.DataFrame, one: str, other: str) -> pd.Series:
@@ -576,11 +576,14 @@ def calibrated(tables: Path) -> Finding:
         title = (
             "Calibration does not always bring probabilities nearer to how often they are right."
         )
+    if not lower.any():
+        title = "Calibration did not bring probabilities nearer to how often they are right."
     numbers = listed(
         f"from {row.sensors.replace('_', ' ')} {row.plain} becomes {row.calibrated}"
         for row in errors.itertuples()
     )
-    return Finding(title, f"The expected calibration error {numbers}.")
+    text = f"The expected calibration error {numbers} (digits, 20 % of the labels)."
+    return Finding(title, text)
 
 
 # Words -------------------------------------------------------------------------------------------
@@ -612,9 +615,9 @@ def _low(text: object) -> float:
     return float(mean) - float(half or 0)
 
 
-def _bare(text: str) -> str:
+def _bare(text: object) -> str:
     """A difference without its star."""
-    return text.removesuffix(" *")
+    return str(text).removesuffix(" *")
 
 
 def _difference(table: pd.DataFrame, part: str) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from robult_study.results.intervals import paired
 from robult_study.results.layout import listed
-from robult_study.results.tables import BASELINES, BLOCK
+from robult_study.results.tables import BASELINES, BLOCK, wide
 
 REPRODUCED, PARTLY, NOT, MISSING = "reproduced", "partly", "not", "missing"
 NO_BLOCK = "no block has all the numbers needed"
@@ -110,18 +110,24 @@ def drops_without(table: Table, *ablations: str) -> pd.DataFrame:
 def over_patterns(table: Table, *methods: str) -> Table:
     """The table of some methods with one block per data set and metric, the mean over patterns.
 
-    A pattern in which one of them has no number counts for none.
+    A pattern in which one of them has no number counts for none, and neither does a seed: some
+    variants have fewer seeds than Robult.
     """
     blocks = blocks_with(table, *methods)[list(methods)]
-    means = blocks.groupby(level=["data_set", "metric"], sort=False).mean()
-    means = means.assign(pattern=MEAN).set_index("pattern", append=True).reorder_levels(BLOCK)
     if table.seeds is None:
-        return Table(means)
+        return Table(_mean_blocks(blocks))
     complete = table.seeds.set_index(BLOCK).index.isin(blocks.index)
     rows = table.seeds[complete & table.seeds["method"].isin(methods)]
+    rows = rows[rows.groupby([*BLOCK, "seed"])["method"].transform("nunique") == len(methods)]
     columns = ["data_set", "metric", "method", "seed"]
     values = rows.groupby(columns, sort=False)["value"].mean().reset_index()
-    return Table(means, values.assign(pattern=MEAN))
+    return Table(_mean_blocks(wide(rows)[list(methods)]), values.assign(pattern=MEAN))
+
+
+def _mean_blocks(blocks: pd.DataFrame) -> pd.DataFrame:
+    """One block per data set and metric: the mean over its patterns."""
+    means = blocks.groupby(level=["data_set", "metric"], sort=False).mean()
+    return means.assign(pattern=MEAN).set_index("pattern", append=True).reorder_levels(BLOCK)
 
 
 def lowered(table: Table, ablation: str) -> pd.Series:

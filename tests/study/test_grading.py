@@ -21,7 +21,7 @@ from robult_study.results.grading import (
     mostly_above,
     over_patterns,
 )
-from robult_study.results.tables import BLOCK
+from robult_study.results.tables import BLOCK, wide
 
 
 @pytest.mark.parametrize(
@@ -138,3 +138,13 @@ def test_means_without_seeds_have_no_intervals():
 def test_intervals_are_counted_on_either_side():
     bounds = pd.DataFrame({"low": [0.1, 0.0, -0.2, -0.3], "high": [0.2, 0.1, 0.0, -0.1]})
     assert interval_words(bounds).startswith("of 4 paired 95 % intervals 1 lie above 0, 1 below")
+
+
+def test_means_over_patterns_are_over_the_seeds_that_all_have():
+    """Robult's third seed, which the variant lacks, would make it look better."""
+    rows = [("robult", seed, value) for seed, value in enumerate((0.5, 0.5, 0.9))]
+    rows += [("no_weights", seed, 0.6) for seed in range(2)]
+    seeds = pd.DataFrame(rows, columns=["method", "seed", "value"])
+    seeds = seeds.assign(data_set="digits", pattern="full", metric="accuracy")
+    means = over_patterns(Table(wide(seeds), seeds), "robult", "no_weights")
+    assert means.wide.iloc[0].to_dict() == pytest.approx({"robult": 0.5, "no_weights": 0.6})

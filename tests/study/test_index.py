@@ -30,7 +30,10 @@ def test_the_index_links_what_is_there(reproduced):
 def test_the_index_opens_with_findings_and_verdicts(reproduced, tmp_path):
     tables = tmp_path / "tables"
     tables.mkdir()
-    ranks = "method,all (2 blocks),single (1 b),full (1 b)\nrobult,3,3,3\ngmc,1,1,1\n"
+    ranks = (
+        'method,all (2),single (1),full (1),one value per set (1),"all, with controls (2)"\n'
+        "robult,3,3,3,3,3\ngmc,1,1,1,1,1\n"
+    )
     (tables / "04_mean_ranks.csv").write_text(ranks)
     (tables / "05_claims.csv").write_text("id,quote,verdict\nbest,<it wins>,not\n")
     write_index(tmp_path, read_manifest(reproduced.output), {})
@@ -38,5 +41,5 @@ def test_the_index_opens_with_findings_and_verdicts(reproduced, tmp_path):
     headings = [tag.get_text() for tag in soup("h2")]
     assert headings[:3] == ["Findings", "The paper's statements", "Notebooks"]
     finding = soup.find("li").get_text()
-    assert "the mean rank of Robult is 3.00 against 1.00 of GMC" in finding
+    assert "the mean rank of Robult is 3.00 (GMC 1.00)" in finding
     assert [tag.get_text() for tag in soup.table("td")] == ["<it wins>", "not"]

@@ -43,6 +43,20 @@ def test_the_rows_below_the_tenth_unfold(more):
     assert len(re.findall(r'id="T_long"', markup)) == len(re.findall(r'id="T_long_rest"', markup))
 
 
+def test_a_table_of_joined_parts_keeps_all_its_rows():
+    joined = pd.concat([frame(8), frame(8)])
+    top, rest = folded(styled(joined, "Joined"), "joined").split("<details>")
+    assert [cells(top).count("word1"), cells(rest).count("word1")] == [2, 0]
+    assert [cells(top).count("word7"), cells(rest).count("word7")] == [1, 1]
+
+
+def test_a_table_whose_rows_share_a_name_is_not_folded():
+    table = frame(12).set_index(pd.Index(["a", "b"] * 6, name="row"))
+    markup = folded(styled(table, "Shared"), "shared")
+    assert "<details" not in markup
+    assert "word11" in markup
+
+
 def test_rows_of_an_index_of_two_levels_keep_their_names():
     pairs = pd.MultiIndex.from_product([["digits", "pid"], range(8)], names=["data_set", "seed"])
     table = frame(16).set_index(pairs)
