@@ -468,22 +468,24 @@ def reconstruction_models(
     return models
 
 
-def mapped_gmc(settings: Settings) -> list[RunConfig]:
-    """GMC on the first of `latent_sets`, with its weights."""
+def mapped_others(settings: Settings) -> list[RunConfig]:
+    """GMC and Distilled Robult on the first of `latent_sets`, with their weights."""
     data_set = latent_sets(settings)[0]
     training = {"steps": settings.steps}
-    config = RunConfig(data_set, "gmc", settings.seed, training=training, tag="gmc")
-    return [replace(config, keep_weights=True)]
+    return [
+        RunConfig(data_set, name, settings.seed, training=training, tag=name, keep_weights=True)
+        for name in ("gmc", "robult_distilled")
+    ]
 
 
 def mapped_models(settings: Settings) -> dict[str, tuple[RunConfig, int | None]]:
-    """The four models whose latents notebook 08 maps, each a run and a step of it, None: the last.
+    """The five models whose latents notebook 08 maps, each a run and a step of it, None: the last.
 
-    They are those of `reconstruction_models` on the first of `latent_sets`, and GMC.
+    They are those of `reconstruction_models` on the first of `latent_sets`, and `mapped_others`.
     """
-    (rival,) = mapped_gmc(settings)
-    own = reconstruction_models(settings, rival.data_set, rival.seed)
-    return {**own, rival.method: (rival, None)}
+    others = mapped_others(settings)
+    own = reconstruction_models(settings, others[0].data_set, settings.seed)
+    return own | {run.method: (run, None) for run in others}
 
 
 def narrow_map_units(data_set: str) -> int:
@@ -537,7 +539,7 @@ BY_NOTEBOOK: dict[str, tuple[Plan, ...]] = {
     "05": (comparison,),
     "06": (ablations, switches, distillation_parts),
     "07": (label_shares, availability, missing_training),
-    "08": (reconstruction, mapped_gmc, reconstruction_weights),
+    "08": (reconstruction, mapped_others, reconstruction_weights),
     "09": (pseudo_pairs, weightings),
 }
 

@@ -300,16 +300,17 @@ def test_three_models_are_compared_and_the_untrained_one_is_that_of_both():
     assert models["without L_rec"][1] == 10
 
 
-def test_maps_are_of_three_states_of_robult_and_of_gmc_with_one_data_set_and_seed():
+def test_maps_are_of_three_states_of_robult_and_of_two_others_with_one_data_set_and_seed():
     given = settings()
     models = plans.mapped_models(given)
-    assert list(models) == ["before training", "with L_rec", "without L_rec", "gmc"]
+    others = ["gmc", "robult_distilled"]
+    assert list(models) == ["before training", "with L_rec", "without L_rec", *others]
     assert {(run.data_set, run.seed) for run, _ in models.values()} == {("digits", 0)}
-    run, step = models["gmc"]
-    assert [run] == plans.mapped_gmc(given)
-    assert step is None
-    assert run.keep_weights
-    assert keys([run]) <= keys(plans.comparison(given))
+    assert [models[name] for name in others] == [(run, None) for run in plans.mapped_others(given)]
+    for name in others:
+        run = models[name][0]
+        assert run.keep_weights
+        assert keys([run]) <= keys(plans.comparison(given))
 
 
 def test_smoke_has_narrow_maps_on_the_synthetic_set_only():
