@@ -555,8 +555,8 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
 
         They add up to the answer from all modalities (the probabilities of the classes; the target
         of a regression) minus the answer from none, which is the class shares of the labelled
-        samples (the mean target). A modality that a sample
-        lacks adds nothing to it. Exact for at most 10 modalities (`robult_core.shapley`).
+        samples (the mean target). A modality that a sample lacks adds nothing to it. Exact for at
+        most 10 modalities (`robult_core.shapley`).
         """
         check_is_fitted(self, "model_")
         given = self._checked_modalities(X)

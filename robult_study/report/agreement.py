@@ -143,8 +143,8 @@ def _shared_settings(here: pd.DataFrame, there: pd.DataFrame) -> list[str]:
     A setting that came or went with newer code says nothing about the other side's runs, unless
     runs of one side differ in it: then it counts.
     """
-    no_settings = {*IDENTITY, *SCORE, *NO_SETTINGS}
-    columns = [name for name in dict.fromkeys([*here, *there]) if name not in no_settings]
+    apart = {*IDENTITY, *SCORE, *NO_SETTINGS}
+    columns = [name for name in dict.fromkeys([*here, *there]) if name not in apart]
     return [name for name in columns if _counts(here, there, name)]
 
 

@@ -199,8 +199,8 @@ def control(tables: Path) -> Finding:
     """Robult against the same encoders without it, by counted verdicts, and self-training."""
     differences = read(tables, "04_differences")
     rows = differences[differences["against"] == "unimodal"]
-    better, worse = ((rows["verdict"] == verdict).sum() for verdict in ("better", "worse"))
-    surely, sadly = ((rows["holm"] == verdict).sum() for verdict in ("better", "worse"))
+    better, worse = _better_and_worse(rows["verdict"])
+    surely, sadly = _better_and_worse(rows["holm"])
     brief = read(tables, "04_headline")
     whole = brief[(brief["pattern"] == "all") & (brief["self-training"] != "–")]
     ahead = _ahead(whole, "self-training", ROBULT)
@@ -232,8 +232,8 @@ def variant(tables: Path) -> Finding | None:
         return None
     turned = {"better": "worse", "worse": "better"}  # the table says it of Robult
     rows = rows.assign(verdict=rows["verdict"].replace(turned), holm=rows["holm"].replace(turned))
-    better, worse = ((rows["verdict"] == verdict).sum() for verdict in ("better", "worse"))
-    surely, sadly = ((rows["holm"] == verdict).sum() for verdict in ("better", "worse"))
+    better, worse = _better_and_worse(rows["verdict"])
+    surely, sadly = _better_and_worse(rows["holm"])
     accuracy = -rows.loc[rows["metric"] == "accuracy", "difference"]
     text = (
         f"Distilled Robult is clearly better in {better} of {len(rows)} rows and clearly worse in "
@@ -594,6 +594,11 @@ def _place(names: Iterable[str]) -> str:
     from robult_study.plots.wording import in_table  # it loads matplotlib
 
     return " ".join(str(in_table(name)) for name in names)
+
+
+def _better_and_worse(verdicts: pd.Series) -> tuple[int, int]:
+    """How many verdicts say better, and how many worse."""
+    return int((verdicts == "better").sum()), int((verdicts == "worse").sum())
 
 
 def _starred(texts: pd.Series) -> tuple[int, int]:
