@@ -3,62 +3,64 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from robult_study.settings import Settings
 
-MINUTES = {  # of each notebook in the quick profile, measured with six data sets on 2 cores
-    "01": 0.6,
-    "02": 0.6,
-    "03": 1.2,
-    "04": 2.7,
-    "05": 0.2,
-    "06": 3.3,
-    "07": 3.3,
-    "08": 2.2,
-    "09": 0.3,
-    "10": 2.0,
+Entries = Mapping[str, Mapping[str, Any]]  # of a manifest, by name of the notebook
+
+SECONDS = {  # of each notebook in the quick profile when its runs are there, on one core
+    "01": 34,
+    "02": 13,
+    "03": 20,
+    "04": 15,
+    "05": 10,
+    "06": 15,
+    "07": 20,
+    "08": 60,
+    "09": 15,
+    "10": 40,
 }
-UNKNOWN_MINUTES = 1.0  # of a notebook that has not been measured
-SMOKE_MINUTES = 0.3  # of any notebook in the smoke profile
+UNKNOWN_SECONDS = 30  # of a notebook that has not been measured
 
 
 def announce(
     names: Sequence[str],
     settings: Settings,
-    earlier: dict[str, dict[str, Any]],
+    earlier: Entries,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Say what will run, how long it takes, what is there already and where results go.
+    """Say what will run, on which data, where results go, and how long the notebooks take.
 
-    names: the notebooks without their suffix; earlier: the manifest's entries of notebooks that
-    ran before, whose own time is the best forecast.
+    How long the runs take that are not there yet, a grid says itself. names: the notebooks without
+    their suffix; earlier: the manifest's entries of notebooks that ran before.
     """
-    duration = _duration(names, settings, earlier)
-    say(f"profile {settings.profile}, {len(settings.seeds)} seeds, {duration}: {', '.join(names)}")
+    say(f"profile {settings.profile}, {len(settings.seeds)} seeds: {', '.join(names)}")
     say(f"data: {', '.join(settings.data_sets)}{_missing_data(settings)}")
     n_records = len(settings.store.keys())
     place = short_path(settings.output)
     say(f"{n_records} finished runs are there and reused; results go to {place}")
-    if settings.profile == "full":
-        _announce_runs(names, settings, say)
+    at_once = min(settings.jobs, len(names))
+    minutes = sum(_seconds(name, earlier) for name in names) / at_once / 60
+    say(
+        "first the runs that are missing, then the notebooks: "
+        f"{at_once} at a time, about {max(minutes, 1):.0f} min"
+    )
 
 
-def _duration(names: Sequence[str], settings: Settings, earlier: dict[str, dict[str, Any]]) -> str:
-    minutes = {}
-    for name, entry in earlier.items():
-        if entry["status"] == "ok":
-            minutes[name] = entry["seconds"] / 60
-    unmeasured = [name for name in names if name not in minutes]
-    if settings.profile == "full" and unmeasured:
-        return "hours or more"
-    for name in unmeasured:
-        guess = MINUTES.get(name[:2], UNKNOWN_MINUTES)
-        minutes[name] = SMOKE_MINUTES if settings.smoke else guess
-    total = sum(minutes[name] for name in names)
-    return f"about {max(total, 1):.0f} min"
+def longest_first(notebooks: Sequence[Path], earlier: Entries) -> list[Path]:
+    """The notebooks in an order that keeps every core at work to the end."""
+    return sorted(notebooks, key=lambda path: -_seconds(path.stem, earlier))
+
+
+def _seconds(name: str, earlier: Entries) -> float:
+    """How long a notebook takes: as long as it took before, or as it took here."""
+    entry = earlier.get(name, {})
+    if entry.get("status") == "ok":
+        return entry["seconds"]
+    return SECONDS.get(name[:2], UNKNOWN_SECONDS)
 
 
 def _missing_data(settings: Settings) -> str:
@@ -78,20 +80,6 @@ def obtainable_sets() -> list[str]:
         for item in CATALOGUE.values()
         if not item.instead_of and (item.builtin or item.downloadable)
     ]
-
-
-def _announce_runs(names: Sequence[str], settings: Settings, say: Callable[[str], None]) -> None:
-    """Say how many runs the plans of these notebooks hold, each counted once, and their time."""
-    from robult_study.plans import by_notebook
-    from robult_study.runs.grid import expected
-
-    chosen = {name[:2] for name in names}
-    plans = by_notebook(settings, chosen)
-    if plans:
-        configs = [config for plan in plans.values() for config in plan]
-        numbers = ", ".join(plans)
-        runs = expected(configs, settings.store, settings.jobs)
-        say(f"plans of notebooks {numbers} with {settings.jobs} jobs: {runs}")
 
 
 def short_path(path: Path) -> str:

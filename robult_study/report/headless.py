@@ -1,10 +1,14 @@
-"""One notebook run from its first cell to its last while nobody watches."""
+"""Notebooks run from their first cell to their last while nobody watches."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import active_children, get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from robult_core.atomic import write_whole
@@ -32,6 +36,42 @@ class Outcome:
         """The status and the time, and the error on a line of its own."""
         summary = f"{self.status}, {self.seconds:.0f} s"
         return f"{summary}\n    {self.error}" if self.error else summary
+
+
+def run_notebooks(
+    paths: Sequence[Path],
+    output: Path,
+    parameters: dict[str, Any],
+    cell_seconds: float | None,
+    at_once: int,
+) -> Iterator[tuple[Path, Outcome]]:
+    """Run notebooks as `run_notebook` does, some at once; yields outcomes as they come.
+
+    Each notebook has a process of its own, because papermill changes the working folder. They
+    inherit the environment as it is when the first one starts.
+    """
+    with ProcessPoolExecutor(
+        at_once, mp_context=get_context("spawn"), max_tasks_per_child=1
+    ) as pool:
+        futures = {
+            pool.submit(run_notebook, path, output, parameters, cell_seconds): path
+            for path in paths
+        }
+        try:
+            for future in as_completed(futures):
+                yield futures[future], _outcome(future, futures[future])
+        except BaseException:
+            for process in active_children():
+                process.terminate()
+            raise
+
+
+def _outcome(future: Future[Outcome], path: Path) -> Outcome:
+    """What a notebook's process says, or that it died."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    return Outcome(path.stem, "failed", 0.0, f"its process ended: {type(error).__name__}: {error}")
 
 
 def run_notebook(
@@ -78,20 +118,22 @@ def _execute(
     import papermill
     from traitlets.config import Config
 
-    sockets_in_files = Config({"KernelManager": {"transport": "ipc"}})  # no port to clash on
-    try:
-        papermill.execute_notebook(
-            str(path),
-            str(draft),
-            parameters,
-            cwd=str(path.parent),
-            start_timeout=START_SECONDS,
-            execution_timeout=cell_seconds,
-            progress_bar=False,
-            config=sockets_in_files,
-        )
-    except Exception as error:
-        return error
+    with TemporaryDirectory(prefix="robult_kernel_") as folder:
+        # sockets in files of its own: kernels that start at once clash on no port and no name
+        sockets = Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/socket"}})
+        try:
+            papermill.execute_notebook(
+                str(path),
+                str(draft),
+                parameters,
+                cwd=str(path.parent),
+                start_timeout=START_SECONDS,
+                execution_timeout=cell_seconds,
+                progress_bar=False,
+                config=sockets,
+            )
+        except Exception as error:
+            return error
     return None
 
 

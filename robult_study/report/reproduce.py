@@ -1,12 +1,12 @@
-"""Run the notebooks in order, headless, and put a report over them.
+"""Run the notebooks headless, and put a report over them.
 
     out/<profile>/NN_name.ipynb, .html       executed copies; the page opens without a network
     out/<profile>/figures/, tables/, store/  what the notebooks wrote
     out/<profile>/index.html                 everything at a glance
     out/<profile>/manifest.json              how it was made, and the SHA-256 of every file
 
-Kernels run one after another, because each may use every core for the runs that its notebook asks
-for.
+First all runs are computed that the notebooks ask for, on every core. Then the notebooks, which
+find them in the store, are executed, as many at a time as there are jobs.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import Any
 
 from robult_core.validation import Count, Positive, validated
 from robult_study.provenance import repository
-from robult_study.report.forecast import announce, short_path
-from robult_study.report.headless import Outcome, run_notebook
+from robult_study.report.forecast import announce, longest_first, short_path
+from robult_study.report.headless import Outcome, run_notebooks
 from robult_study.report.index import NAME as INDEX
 from robult_study.report.index import write_index
 from robult_study.report.manifest import Manifest, hash_files, new_manifest, write_manifest
@@ -72,12 +72,14 @@ def reproduce(
     manifest = new_manifest(settings, parameters)
     announce([path.stem for path in notebooks], settings, manifest["notebooks"], say)
     limit = options.cell_seconds or CELL_SECONDS[settings.profile]
+    at_once = min(settings.jobs, len(notebooks))
+    queue = longest_first(notebooks, manifest["notebooks"])
     outcomes = []
-    with _environment(settings):
-        for number, path in enumerate(notebooks, start=1):
-            outcome = run_notebook(path, settings.output, parameters, limit)
+    with _environment(settings, at_once):
+        _compute_runs(notebooks, settings, say)
+        for path, outcome in run_notebooks(queue, settings.output, parameters, limit, at_once):
             outcomes.append(outcome)
-            say(f"[{number}/{len(notebooks)}] {path.stem}: {outcome.line}")
+            say(f"[{len(outcomes)}/{len(notebooks)}] {path.stem}: {outcome.line}")
             _enter(manifest, path.stem, outcome)
             _write_report(settings.output, manifest)
     n_ok = sum(outcome.status == "ok" for outcome in outcomes)
@@ -109,16 +111,36 @@ def _settings(options: Options) -> Settings:
     return replace(settings, jobs=jobs, scheduler=scheduler)
 
 
+def _compute_runs(
+    notebooks: Sequence[Path], settings: Settings, say: Callable[[str], None]
+) -> None:
+    """Compute the runs in the plans of notebooks that the store lacks.
+
+    What goes wrong here goes wrong again in the notebook that needs it, and is reported there.
+    """
+    from robult_study.plans import by_notebook
+    from robult_study.runs.grid import compute_missing
+
+    try:
+        plans = by_notebook(settings, {path.name[:2] for path in notebooks})
+        configs = [config for plan in plans.values() for config in plan]
+        compute_missing(configs, settings.store, settings.jobs, settings.scheduler)
+    except (ValueError, OSError) as error:
+        say(f"not all runs could be computed ahead: {error}")
+
+
 @contextmanager
-def _environment(settings: Settings) -> Iterator[None]:
+def _environment(settings: Settings, at_once: int) -> Iterator[None]:
     """The variables that the kernels inherit; they are undone afterwards.
+
+    Kernels that run at once share the jobs.
 
     The folder of results is a variable and no parameter, so that the executed copies do not name
     the folders of this machine.
     """
     variables = {
         "ROBULT_OUT": str(settings.output),
-        "ROBULT_JOBS": str(settings.jobs),
+        "ROBULT_JOBS": str(settings.jobs // at_once),
         "ROBULT_HEADLESS": "1",
         "OMP_NUM_THREADS": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",

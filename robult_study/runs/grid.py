@@ -25,7 +25,7 @@ from robult_study.runs.progress import Progress, clock
 from robult_study.runs.store import DamagedRecord, Record, Store, StoreError
 from robult_study.runs.workers import compute, compute_all, engine, useful_jobs
 
-GUESS_SECONDS = 5.0  # of a run about which no record says anything
+GUESS_SECONDS = 0.006  # of a step about which no record says anything
 Keyed = list[tuple[str, RunConfig]]
 
 
@@ -76,11 +76,23 @@ def run_grid(
     ConnectionError when no scheduler answers.
     """
     store = store if isinstance(store, Store) else Store(store)
+    keyed, failed = compute_missing(configs, store, jobs, scheduler, progress)
+    return _table(keyed, failed, store)
+
+
+def compute_missing(
+    configs: Iterable[RunConfig],
+    store: Store,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    progress: bool = True,
+) -> tuple[Keyed, dict[str, str]]:
+    """`run_grid` without its table: all runs with their keys, and the errors by key."""
     checksums, keyed = keys(configs)
     todo = missing(keyed, store)
     processes = _useful_jobs(jobs, todo)
     if todo and progress:
-        print(_forecast(keyed, todo, checksums, store, processes), flush=True)
+        print(forecast(keyed, todo, checksums, store, processes), flush=True)
         if processes < jobs and scheduler is None:
             print(f"{processes} of {jobs} jobs: there are no more cores or runs", flush=True)
     failed: dict[str, str] = {}
@@ -88,7 +100,7 @@ def run_grid(
         with engine(processes, scheduler) as answers, Progress(len(todo), progress) as shown:
             failed = compute_all(todo, checksums, store, shown.step, answers)
     _print_failures(failed, todo, store)
-    return _table(keyed, failed, store)
+    return keyed, failed
 
 
 def _print_failures(failed: Mapping[str, str], todo: Mapping[str, RunConfig], store: Store) -> None:
@@ -156,21 +168,17 @@ def _useful_jobs(jobs: int, todo: Mapping[str, RunConfig]) -> int:
 # How long it takes -------------------------------------------------------------------------------
 
 
-def expected(configs: Iterable[RunConfig], store: Store, jobs: int = 1) -> str:
-    """How many runs a grid has, how many of them are there, and how long the others will take."""
-    checksums, keyed = keys(configs)
-    todo = missing(keyed, store)
-    return _forecast(keyed, todo, checksums, store, _useful_jobs(jobs, todo))
-
-
-def _forecast(
+def forecast(
     keyed: Keyed,
     todo: Mapping[str, RunConfig],
     checksums: Mapping[str, str],
     store: Store,
     jobs: int,
 ) -> str:
-    """Runs and expected time; data sets that changed since their records were made."""
+    """How many runs a grid has, how many are there, and how long the others, `todo`, will take.
+
+    It also names data sets that changed since their records were made.
+    """
     records = list(store.records())
     total = len({key for key, _ in keyed})
     done = total - len(todo)
@@ -196,8 +204,8 @@ def _expected_seconds(configs: Iterable[RunConfig], records: Iterable[Record]) -
         rates.setdefault((config["data_set"], config["method"]), []).append(rate)
     seconds = 0.0
     for config in configs:
-        known = rates.get((config.data_set, config.method))
-        seconds += mean(known) * config.steps if known else GUESS_SECONDS
+        known = rates.get((config.data_set, config.method), [GUESS_SECONDS])
+        seconds += mean(known) * config.steps
     return seconds
 
 

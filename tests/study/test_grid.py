@@ -13,11 +13,12 @@ from small_runs import diverging, flip_byte, small
 
 from robult_core import datasets
 from robult_study.runs import configuration, workers
+from robult_study.runs.configuration import RunConfig
 from robult_study.runs.grid import (
     GUESS_SECONDS,
     AllRunsFailed,
     everything,
-    expected,
+    forecast,
     grid,
     keys,
     missing,
@@ -274,15 +275,26 @@ def test_data_that_changes_while_the_grid_runs_is_a_failure(store, monkeypatch):
 # What is said ------------------------------------------------------------------------------------
 
 
+def said_of(configs: list[RunConfig], store: Store) -> str:
+    """What a grid says before it computes the runs that the store lacks, in one process."""
+    checksums, keyed = keys(configs)
+    return forecast(keyed, missing(keyed, store), checksums, store, jobs=1)
+
+
 def test_the_expected_time_follows_from_records_of_the_same_data_and_method(finished):
     store, _ = finished
     seconds = np.mean([record.content["timings"]["total_seconds"] for record in store.records()])
-    line = expected(small(seed=range(100)), store, jobs=1)
     time_left = clock(98 * seconds)
-    assert line == f"100 runs, 2 of them in store/; expected time for the rest: {time_left}"
-    unknown = expected(small(seed=0, method=["unimodal", "gmc"]), store)
-    time_left = clock(2 * GUESS_SECONDS)
-    assert unknown == f"2 runs, 0 of them in store/; expected time for the rest: {time_left}"
+    assert (
+        said_of(small(seed=range(100)), store)
+        == f"100 runs, 2 of them in store/; expected time for the rest: {time_left}"
+    )
+    unknown = small(seed=0, method=["unimodal", "gmc"])
+    time_left = clock(GUESS_SECONDS * sum(config.steps for config in unknown))
+    assert (
+        said_of(unknown, store)
+        == f"2 runs, 0 of them in store/; expected time for the rest: {time_left}"
+    )
 
 
 def test_more_jobs_than_cores_are_capped_and_that_is_said(store, monkeypatch, capsys):

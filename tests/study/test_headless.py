@@ -6,7 +6,7 @@ import pytest
 from small_repository import START, write_notebook
 
 from robult_study.report import headless
-from robult_study.report.headless import run_notebook
+from robult_study.report.headless import run_notebook, run_notebooks
 
 pytestmark = pytest.mark.xdist_group("reproduce")
 
@@ -49,6 +49,15 @@ def test_a_notebook_that_finds_nothing_to_do_stops_without_an_error(tmp_path):
     assert "nothing to look at\\n" in text
     assert "data pid" in text  # the watermark
     assert "never" not in text
+
+
+def test_a_notebook_whose_process_dies_has_failed(tmp_path):
+    path = tmp_path / "05_killed.ipynb"
+    write_notebook(path, "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)")
+    ((ended, outcome),) = run_notebooks([path], tmp_path, {}, cell_seconds=60.0, at_once=1)
+    assert ended == path
+    assert outcome.status == "failed"
+    assert outcome.error.startswith("its process ended: BrokenProcessPool")
 
 
 def test_a_kernel_that_fails_to_start_is_tried_once_more(tmp_path, monkeypatch):

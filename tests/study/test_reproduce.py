@@ -8,10 +8,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_repository import read_content, write_content, write_notebook
+from small_repository import START, read_content, write_content, write_notebook
 
+from robult_study import plans
 from robult_study.report.reproduce import Options, reproduce, select
-from robult_study.settings import SettingsError
+from robult_study.runs import grid
+from robult_study.runs.store import StoreError
+from robult_study.settings import SettingsError, read_settings
 
 pytestmark = pytest.mark.xdist_group("reproduce")  # one worker, which shares the run `reproduced`
 
@@ -19,8 +22,8 @@ pytestmark = pytest.mark.xdist_group("reproduce")  # one worker, which shares th
 def test_a_failure_names_the_cell_and_the_error_and_stops_no_other(reproduced):
     assert reproduced.result.exit_code == 1
     printed = reproduced.result.output
-    assert re.search(r"\[1/2\] 01_bad: failed, \d+ s\n    cell 4 \(# why\) raised Zero", printed)
-    assert re.search(r"\[2/2\] 02_good: ok, \d+ s", printed)
+    assert re.search(r"\[./2\] 01_bad: failed, \d+ s\n    cell 4 \(# why\) raised Zero", printed)
+    assert re.search(r"\[./2\] 02_good: ok, \d+ s", printed)
     assert "1 of 2 notebooks ok" in printed
     entries = read_content(reproduced.output)["notebooks"]
     statuses = {name: entry["status"] for name, entry in entries.items()}
@@ -29,7 +32,7 @@ def test_a_failure_names_the_cell_and_the_error_and_stops_no_other(reproduced):
 
 def test_the_start_says_what_runs_how_long_and_where_results_go(reproduced):
     lines = reproduced.result.output.splitlines()
-    assert re.match(r"profile quick, 3 seeds, about \d+ min: 01_bad, 02_good", lines[0])
+    assert lines[0] == "profile quick, 3 seeds: 01_bad, 02_good"
     assert lines[1].startswith("data: pid; without digits")
     assert re.match(r"0 finished runs are there and reused; results go to .*quick", lines[2])
 
@@ -37,6 +40,37 @@ def test_the_start_says_what_runs_how_long_and_where_results_go(reproduced):
 def test_the_kernel_gets_folder_jobs_and_headless(reproduced):
     page = (reproduced.output / "02_good.html").read_text()
     assert f"{reproduced.root / 'notebooks'} 1 True" in page
+
+
+def test_runs_are_computed_before_the_notebooks_which_share_the_jobs(tmp_path, capsys):
+    say = "print('jobs', settings.jobs, 'records', len(settings.store.keys()))"
+    for name in ("03_runs", "05_none"):
+        write_notebook(tmp_path / f"notebooks/{name}.ipynb", START, say)
+    output = tmp_path / "out"
+    options = Options(profile="smoke", data_sets="pid", n_seeds=1, output=output, jobs=2)
+    lines: list[str] = []
+    outcomes = reproduce(options, tmp_path / "notebooks", lines.append)
+    assert [outcome.status for outcome in outcomes] == ["ok", "ok"]
+    settings = read_settings({"profile": "smoke", "data_sets": "pid", "n_seeds": 1})
+    planned = [*plans.control(settings), *plans.comparison(settings)]
+    n_runs = len({config.key("data") for config in planned})
+    assert f"{n_runs} runs, 0 of them in store/" in capsys.readouterr().out
+    for name in ("03_runs", "05_none"):
+        assert f"jobs 1 records {n_runs}" in (output / f"{name}.ipynb").read_text()
+    assert any(line.startswith("[2/2] ") for line in lines)
+
+
+def test_runs_that_cannot_be_computed_ahead_stop_no_notebook(tmp_path, monkeypatch):
+    def fail(*arguments: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(grid, "compute_missing", fail)
+    write_notebook(tmp_path / "notebooks/02_a.ipynb", "print('ran')")
+    lines: list[str] = []
+    options = Options(profile="smoke", data_sets="pid", output=tmp_path / "out")
+    outcomes = reproduce(options, tmp_path / "notebooks", lines.append)
+    assert [outcome.status for outcome in outcomes] == ["ok"]
+    assert "not all runs could be computed ahead: the disk is full" in lines
 
 
 def test_only_runs_some_and_keeps_the_entries_of_the_others(reproduced, tmp_path):
