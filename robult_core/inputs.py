@@ -44,7 +44,8 @@ class Modalities(Mapping[str, Any]):
                 f"the modalities have different numbers of samples ({counts}): "
                 "give every modality the same samples in the same order"
             )
-        _check_order(self.arrays)
+        for name, x in self.arrays.items():
+            check_same_rows(self.arrays, name, x)
 
     @property
     def shape(self) -> tuple[int]:
@@ -88,16 +89,25 @@ def _indexable(x: Any, name: str) -> Any:
     return array
 
 
-def _check_order(arrays: Mapping[str, Any]) -> None:
-    """Frames of pandas whose rows have the same names have them in the same order."""
-    indexes = {name: x.index for name, x in arrays.items() if hasattr(x, "iloc")}
-    first = next(iter(indexes), "")
-    for name, index in indexes.items():
-        if not index.equals(indexes[first]) and index.symmetric_difference(indexes[first]).empty:
-            raise ValueError(
-                f"the frames of '{first}' and '{name}' have the same index in different orders: "
-                "give every modality the same samples in the same order, for instance by .loc"
-            )
+def check_same_rows(arrays: Mapping[str, Any], name: str, other: Any) -> None:
+    """ValueError where a frame or series of pandas has other rows than the first frame has.
+
+    Rows are compared by the index. Two indexes without a common name say nothing, because then one
+    of them does not name the samples.
+    """
+    frames = [(first, x) for first, x in arrays.items() if hasattr(x, "iloc")]
+    if not frames or not hasattr(other, "iloc"):
+        return
+    first, frame = frames[0]
+    if frame.index.equals(other.index) or frame.index.intersection(other.index).empty:
+        return
+    is_reordered = frame.index.symmetric_difference(other.index).empty
+    wrong = "the same index in different orders" if is_reordered else "only a part of the index"
+    raise ValueError(
+        f"'{first}' and '{name}' have {wrong}{'' if is_reordered else ' in common'}: "
+        "give the same samples in the same order, for instance by .loc, or .reset_index(drop=True) "
+        "where the index does not name samples"
+    )
 
 
 def _refuse_sparse(x: Any, name: str) -> None:

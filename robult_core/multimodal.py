@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Integral
@@ -21,6 +22,7 @@ from robult_core.datasets.container import MultimodalData
 from robult_core.early_stopping import EarlyStopping
 from robult_core.inputs import (
     Modalities,
+    check_same_rows,
     columns_there,
     feature_names,
     presence,
@@ -35,7 +37,7 @@ from robult_core.methods.unimodal import Unimodal
 from robult_core.own_encoders import check_modules, make_method_with
 from robult_core.saved_models import write_model
 from robult_core.shapley import shapley_values
-from robult_core.standardization import Standardizer
+from robult_core.standardization import CLIP, Standardizer
 from robult_core.targets import Targets
 from robult_core.tasks import Task
 from robult_core.training import TrainingConfig, train
@@ -52,6 +54,11 @@ SAVED = (  # plain attributes of a fitted model
     "temperatures_",
     "target_mean_",
     "target_deviation_",
+)
+NEARLY = 0.9  # of the features
+FAR = (
+    "%d of %d samples lie %g or more deviations from the training samples in nearly every feature "
+    "of modality '%s': where a sensor failed give a row of NaN, not the code of its failure"
 )
 DEFAULT_METHOD = "robult_distilled"  # benchmarks/README.md says by what numbers
 FEWEST_STEPS, MOST_STEPS, EPOCHS = 400, 2000, 10
@@ -156,6 +163,8 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         self.__dict__.pop("model_", None)  # it must not answer with the labels of another fit
         self._check_parameters()
         given = read_modalities(X, self.modalities)
+        check_same_rows(given, "y", y)
+        check_same_rows(given, "sample_weight", sample_weight)
         arrays, present = self._training_arrays(given)
         targets, weights = self._training_targets(y, sample_weight, len(given))
         self._remember_inputs(X, given, arrays)
@@ -285,6 +294,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
                     f"X lacks the modality '{lacking[0]}': give all of the fit, with rows of NaN "
                     "where a sample lacks one"
                 )
+            check_same_rows(given, "y", y)
             tensors, present = self._read(given)
             targets = self._read_truth(y, len(given))
             values = self._trained_values(targets)
@@ -408,15 +418,25 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         given = self._checked_modalities(X)
         if names is not None:
             given = Modalities({name: given[name] for name in names})
+        far: Counter[str] = Counter()
         chunks = [
-            self._chunk_scores(given[start : start + CHUNK], start)
+            self._chunk_scores(given[start : start + CHUNK], start, far)
             for start in range(0, len(given), CHUNK)
         ]
+        for name, count in far.items():
+            logger.warning(FAR, count, len(given), CLIP, name)
         return np.concatenate(chunks)
 
-    def _chunk_scores(self, given: Modalities, start: int) -> np.ndarray:
-        """Scores of some samples, group by group of those that have the same modalities."""
+    def _chunk_scores(self, given: Modalities, start: int, far: Counter[str]) -> np.ndarray:
+        """Scores of some samples, group by group of those that have the same modalities.
+
+        far: counts, by modality, the samples that lie far from those of the training.
+        """
         tensors, present = self._read(given, start)
+        for row, (name, x) in enumerate(tensors.items()):
+            if name in self.standardizers_:
+                n_far = int(_is_far(x[present[row]]).sum())
+                far.update({name: n_far} if n_far else {})
         scores = np.empty((len(given), self.model_.task.n_outputs), dtype=np.float32)
         for rows, names in _groups_by_pattern(present, tuple(given)):
             inputs = {name: tensors[name][rows] for name in names}
@@ -496,6 +516,8 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         """The labelled samples, their encoded labels and their weights: what a score looks at."""
         check_is_fitted(self, "model_")
         given = self._checked_modalities(X)
+        check_same_rows(given, "y", y)
+        check_same_rows(given, "sample_weight", sample_weight)
         targets = self._read_truth(y, len(given))
         rows = np.flatnonzero(targets.known)
         weights = None
@@ -663,6 +685,12 @@ def _check_dict(name: str, value: Any, example: str) -> None:
     """A parameter that is a dict, or None."""
     if value is not None and not isinstance(value, Mapping):
         raise ValueError(f"{name} is a {type(value).__name__}: give a dict, such as {example}")
+
+
+def _is_far(standardized: Tensor) -> Tensor:
+    """Which samples lie at the ends of the standardised range in nearly every feature, `(N,)`."""
+    at_an_end = standardized.abs() >= CLIP
+    return at_an_end.flatten(start_dim=1).float().mean(dim=1) > NEARLY
 
 
 def _presence(arrays: Mapping[str, np.ndarray], start: int = 0) -> np.ndarray:

@@ -6,6 +6,7 @@ They need nothing but the light install; a parquet file needs pandas and pyarrow
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from robult_core.inputs import Modalities
 
 ID = click.option("--id", "identity", help="Column that names the samples: no feature.")
+SAMPLES = "samples.json"  # beside a model: the column that named the samples at fit
+MOST_LINES = 20  # of classes that are listed
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 TASK = click.option(
     "--task",
@@ -72,22 +75,28 @@ def fit(
 
     Samples that have no modality at all are left out.
     """
+    from robult_core.atomic import write_whole
     from robult_core.datasets.own_files import split_target
     from robult_core.inputs import Modalities
     from robult_core.saved_models import DESCRIPTION
 
-    tables, _ = _tables(files, [target], identity, required=[target])
+    tables, _ = _tables(files, [target], identity, required=[target, *_named(identity)])
+    _refuse_hidden_id(tables)
     modalities, labels = split_target(tables, target)
     if (out / DESCRIPTION).exists():
         raise ValueError(f"'{out}' holds a model already: delete it, or choose another --out")
     model = _estimator(task, labels, options)
     samples = Modalities(modalities)
     there = _has_any(samples)
+    for line in _label_lines(labels[there], options["unlabeled"], task):
+        click.echo(line)
     try:
         model.fit(samples[there], labels[there])
     except FloatingPointError as error:  # the training diverged
         raise click.ClickException(str(error)) from error
     model.save(out)
+    if identity is not None:
+        write_whole(out / SAMPLES, json.dumps({"id": identity}).encode())
     empty = int((~there).sum())
     left_out = f" ({empty} without any modality left out)" if empty else ""
     click.echo(
@@ -110,20 +119,22 @@ def _has_any(samples: Modalities) -> np.ndarray:
     return there
 
 
+def _named(identity: str | None) -> list[str]:
+    """The column that names the samples, as a list that may be empty."""
+    return [] if identity is None else [identity]
+
+
 def _tables(
     files: tuple[Path, ...], columns: list[str], identity: str | None, **options: Any
 ) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """The arrays of the files by name, and the ids of the samples, where a column of them is named.
-
-    Raises ValueError where the files lack that column.
-    """
+    """The arrays of the files by name, and the ids of the samples, where a column names them."""
     from robult_core.datasets.own_files import read_tables
 
-    if identity is None:
-        return read_tables(files, columns, **options), None
-    required = [*options.pop("required", []), identity]
-    tables = read_tables(files, [*columns, identity], required=required, ids=[identity])
-    ids = tables.pop(identity)
+    named = _named(identity)
+    tables = read_tables(files, [*columns, *named], ids=named, **options)
+    ids = tables.pop(identity, None) if identity is not None else None
+    if ids is None:
+        return tables, None
     for name, table in tables.items():
         if len(table) != len(ids):
             raise ValueError(
@@ -131,6 +142,32 @@ def _tables(
                 "give every file the same samples in the same order"
             )
     return tables, ids
+
+
+def _refuse_hidden_id(tables: dict[str, np.ndarray]) -> None:
+    """ValueError where all files share a column that differs in every row: an id, no feature."""
+    import numpy as np
+
+    frames = {name: table for name, table in tables.items() if getattr(table, "columns", None)}
+    if len(frames) < 2:
+        return
+    first, *others = frames
+    for column in frames[first].columns:
+        if any(column not in frames[name].columns for name in others):
+            continue
+        cells = _cells(frames[first], column)
+        is_shared = all(np.array_equal(cells, _cells(frames[name], column)) for name in others)
+        if is_shared and len(np.unique(cells)) == len(cells) > 1:
+            raise ValueError(
+                f"the column '{column}' is the same in {', '.join(frames)} and differs in every "
+                f"row: say --id {column} where it names the samples, or drop it"
+            )
+
+
+def _cells(table: np.ndarray, column: str) -> np.ndarray:
+    """One column of a table of own files."""
+    place = table.columns.index(column)
+    return table.reshape(len(table), -1)[:, place]
 
 
 def _estimator(task: str, labels: np.ndarray, options: dict[str, Any]) -> Any:
@@ -203,8 +240,9 @@ def predict(
     """Predict from whatever modalities FILES hold with the MODEL that `robult fit` saved.
 
     The columns of a csv or parquet file are found by the names that they had at fit, in any order;
-    others are not read. The first column of the table is the id of the sample, or its row from 0
-    up. A sample that has no modality at all gets empty cells.
+    others are not read. The first column of the table is the id of the sample, where a column
+    names it (the one of the fit, unless --id names another), else its row from 0 up. A sample that
+    has no modality at all gets empty cells.
     """
     from robult_core.datasets.own_files import as_modalities
     from robult_core.estimators import load_model
@@ -214,7 +252,9 @@ def predict(
         raise ValueError(f"the folder of '{out}' is missing: make it, or choose another --out")
     estimator = load_model(model, device)
     features = {name: list(columns) for name, columns in estimator.column_names_.items()}
-    tables, ids = _tables(files, [target], identity, features=features)
+    required = _named(identity)
+    identity = identity or _id_of_fit(model)
+    tables, ids = _tables(files, [target], identity, required=required, features=features)
     tables.pop(target, None)
     samples = Modalities(as_modalities(tables))
     there = _has_any(samples)
@@ -224,12 +264,25 @@ def predict(
     names = range(len(there)) if ids is None else ids
     with open(out, "w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
-        writer.writerow([identity or "row", *header])
+        writer.writerow(["row" if ids is None else identity, *header])
         for name, is_there in zip(names, there, strict=True):
             writer.writerow([name, *(next(answers) if is_there else empty)])
     click.echo(f"{there.sum()} predictions from {', '.join(samples)} in {out}")
     if not there.all():
         click.echo(f"{(~there).sum()} samples have no modality at all: their cells are empty")
+
+
+def _id_of_fit(model: Path) -> str | None:
+    """The column that named the samples when `robult fit` made the model; None if none did."""
+    path = model / SAMPLES
+    if not path.exists():
+        return None
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["id"])
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(
+            f"'{path}' is damaged: delete it, and give --id where a column names the samples"
+        ) from None
 
 
 def _answers(estimator: Any, samples: Modalities) -> tuple[list[str], list[Any]]:
@@ -258,7 +311,8 @@ def describe(
     from robult_core.inputs import feature_names, presence, to_array
     from robult_core.multimodal import first_names
 
-    tables, _ = _tables(files, [target], identity)
+    tables, _ = _tables(files, [target], identity, required=_named(identity))
+    _refuse_hidden_id(tables)
     features = {name: table for name, table in tables.items() if name != target}
     for name, table in as_modalities(features).items():
         there = presence(to_array(table, name), name)
@@ -301,4 +355,6 @@ def _label_lines(labels: np.ndarray, unlabeled: str, task: str) -> list[str]:
         numbers = np.bincount(targets.values[targets.known])
         pairs = zip(targets.classes, numbers, strict=True)
         counts = [f"  class {label}: {count} samples" for label, count in pairs]
+        if len(counts) > MOST_LINES:
+            counts = [*counts[:MOST_LINES], f"  … and {len(counts) - MOST_LINES} more classes"]
     return [f"{kind}: {int(targets.known.sum())} of {len(labels)} samples are labelled", *counts]

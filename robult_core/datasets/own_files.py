@@ -38,6 +38,7 @@ TEST_SHARE = 0.3
 UNLABELED = -1  # beside NaN and None; among text it is the empty one
 ABSENT = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # cells of a csv file without a value
 REMEDY = "check the path, or export the data again"
+OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 OTHER_SPLIT_NAMES = {"val": "valid", "dev": "valid", "validation": "valid", "training": "train"}
 
 
@@ -76,10 +77,12 @@ def read_tables(
     A csv or parquet file is named without its ending and is a `Table`. One with a single column is
     flat; an empty cell is NaN, or None among text. Raises DataError for a file that is missing,
     damaged or of another kind, for a required name that no file gives, for a feature that its table
-    lacks, and for text where a modality should be.
+    lacks, for text where a modality should be, and where some files name their samples by a column
+    of `ids` and others do not.
     """
     contents = {path: _read_file(path, ids) for path in _files(paths)}
     _check_required(required, ids, contents)
+    _check_ids(ids, contents)
     tables: dict[str, np.ndarray] = {}
     for path, content in contents.items():
         wanted = (features or {}).get(path.stem)
@@ -114,7 +117,7 @@ def _read_file(path: Path, ids: Sequence[str]) -> dict[str, np.ndarray]:
         return read_npz(path, None, REMEDY)
     if path.suffix not in KINDS:
         raise DataError(f"file '{path}' is not one of {', '.join(KINDS)}: convert it first")
-    with reading(path, f"a {path.suffix[1:]} table", REMEDY):
+    with reading(path, f"a {path.suffix[1:]} table", REMEDY, first=""):
         return _read_csv(path, ids) if path.suffix == ".csv" else _read_parquet(path, ids)
 
 
@@ -137,6 +140,18 @@ def _check_required(
             f"{path.name} has {_first_names(list(content))}" for path, content in contents.items()
         )
         raise DataError(f"no file has '{name}', as a column or an array: {there}")
+
+
+def _check_ids(ids: Sequence[str], contents: Mapping[Path, Mapping[str, np.ndarray]]) -> None:
+    """DataError where only some files name their samples: the rows of the others may be others."""
+    for name in ids:
+        naming = [path for path, content in contents.items() if name in content]
+        silent = [path for path in contents if path not in naming and path.stem != name]
+        if naming and silent:
+            raise DataError(
+                f"'{naming[0]}' names its samples in the column '{name}', and '{silent[0]}' has no "
+                f"such column: add it, so that their rows can be compared"
+            )
 
 
 def _first_names(names: Sequence[str]) -> str:
@@ -191,9 +206,10 @@ def _features(
 
 def _no_numbers(name: str, cells: np.ndarray, path: Path) -> DataError:
     """What is wrong with a column of objects; parquet files may hold one that is empty."""
-    example = next((cell for cell in cells if cell is not None), None)
-    if example is None:
+    given = [cell for cell in cells if cell is not None]
+    if not given:
         return DataError(f"column '{name}' of '{path}' is empty: drop the column")
+    example = next(cell for cell in given if not _is_number(str(cell)))
     return DataError(
         f"column '{name}' of '{path}' holds text, such as {example!r}: "
         "give numbers, drop the column, or name it by --target or --id"
@@ -211,17 +227,26 @@ def _read_csv(path: Path, ids: Sequence[str] = ()) -> dict[str, np.ndarray]:
         names = [f"column {place}" for place in range(1, len(names) + 1)]
     else:
         rows = rows[1:]
+    _check_separator(names)
+    if not rows:
+        raise ValueError("it has names of columns and no row")
     if len(set(names)) < len(names):
         doubled = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"two columns are named {doubled!r}")
     for number, row in enumerate(rows, start=1):
         if len(row) != len(names):
             raise ValueError(f"row {number} has {len(row)} cells, expected {len(names)}")
-    cells = zip(*rows, strict=True) if rows else [()] * len(names)
     return {
         name: np.array(column, dtype=object) if name in ids else _column(column)
-        for name, column in zip(names, cells, strict=True)
+        for name, column in zip(names, zip(*rows, strict=True), strict=True)
     }
+
+
+def _check_separator(names: Sequence[str]) -> None:
+    """ValueError where the one name of a file looks like several names."""
+    for mark, word in OTHER_SEPARATORS.items():
+        if len(names) == 1 and mark in names[0]:
+            raise ValueError(f"its cells are separated by {word}: save it with commas")
 
 
 def _is_number(cell: str) -> bool:

@@ -204,6 +204,7 @@ def _renew_pages(root: Path, say: Callable[[str], None]) -> None:
         table = (reports / HEADLINE).read_text(encoding="utf-8")
         parts.append(("docs/results.md", "results", table))
     parts.append(("docs/results.md", "answers", all_answers(root)))
+    parts.append(("docs/variant.md", "variant", as_list(findings(reports, ["variant"]))))
     for name, part, text in parts:
         if text and not renew(root / name, part, text):
             first, last = marks(part)

@@ -36,6 +36,7 @@ TAUGHT = COLUMNS["unimodal_distilled"]  # the control of the variant
 LABELLED_ONLY = "no L_ulb, labelled candidates"
 SMALL = 0.01  # a change of a mean below it is called next to none
 EXACT = 0.001  # bits; what decompositions that are equal on paper may differ by
+PLACES = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 
 class Finding(NamedTuple):
@@ -51,6 +52,10 @@ def read(tables: Path, name: str, dtype: type | None = None) -> pd.DataFrame:
     dtype: str keeps every cell as it was written.
     """
     return pd.read_csv(tables / f"{name}.csv", dtype=dtype)
+
+
+# When `_on_sets` counts a set.
+WON = "A set is won where a row is clearly better, paired by seed, and none clearly worse."
 
 
 # 01, 02 and 03 -----------------------------------------------------------------------------------
@@ -116,12 +121,17 @@ def scene(tables: Path) -> Finding:
     single = rows[~rows["pattern"].str.contains("+", regex=False)]
     weak = weak_rows(single)
     title = f"A run sees all modalities of its training rows and {labels.min()} to {labels.max()}"
-    names = [_place(row) for row in zip(weak["data_set"], weak["pattern"], strict=True)]
     text = (
-        f"Not shown to help a linear model more than a constant guess does: {len(weak)} of "
-        f"{len(single)} modalities on {len(sets)} data sets ({listed(names)}; 95 % interval over "
-        f"{single['n'].min()} seeds)."
+        f"A linear model is shown to gain from {len(single) - len(weak)} of the {len(single)} "
+        f"modalities of {len(sets)} data sets (95 % interval over {single['n'].min()} seeds)."
     )
+    if len(weak):
+        words = listed(
+            f"{_place((row.data_set, row.pattern, row.metric))} {row.mean:.3f} ± {row.half:.3f} "
+            f"against {row.guess:.3f}"
+            for row in weak.rename(columns={"constant guess": "guess"}).itertuples()
+        )
+        text += f" Not shown to tell more than a constant guess: {words}."
     return Finding(f"{title} labels.", text)
 
 
@@ -141,7 +151,7 @@ def step_by_step(tables: Path) -> Finding:
     )
     linear_better, linear_worse = _starred(table["against linear"])
     text = (
-        f"Paired by seed it is clearly better than Unimodal in {better} of {len(table)} rows and "
+        f"{WON} It is clearly better than Unimodal in {better} of {len(table)} rows and "
         f"clearly worse in {worse}; the differences go from {least} to {most}. Against a linear "
         f"model it is clearly better in {linear_better} rows and clearly worse in {linear_worse}."
     )
@@ -149,14 +159,28 @@ def step_by_step(tables: Path) -> Finding:
 
 
 def _on_sets(verdicts: pd.DataFrame, ours: str, others: str) -> str:
-    """On how many sets one beats the other: some row is clearly better, and none clearly worse.
+    """On how many sets one beats the other, in words.
 
     verdicts: columns data_set and verdict ("better", "worse" or another word), a line per row.
     """
-    of_set = verdicts.groupby("data_set")["verdict"].agg(set)
-    better = of_set.map(lambda said: "better" in said and "worse" not in said).sum()
-    worse = of_set.map(lambda said: "worse" in said and "better" not in said).sum()
-    return f"{ours} beats {others} on {better} of {len(of_set)} sets, and loses on {worse}."
+    better, worse = _sets_won_and_lost(verdicts, "verdict")
+    n_sets = verdicts["data_set"].nunique()
+    return f"{ours} beats {others} on {better} of {n_sets} sets, and loses on {worse}."
+
+
+def _sets_won_and_lost(verdicts: pd.DataFrame, column: str) -> tuple[int, int]:
+    """On how many sets some row is better and none is worse, and the reverse."""
+    of_set = verdicts.groupby("data_set")[column].agg(set)
+    won = of_set.map(lambda said: "better" in said and "worse" not in said).sum()
+    lost = of_set.map(lambda said: "worse" in said and "better" not in said).sum()
+    return int(won), int(lost)
+
+
+def _after_holm(rows: pd.DataFrame) -> str:
+    """What is left of sets and rows after Holm's correction, for the end of a sentence."""
+    won, lost = _sets_won_and_lost(rows, "holm")
+    better, worse = _better_and_worse(rows["holm"])
+    return f"after Holm's correction {better} and {worse}, and {won} and {lost} of the sets"
 
 
 # 04 and 05 ---------------------------------------------------------------------------------------
@@ -172,27 +196,30 @@ def ranks(tables: Path) -> Finding:
     title += f"{firsts[2]} with every modality."
     if len(set(firsts)) == 1:
         title = f"{firsts[0]} ranks first with one modality, with every modality, and over all."
+    place = int((table[everything] < table.loc[ROBULT, everything]).sum())
+    if place > 0:
+        title += f" Robult is {PLACES[place]} of {table[everything].count()}."
     n_blocks, n_sets = (re.findall(r"\d+", view)[0] for view in (everything, per_set))
     leaders = table[with_controls].nsmallest(3)
     among = listed(f"{name} {rank:.2f}" for name, rank in leaders.items())
     text = (
-        f"Over {n_blocks} blocks of real data the mean rank of Robult is "
-        f"{_beside_others(table, everything)}; with one modality it is "
-        f"{_beside_others(table, single)}, with every modality {_beside_others(table, full)}, "
-        f"with one value for each of {n_sets} sets {_beside_others(table, per_set)}. With the "
-        f"controls in the ranking the first three are {among}."
+        f"Mean ranks over {n_blocks} blocks of real data: {_with_best_rival(table, everything)}; "
+        f"with one modality {_with_best_rival(table, single)}; with every modality "
+        f"{_with_best_rival(table, full)}; with one value for each of {n_sets} sets "
+        f"{_with_best_rival(table, per_set)}. With the controls ranked too: {among}."
     )
     return Finding(title, text)
 
 
-def _beside_others(table: pd.DataFrame, view: str) -> str:
-    """Robult's mean rank, that of its variant where there is one, and that of the best rival."""
+def _with_best_rival(table: pd.DataFrame, view: str) -> str:
+    """The mean ranks of Robult, of its variant where there is one, and of the best rival."""
     spread = f"± {view.split(' (')[0]}"
     half = table.reindex(columns=[spread])[spread]  # a run of few seeds has none
     text = with_interval(table[view], half, digits=2)
-    rivals = table[view].drop(index=[ROBULT, VARIANT], errors="ignore")
-    variant_too = f"the variant {text[VARIANT]}, " if VARIANT in text else ""
-    return f"{text[ROBULT]} ({variant_too}{rivals.idxmin()} {text[rivals.idxmin()]})"
+    ours = table.index.intersection([ROBULT, VARIANT])
+    rival = table[view].drop(index=ours).idxmin()
+    named = table.loc[[*ours, rival], view].sort_values(kind="stable")
+    return listed(f"{name} {text[name]}" for name in named.index)
 
 
 def control(tables: Path) -> Finding:
@@ -200,15 +227,13 @@ def control(tables: Path) -> Finding:
     differences = read(tables, "04_differences")
     rows = differences[differences["against"] == "unimodal"]
     better, worse = _better_and_worse(rows["verdict"])
-    surely, sadly = _better_and_worse(rows["holm"])
     brief = read(tables, "04_headline")
     whole = brief[(brief["pattern"] == "all") & (brief["self-training"] != "–")]
     ahead = _ahead(whole, "self-training", ROBULT)
     text = (
-        f"Paired by seed it is clearly better in {better} of {len(rows)} rows and clearly worse in "
-        f"{worse} (after Holm's correction {surely} and {sadly}). With every modality there, "
-        f"self-training of a logistic regression has a better mean than Robult on {ahead.sum()} of "
-        f"{len(whole)} sets"
+        f"{WON} It is clearly better in {better} of {len(rows)} rows and clearly worse in {worse} "
+        f"({_after_holm(rows)}). With every modality there, self-training of a logistic "
+        f"regression has a better mean than Robult on {ahead.sum()} of {len(whole)} sets"
     )
     if VARIANT in whole:
         text += f", than {VARIANT} on {_ahead(whole, 'self-training', VARIANT).sum()}"
@@ -233,19 +258,18 @@ def variant(tables: Path) -> Finding | None:
     turned = {"better": "worse", "worse": "better"}  # the table says it of Robult
     rows = rows.assign(verdict=rows["verdict"].replace(turned), holm=rows["holm"].replace(turned))
     better, worse = _better_and_worse(rows["verdict"])
-    surely, sadly = _better_and_worse(rows["holm"])
     accuracy = -rows.loc[rows["metric"] == "accuracy", "difference"]
     text = (
         f"Distilled Robult is clearly better in {better} of {len(rows)} rows and clearly worse in "
-        f"{worse} (after Holm's correction {surely} and {sadly}); its differences in accuracy go "
-        f"from {accuracy.min():+.3f} to {accuracy.max():+.3f}."
+        f"{worse} ({_after_holm(rows)}); its differences in accuracy go from "
+        f"{accuracy.min():+.3f} to {accuracy.max():+.3f}."
     )
     brief = read(tables, "04_headline")
     if TAUGHT in brief:
         ahead = _ahead(brief, TAUGHT, VARIANT).sum()
         text += (
-            f" {TAUGHT}, which has the same teaching without Robult's losses, has the better mean "
-            f"in {ahead} of the {len(brief)} rows of the brief table."
+            f" {TAUGHT}, which has the same teaching without Robult's losses, has a better mean "
+            f"than {VARIANT} in {ahead} of the {len(brief)} rows of the brief table."
         )
     return Finding(_on_sets(rows, "Our variant that also teaches itself", "Robult"), text)
 
@@ -300,12 +324,13 @@ def needed(tables: Path) -> Finding:
     most = [LOSSES[name] for name in is_needed.index[is_needed == is_needed.max()]]
     if is_needed.max() > 0:
         title = f"Needed on the most sets: {' and '.join(most)}."
-    needs, harms = (
-        listed(f"{name} on {count}" for name, count in counts[word].items()) for word in counts
-    )
+    needs = listed(f"{name} on {count}" for name, count in is_needed.items())
+    harmful = counts["harmful"]
+    harms = [f"{name} on {count}" for name, count in harmful[harmful > 0].items()]
     text = (
         f"Needed means that without it some pattern is clearly worse, paired by seed, and none "
-        f"clearly better; of {n_sets} sets this is so for {needs}, and the reverse for {harms}."
+        f"clearly better. Of {n_sets} sets this is so for {needs}; the reverse is so for "
+        f"{listed(harms, 'none')}."
     )
     alone = read(tables, "06_labeled_alone").set_index("tag").iloc[:, 0]
     if "no_unlabeled" in alone and LABELLED_ONLY in alone:
@@ -327,9 +352,8 @@ def reconstruction(tables: Path) -> Finding:
         title = "The loss that should keep what is unique to a modality changes some accuracies."
     text = (
         f"Leaving out L_rec moves the mean of no set by more than {_rounded_up(largest):.3f}"
-        f"{_farthest(answers, 'L_rec')}; leaving out L_sup moves one by "
-        f"{_largest_change(answers, 'L_sup'):.2f}, L_ulb one by "
-        f"{_largest_change(answers, 'L_ulb'):.2f}."
+        f"{_farthest(answers, 'L_rec')}; without the loss of the labels one moves by "
+        f"{_largest_change(answers, 'L_sup'):.2f}."
     )
     return Finding(title, text)
 
@@ -342,9 +366,7 @@ def _farthest(answers: pd.DataFrame, term: str) -> str:
     if np.isnan(halves).any():
         return ""
     reach = np.max(np.abs(rows[columns].to_numpy(float)) + halves)
-    return (
-        f" (no 95 % interval of such a mean reaches further from 0 than {_rounded_up(reach):.3f})"
-    )
+    return f" (their 95 % intervals reach to {_rounded_up(reach):.3f})"
 
 
 def _rounded_up(bound: float) -> float:
@@ -504,11 +526,13 @@ def detector(tables: Path) -> Finding:
     last = confident.iloc[-1]
     if last["worse"] > last["better"]:
         title += ", and worse than the classifier's confidence once training has started"
+    levels = read(tables, "09_levels").set_index("data_set")
+    reached = listed(f"{_place([name])} {value}" for name, value in levels.iloc[:, -1].items())
     text = (
         f"They make the pseudo-positives clearly more precise on {_by_moment(precise)}. Their "
-        f"AUROC is clearly above the confidence's on {_by_moment(confident)}, and clearly below "
-        f"it on {_by_moment(confident, 'worse')}; against the plain cosine of the pair it is above "
-        f"on {_by_moment(plain)}, and below on {_by_moment(plain, 'worse')}."
+        f"AUROC for false pairs {levels.columns[-1]}: {reached}. Against the confidence's it is "
+        f"{_above_and_below(confident)}; against that of the pair's plain cosine "
+        f"{_above_and_below(plain)}."
     )
     return Finding(f"{title}.", text)
 
@@ -522,9 +546,17 @@ def _won(rows: pd.DataFrame, measure: str, rival: str) -> pd.DataFrame:
     return counts.groupby("moment", sort=False).sum()
 
 
-def _by_moment(counts: pd.DataFrame, word: str = "better") -> str:
+def _by_moment(counts: pd.DataFrame) -> str:
     return listed(
-        f"{row[word]} of {row['sets']} sets {moment}" for moment, row in counts.iterrows()
+        f"{row['better']} of {row['sets']} sets {moment}" for moment, row in counts.iterrows()
+    )
+
+
+def _above_and_below(counts: pd.DataFrame) -> str:
+    return listed(
+        f"{moment} clearly above on {row['better']} and below on {row['worse']} of "
+        f"{row['sets']} sets"
+        for moment, row in counts.iterrows()
     )
 
 
@@ -533,12 +565,12 @@ def weighted_training(tables: Path) -> Finding:
     table = read(tables, "09_accuracy").set_index("data_set")
     single = table["one modality (mean)"]
     better, worse = _starred(single)
-    title = "Accuracy gains little from them."
+    title = "Accuracy gains from them on no more sets than it loses."
     if better > worse:
         title = "Accuracy gains from them on more sets than it loses."
     if worse > better:
         title = "Accuracy loses from them on more sets than it gains."
-    numbers = listed(f"{name} {str(value).removesuffix(' *')}" for name, value in single.items())
+    numbers = listed(f"{_place([name])} {_bare(value)}" for name, value in single.items())
     text = (
         f"Trained with them instead of without, one modality is clearly more accurate on {better} "
         f"of {len(single)} sets and clearly less on {worse} ({numbers})."

@@ -266,7 +266,10 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, changes, message):
         ("text.csv", "a,b\n1,2\n3\n", "row 2 has 1 cells, expected 2"),
         ("text.csv", "", "it is empty"),
         ("text.csv", "b,a,a\n1,2,3\n", "two columns are named 'a'"),
-        ("text.csv", "1,2\n3,cat\n", "column 'column 2' of .* holds text, such as '2'"),
+        ("text.csv", "1,2\n3,cat\n", "column 'column 2' of .* holds text, such as 'cat'"),
+        ("text.csv", "a,b\n", "it has names of columns and no row.: check the path"),
+        ("text.csv", "a;b\n1;2\n", "its cells are separated by semicolons: save it with commas"),
+        ("text.csv", "a\tb\n1\t2\n", "its cells are separated by tabs: save it with commas"),
         ("text.csv", "a,b\n1,cat\n", "column 'b' of .* holds text, such as 'cat': give numbers"),
         ("text.csv", "a,b\n1,\ud800\n", "cannot be read as a csv table"),
         ("text.parquet", "PAR1", "cannot be read as a parquet table"),
@@ -321,6 +324,18 @@ def test_files_whose_samples_differ_are_named(tmp_path):
         read_tables(folder, ["mood", "id"], ids=["id"])
 
 
+def test_every_file_names_its_samples_or_none_does(tmp_path):
+    folder = two_tables(tmp_path)
+    (folder / "audio.csv").write_text("a0\n1\n2\n3\n")
+    with pytest.raises(
+        DataError, match=r"text.csv' names its samples in the column 'id', and .*aud"
+    ):
+        read_tables(folder, ["mood", "id"], ids=["id"])
+    (folder / "text.csv").write_text("t0\n1\n2\n3\n")
+    (folder / "id.csv").write_text("name\na\nb\nc\n")
+    assert read_tables(folder, ["id"], ids=["id"])["id"].tolist() == ["a", "b", "c"]
+
+
 def test_a_name_that_no_file_has_is_told_with_the_names_there_are(tmp_path):
     with pytest.raises(DataError) as error:
         read_tables(two_tables(tmp_path), ["mode"], required=["mode"])
@@ -367,11 +382,11 @@ def test_features_are_found_by_name_in_their_order(tmp_path):
 @pytest.mark.parametrize(("count", "more"), [(8, ""), (9, ", … (9 in all)")])
 def test_eight_names_are_told(tmp_path, count, more):
     names = [f"c{place}" for place in range(count)]
-    (tmp_path / "text.csv").write_text(",".join(names) + "\n")
+    (tmp_path / "text.csv").write_text(",".join(names) + "\n" + ",".join("1" * count) + "\n")
     with pytest.raises(DataError) as error:
         read_tables(tmp_path / "text.csv", ["mode"], required=["mode"])
     assert str(error.value).endswith(f"text.csv has {', '.join(names[:8])}{more}")
-    assert read_tables(tmp_path / "text.csv")["text"].shape == (0, count)
+    assert read_tables(tmp_path / "text.csv")["text"].shape == (1, count)
 
 
 def test_a_column_with_holes_may_stand_in_two_files(tmp_path):

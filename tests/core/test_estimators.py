@@ -441,6 +441,46 @@ def test_tensors_with_gradients_predict(fitted):
     np.testing.assert_allclose(model.predict_proba(tensors), model.predict_proba(X), atol=1e-5)
 
 
+def test_labels_of_other_rows_than_those_of_the_frames_are_refused(fitted):
+    model, X, y = fitted
+    frames = {name: pd.DataFrame(x) for name, x in X.items()}
+    labels = pd.Series(y)
+    weights = pd.Series(np.ones(len(y)))
+    turned = labels.iloc[::-1]
+    new = MultimodalClassifier(max_steps=2)
+    with pytest.raises(ValueError, match="and 'y' have the same index in different orders"):
+        new.fit(frames, turned)
+    with pytest.raises(ValueError, match="and 'sample_weight' have only a part of the index"):
+        new.fit(frames, labels, weights.set_axis(weights.index + 1))
+    with pytest.raises(
+        ValueError, match=r"validation: .* and 'y' have the same index in different"
+    ):
+        new.fit(frames, labels, validation=(frames, turned))
+    with pytest.raises(ValueError, match="and 'y' have the same index in different orders"):
+        model.score(frames, turned)
+    assert model.score(frames, labels) == model.score(frames, y)
+    named = labels.set_axis([f"sample {row}" for row in range(len(y))])
+    assert model.score(frames, named) == model.score(frames, y)  # rows of a frame have no names
+
+
+def test_the_code_of_a_failed_sensor_is_told(fitted, caplog):
+    model, X, _ = fitted
+    failed = {"text": X["text"], "audio": X["audio"].copy()}
+    model.predict(failed)
+    failed["audio"][3:5] = -999.0
+    assert caplog.text == ""
+    model.predict(failed)
+    assert f"2 of {len(X['text'])} samples lie 5 or more deviations" in caplog.text
+    assert "of modality 'audio': where a sensor failed give a row of NaN" in caplog.text
+    caplog.clear()
+    failed["audio"][3:5] = np.nan
+    model.predict(failed)
+    failed["audio"][3:5] = X["audio"][3:5]
+    failed["audio"][3, 0] = 999.0  # one wild value is no failure
+    model.predict(failed)
+    assert caplog.text == ""
+
+
 def test_a_fit_that_fails_leaves_no_old_answers(fitted):
     """Else the old weights would answer with the classes of the new labels."""
     _, X, y = fitted

@@ -88,6 +88,8 @@ def test_frames_whose_rows_are_in_different_orders_are_refused():
     frame = pd.DataFrame(X, index=["a", "b", "c"])
     with pytest.raises(ValueError, match="'text' and 'audio' have the same index in different ord"):
         Modalities({"text": frame, "plain": X, "audio": frame[::-1]})
+    with pytest.raises(ValueError, match="'audio' have only a part of the index in common: give"):
+        Modalities({"text": frame, "audio": frame.set_index(np.array(["b", "c", "d"]))})
     for other in (frame.copy(), frame.set_index(np.array(["d", "e", "f"])), X):
         assert len(Modalities({"text": frame, "audio": other})) == 3
 

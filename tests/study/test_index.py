@@ -41,5 +41,5 @@ def test_the_index_opens_with_findings_and_verdicts(reproduced, tmp_path):
     headings = [tag.get_text() for tag in soup("h2")]
     assert headings[:3] == ["Findings", "The paper's statements", "Notebooks"]
     finding = soup.find("li").get_text()
-    assert "the mean rank of Robult is 3.00 (GMC 1.00)" in finding
+    assert "real data: GMC 1.00, Robult 3.00; with" in finding
     assert [tag.get_text() for tag in soup.table("td")] == ["<it wins>", "not"]

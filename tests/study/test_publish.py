@@ -215,7 +215,7 @@ def test_publish_renews_the_numbers_of_the_pages(root):
     results = (root / "docs/results.md").read_text()
     assert results == f"before\n{first}\n\n| a |\n\n{last}\nafter\n"
     readme = (root / "README.md").read_text()
-    assert "Over 2 blocks of real data the mean rank of Robult is 1.20 (GMC 1.90); with" in readme
+    assert "ranks over 2 blocks of real data: Robult 1.20, GMC 1.90; with" in readme
     assert "old" not in readme
 
 
