@@ -118,11 +118,15 @@ def ranks_by_set(blocks: pd.DataFrame) -> pd.DataFrame:
 
 
 def ranks_by_set_table(blocks: pd.DataFrame, by_seed: pd.DataFrame) -> pd.DataFrame:
-    """`ranks_by_set` as text, with half of the interval over seeds as in `with_seed_spread`."""
+    """The mean rank within a seed on each data set, as text with its interval over the seeds.
+
+    Where no seed has all blocks it is `ranks_by_set`, without an interval.
+    """
     means = ranks_by_set(blocks).stack().rename("rank").reset_index()
     by = ["data_set", "method"]
     both = means.merge(_half(by_seed, by), how="left", on=by)
-    text = with_interval(both["rank"], both["half"], digits=2)
+    centre = both["mean"].fillna(both["rank"])
+    text = with_interval(centre, both["half"], digits=2)
     return laid_out(both.assign(text=text), ["data_set"], "method")
 
 
@@ -130,12 +134,15 @@ def place_sentences(blocks: pd.DataFrame) -> list[str]:
     """Who is first in each of the four rankings, and where Robult and its variant lead."""
     table = mean_rank_table(blocks).loc[list(contenders(blocks))]
     firsts = [f"{view}: {COLUMNS[table[view].idxmin()]}" for view in table.columns[:4]]
-    leaders = ranks_by_set(blocks).idxmin(axis=1)
-    led = {name: leaders.index[leaders == name] for name in ("robult", "robult_distilled")}
-    return [
-        f"First by mean rank over {'; '.join(firsts)}.",
-        *[f"{COLUMNS[name]} leads on {listed(sets, 'no set')}." for name, sets in led.items()],
-    ]
+    by_set = ranks_by_set(blocks)
+    is_best = by_set.eq(by_set.min(axis=1), axis=0)
+    is_shared = is_best.sum(axis=1) > 1
+    sentences = [f"First by mean rank over {'; '.join(firsts)}."]
+    for name in ("robult", "robult_distilled"):
+        led = by_set.index[is_best[name]] if name in is_best else []
+        sets = [f"{data_set} (shared)" if is_shared[data_set] else data_set for data_set in led]
+        sentences.append(f"{COLUMNS[name]} leads on {listed(sets, 'no set')}.")
+    return sentences
 
 
 # Figure 5 ----------------------------------------------------------------------------------------

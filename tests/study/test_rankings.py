@@ -75,7 +75,7 @@ def test_the_spread_of_mean_ranks_is_that_over_the_ranks_within_each_seed(runs):
     assert table.loc["robult", "± single"] == 0
     text = rankings.ranks_by_set_table(blocks, by_seed)
     assert text.loc["mosi", "robult"] == "6.00 ± 0.00"
-    assert text.loc["digits", "robult"].startswith("1.00 ± 0.48")
+    assert text.loc["digits", "robult"].startswith("1.11 ± 0.48")
 
 
 def test_a_seed_that_lacks_a_block_has_no_ranks_to_compare(runs):
@@ -99,6 +99,16 @@ def test_ranks_by_set_and_the_sentences(runs):
     first, *leads = rankings.place_sentences(mosi)
     assert first.startswith("First by mean rank over all (3): Distilled Robult; single (2)")
     assert leads == ["Robult leads on no set.", "Distilled Robult leads on mosi."]
+
+
+def test_a_lead_that_is_shared_is_told(runs):
+    mosi = runs[runs["data_set"] == "mosi"]
+    same = mosi[mosi["method"] == "robult_distilled"].assign(method="robult")
+    tied = pd.concat([mosi[mosi["method"] != "robult"], same])
+    assert rankings.place_sentences(rankings.ranked_blocks(tied))[1:] == [
+        "Robult leads on mosi (shared).",
+        "Distilled Robult leads on mosi (shared).",
+    ]
 
 
 def test_a_method_without_a_run_is_left_out(runs):
