@@ -12,6 +12,7 @@ from PIL import Image
 from raw_sets import encoders, hateful, picture
 
 from robult_core import datasets
+from robult_core.datasets import features
 from robult_core.datasets.features import (
     cache_key,
     folder_digest,
@@ -56,6 +57,15 @@ def test_images_that_do_not_decode_are_absent(tmp_path):
     made = image_text_features(["t"] * 4, images, encoders(), tmp_path)
     assert made["present"][1].tolist() == [True, False, False, False]
     assert not made["image"][1:].any()
+
+
+def test_a_batch_without_a_picture_ends_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "BATCH", 2)
+    whole = picture(tmp_path / "whole.png", 7)
+    images = [tmp_path / "gone.png", tmp_path / "lost.png", whole]
+    made = image_text_features(["t"] * 3, images, encoders(), tmp_path)
+    assert made["present"][1].tolist() == [False, False, True]
+    assert made["image"][2].any()
 
 
 def test_a_huge_picture_costs_its_row_only(tmp_path, monkeypatch):

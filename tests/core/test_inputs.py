@@ -8,7 +8,14 @@ import pytest
 import torch
 from scipy import sparse
 
-from robult_core.inputs import Modalities, columns_there, presence, read_modalities, to_array
+from robult_core.inputs import (
+    Modalities,
+    columns_there,
+    presence,
+    read_modalities,
+    to_array,
+    to_tensor,
+)
 
 X = np.arange(6.0).reshape(3, 2)
 
@@ -126,6 +133,14 @@ def test_samples_are_taken_from_every_container():
 def test_what_cannot_be_cut_into_modalities_is_named(given, columns, message):
     with pytest.raises(ValueError, match=message):
         read_modalities(given, columns)
+
+
+def test_what_a_sample_lacks_becomes_zeros():
+    there = np.array([True, False, True])
+    tensor = to_tensor(np.full((3, 2), np.nan, dtype=np.float32), np.zeros(3, dtype=bool))
+    assert torch.equal(tensor, torch.zeros(3, 2))
+    given = X.astype(np.float32)
+    assert to_tensor(given, there).tolist() == [[*given[0]], [0, 0], [*given[2]]]
 
 
 def test_a_frame_lacks_the_modalities_of_which_it_has_no_column():

@@ -77,4 +77,4 @@ def test_what_cannot_be_an_encoder_is_named():
         check_modules({"text": 5})
     check_modules({"text": nn.Identity()})
     with pytest.raises(ValueError, match="the modality 'video', which X lacks: it has text, audio"):
-        made({"video": nn.Linear(6, 8)})
+        made({"video": nn.Linear(6, 8), "touch": nn.Linear(6, 8)})

@@ -275,6 +275,9 @@ def test_samples_are_named_by_their_id_or_their_row(tmp_path):
     np.savez(tmp_path / "new.npz", text=X["text"])
     run(predict, out, tmp_path / "new.npz", "--out", tmp_path / "p.csv")
     assert [row["row"] for row in rows(tmp_path / "p.csv")] == [str(row) for row in range(60)]
+    np.savez(tmp_path / "short.npz", text=X["text"][:9], id=np.arange(60))
+    done = run(predict, out, tmp_path / "short.npz", "--out", tmp_path / "p.csv", "--id", "id")
+    assert "'text' has 9 rows and the id 'id' 60: give every file the same" in str(done.exception)
     done = run(describe, tmp_path / "text.csv", *named)
     assert "text: 60 samples of 3 features" in done.output
     done = run(predict, out, tmp_path / "new.npz", "--out", tmp_path / "p.csv", "--id", "name")
