@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,13 @@ def test_auroc_equals_the_fixture():
         0.833333, abs=1e-6
     )
     assert math.isnan(Classification(2).metrics(scores, np.ones(5, dtype=int))["auroc"])
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (4, 4), (3, 3), (5, 3), (4,)])
+def test_scores_that_do_not_fit_are_refused(shape):
+    message = re.escape(f"scores have shape {shape}: expected (4, 3), targets by outputs")
+    with pytest.raises(ValueError, match=message):
+        Classification(3).metrics(np.zeros(shape), np.zeros(4, dtype=int))
 
 
 def test_macro_f1_counts_a_class_that_nobody_has_as_zero():

@@ -132,12 +132,6 @@ def test_every_variant_has_words(variant):
     assert "_" not in re.sub(r"\$[^$]*\$", "", in_words(variant.name))
 
 
-def test_an_unknown_name_is_printed_without_underscores():
-    assert in_words("top_left") == "top left"
-    assert in_words("robult") == "Robult"
-    assert in_words(3) == "3"
-
-
 def test_title_and_legend_get_room_of_their_own():
     figure, _ = plt.subplots(figsize=(4, 2))
     style.finish(figure, "a finding " * 12, style.line_handles(["robult", "gmc"]))
