@@ -68,7 +68,11 @@ def main() -> None:
     help="Longest time for one cell [default: by profile].",
 )
 def reproduce(only: tuple[str, ...], **options: Any) -> None:
-    """Run the notebooks in order and write a report over them; exit status 1 when one fails."""
+    """Run the notebooks and write a report over them; exit status 1 when one fails.
+
+    First all their runs are computed, then as many notebooks are executed at a time as there are
+    jobs.
+    """
     from robult_study.report.reproduce import Options
     from robult_study.report.reproduce import reproduce as run
 

@@ -1,1 +1,1 @@
-"""All notebooks in order, a report over them, and its publication."""
+"""All notebooks, a report over them, and its publication."""
