@@ -9,6 +9,7 @@ process that holds the whole batch. `Method.loss_terms` does all of this: a meth
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -52,10 +53,14 @@ def gather(
 
     All of them travel in one collective. Gradients are those of `n_rows` samples where every rank
     computes the same loss. On one rank they are the outputs themselves.
+
+    Raises ValueError where an output has other rows than `shard` gives this rank, which is before
+    anything travels.
     """
     ranks = world_size()
     if ranks == 1:
         return outputs
+    _check_shares(outputs, n_rows)
     rows_first = [output.movedim(-2, 0) for output in outputs.values()]
     own = torch.cat([output.flatten(1) for output in rows_first], dim=1)
     if own.requires_grad:
@@ -71,6 +76,18 @@ def gather(
     }
 
 
+def _check_shares(outputs: Mapping[str, Tensor], n_rows: int) -> None:
+    """ValueError where an output does not hold one share of `n_rows` rows."""
+    share = math.ceil(n_rows / world_size())
+    for name, output in outputs.items():
+        own = output.shape[-2]
+        if own != share:
+            raise ValueError(
+                f"'{name}' has {own} rows on rank {dist.get_rank()}, and a share of {n_rows} rows "
+                f"on {world_size()} ranks has {share}: cut batches by shard"
+            )
+
+
 def loss_terms_on(method: Method, fabric: Fabric) -> Callable[[Batch], dict[str, Tensor]]:
     """The method's `loss_terms` with the precision and the ranks of a launched fabric.
 
@@ -83,4 +100,10 @@ def loss_terms_on(method: Method, fabric: Fabric) -> Callable[[Batch], dict[str,
         fabric.strategy._ddp_kwargs["find_unused_parameters"] = True
     wrapped = fabric.setup_module(method)
     wrapped.mark_forward_method("loss_terms")
-    return wrapped.loss_terms
+
+    def loss_terms(batch: Batch) -> dict[str, Tensor]:
+        with fabric.autocast():  # on one rank fabric sets the precision of `forward` alone
+            terms = wrapped.loss_terms(batch)
+        return {name: term.float() for name, term in terms.items()}
+
+    return loss_terms

@@ -315,8 +315,8 @@ ESTIMATORS = {
 def load_model(folder: str | Path, device: str = "auto") -> MultimodalEstimator:
     """An estimator that `save` wrote, ready to predict; ValueError for files of another version."""
     tensors, description = read_model(Path(folder))
-    name = description["estimator"]
-    if name not in ESTIMATORS:
+    name = description.get("estimator")
+    if not isinstance(name, str) or name not in ESTIMATORS:
         raise ValueError(
             f"unknown estimator {name!r} in '{folder}': known are {first_names([*ESTIMATORS])}"
         )

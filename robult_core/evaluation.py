@@ -85,9 +85,12 @@ def evaluate(
     The rows have the keys pattern, variant, metric and value; `variant` is "" for the method's own
     prediction. Samples that lack a modality of a pattern (`data.present`) are left out of it, and a
     pattern that no sample has gets no row.
+
+    Raises ValueError where a row has no known label.
     """
     records = []
     scores = {}
+    _check_known(data, rows)
     patterns = [check_pattern(pattern, data.names) for pattern in patterns]
     chosen = {pattern_name(pattern): having(data, rows, pattern) for pattern in patterns}
     found: dict[str, dict[str, np.ndarray]] = {}
@@ -103,6 +106,19 @@ def evaluate(
                 row = {"pattern": name, "variant": variant, "metric": metric, "value": value}
                 records.append(row)
     return records, scores
+
+
+def _check_known(data: MultimodalData, rows: Rows) -> None:
+    """ValueError for rows whose targets are placeholders."""
+    rows = check_rows(rows, data)
+    if data.known is None:
+        return
+    unknown = rows[~data.known.numpy()[rows]]
+    if len(unknown):
+        raise ValueError(
+            f"{len(unknown)} of the {len(rows)} rows to measure have no known label, the first is "
+            f"row {unknown[0]}: leave them out (data.labeled_rows names those that have one)"
+        )
 
 
 def _of_the_same_rows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ def write_model(
         raise ValueError(f"'{folder}' is a file: name a folder for the model")
     folder.mkdir(parents=True, exist_ok=True)
     on_cpu = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-    write_whole(folder / WEIGHTS, save(on_cpu))
-    text = json.dumps(_plain({"format": FORMAT, **description}), indent=1, allow_nan=False)
+    weights = save(on_cpu)
+    write_whole(folder / WEIGHTS, weights)
+    content = {"format": FORMAT, "weights_sha256": sha256(weights).hexdigest(), **description}
+    text = json.dumps(_plain(content), indent=1, allow_nan=False)
     write_whole(folder / DESCRIPTION, text.encode())
     return folder
 
@@ -61,9 +64,16 @@ def read_model(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     description = _read_description(folder / DESCRIPTION)
     path = folder / WEIGHTS
     try:
-        return load(path.read_bytes()), description
+        weights = path.read_bytes()
     except FileNotFoundError:
         raise ValueError(f"'{path}' is missing: save the model again") from None
+    if description.get("weights_sha256") not in (None, sha256(weights).hexdigest()):
+        raise ValueError(
+            f"'{path}' is not the file that '{DESCRIPTION}' belongs to, or was changed: "
+            "save the model again"
+        )
+    try:
+        return load(weights), description
     except Exception as error:  # safetensors raises an error of its own
         raise ValueError(f"'{path}' is damaged ({error}): save the model again") from None
 
@@ -73,7 +83,7 @@ def _read_description(path: Path) -> dict[str, Any]:
         description = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"'{path}' is missing: name the folder that save wrote") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"'{path}' is damaged ({error}): save the model again") from None
     found = description.get("format") if isinstance(description, dict) else None
     if found != FORMAT:

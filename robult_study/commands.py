@@ -17,7 +17,7 @@ class Sentences(click.Group):
     def invoke(self, context: click.Context) -> object:
         try:
             return super().invoke(context)
-        except (ValueError, OSError, ImportError) as error:
+        except (ValueError, OSError, ImportError, FloatingPointError) as error:
             raise click.ClickException(str(error)) from error
 
 

@@ -186,11 +186,18 @@ def make_output(folder: Path) -> Path:
         ) from error
 
 
+def _is_store(folder: Path) -> bool:
+    """Whether a folder is a store of runs, or the empty beginning of one."""
+    if (folder / "store.json").exists() or (folder / "records").is_dir():
+        return True
+    return folder.is_dir() and not any(folder.iterdir())
+
+
 def _may_hold_results(folder: Path) -> bool:
     root = repository().resolve()
     place = folder.resolve()
     inside = (root / "notebooks").is_dir() and root in place.parents
-    if inside or not place.is_dir() or store_folder(place).is_dir():
+    if inside or not place.is_dir() or _is_store(store_folder(place)):
         return True
     try:
         return not any(place.iterdir())

@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from robult_core.atomic import write_whole
 from robult_core.datasets.files import sha256_of
 from robult_study.provenance import git_state, hardware, repository, versions
@@ -49,12 +51,27 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a folder; an empty one where there is none that can be read."""
     try:
         content = json.loads((folder / NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        _Content.model_validate(content)
+    except (OSError, ValueError, RecursionError):
         return {}
-    is_manifest = isinstance(content, dict) and all(
-        isinstance(content.get(name, {}), dict) for name in ("files", "notebooks", "data")
-    )
-    return content if is_manifest else {}
+    return content
+
+
+class _Entry(BaseModel):
+    """What others rely on of a notebook in a manifest."""
+
+    status: str
+    seconds: float
+    data: list[str]
+
+
+class _Content(BaseModel):
+    """What others rely on of a manifest."""
+
+    profile: str
+    files: dict[str, str]
+    notebooks: dict[str, _Entry]
+    data: dict[str, str]
 
 
 def write_manifest(folder: Path, manifest: Manifest, files: dict[str, str]) -> None:

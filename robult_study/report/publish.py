@@ -117,13 +117,16 @@ def _check_notebook(manifest: Manifest, name: str) -> None:
 
 
 def _check_files(manifest: Manifest, source: Path) -> None:
-    """Check every file of the run against its hash; the store checks its records by itself."""
-    present = hash_files(source)
-    for name, digest in manifest.get("files", {}).items():
-        if not name.startswith("store/") and present.get(name) != digest:
+    """Check that the files of the run are those of its manifest, by their hashes.
+
+    The store checks its records by itself.
+    """
+    listed, present = manifest["files"], hash_files(source)
+    for name in sorted(listed.keys() | present.keys()):
+        if not name.startswith("store/") and present.get(name) != listed.get(name):
             raise SettingsError(
-                f"'{name}' is missing or was changed since the run that wrote it: "
-                "reproduce it, then publish"
+                f"'{name}' is missing, was changed since the run that wrote it, or is not in the "
+                "manifest: reproduce it, then publish"
             )
 
 
@@ -133,7 +136,7 @@ def _check_files(manifest: Manifest, source: Path) -> None:
 def _copies(manifest: Manifest, root: Path, source: Path, names: Sequence[str]) -> list[Copy]:
     """Every file of the run that is published: executed notebooks, tables, texts and figures."""
     copies = []
-    for name in manifest.get("files", {}):
+    for name in manifest["files"]:
         path = Path(name)
         is_figure = path.parts[:1] == (FIGURES,)
         is_report = path.parts[:1] == ("tables",) or len(path.parts) == 1
@@ -215,7 +218,7 @@ def _renew_pages(root: Path, say: Callable[[str], None]) -> None:
             renew_notebook(path, "answer", text)
     figures = root / FIGURES
     if figures.is_dir():
-        (figures / "README.md").write_text(gallery(figures), encoding="utf-8")
+        safe_path(root, FIGURES, "README.md").write_text(gallery(figures), encoding="utf-8")
 
 
 def renew(page: Path, part: str, text: str) -> bool:

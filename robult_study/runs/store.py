@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FOLDERS = ("records", "failed", "locks", "tmp", "damaged")
+PARTS = {"config": dict, "numerics": str, "timings": dict, "metrics": list}  # of a run
 KEY_LENGTH = 64
 REMEDY = "`robult runs prune --yes` or the next grid sets it aside"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -195,7 +196,7 @@ class Store:
 
         Raises StoreError where the folder holds files that are not a store's.
         """
-        if self._format() is not None:
+        if self._format() is not None and all((self.folder / name).is_dir() for name in FOLDERS):
             return
         if not self._records.is_dir() and self._holds_other_files():
             raise StoreError(
@@ -247,11 +248,11 @@ class Store:
         return record if set(files) <= record.files else None
 
     def records(self) -> Iterator[Record]:
-        """All sound records; damaged ones are passed over (`problems` names them)."""
+        """All sound records of runs; damaged ones are passed over (`problems` names them)."""
         for key in self.keys():
             with suppress(DamagedRecord):
                 record = self.get(key)
-                if record is not None:
+                if record is not None and _is_run(record):
                     yield record
 
     def sound(self, key: str) -> Record | None:
@@ -379,6 +380,7 @@ class Store:
 
         Returns its new place, or None where it is sound by now.
         """
+        self._make()  # a copy of the store may lack its empty folders
         with self.lock(key):
             if not self.problems([key]):
                 return None
@@ -472,14 +474,35 @@ def _read_content(folder: Path, key: str) -> dict[str, Any]:
     digest = content.pop("digest")
     if digest != _digest_or_none(content) or content.get("key") != key:
         raise DamagedRecord(f"record.json of {key[:12]} was edited after it was written: {REMEDY}")
+    if not _is_whole(content):
+        raise DamagedRecord(f"record.json of {key[:12]} lacks a part of a record: {REMEDY}")
     return content
+
+
+def _is_whole(content: Mapping[str, Any]) -> bool:
+    """Whether the files of a record are listed with their hashes, as the store writes them."""
+    files = content.get("files")
+    return isinstance(files, dict) and all(
+        isinstance(entry, dict) and entry.keys() >= {"sha256", "size"} for entry in files.values()
+    )
+
+
+def _is_run(record: Record) -> bool:
+    """Whether a record has what every run has; kept answers have nothing but files."""
+    content = record.content
+    parts = all(isinstance(content.get(name), kind) for name, kind in PARTS.items())
+    return parts and "total_seconds" in content["timings"]
 
 
 def _read_note(path: Path) -> dict[str, Any] | None:
     """The note of a failed run; None where it is cut short or no such note."""
     note = _json_or_none(path)
     whole = isinstance(note, dict) and isinstance(note.get("config"), dict) and "error" in note
-    return note if whole else None
+    return note if whole and _are_texts(note.get("files", [])) else None
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _json_or_none(path: Path) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -57,9 +59,17 @@ def test_two_ranks_make_the_record_of_one_process_and_say_so(tmp_path, alone):
 
 def test_bfloat16_moves_no_accuracy_by_more_than_a_point(alone):
     config = RunConfig(**FIELDS, precision="bfloat16")
-    content, _ = execute(config, datasets.load("digits"))
+    content, files = execute(config, datasets.load("digits"))
     assert content["config"]["precision"] == "bfloat16"
+    _, float32 = execute(RunConfig(**FIELDS), datasets.load("digits"))
+    curves, in_float32 = (read_curves(one) for one in (files, float32))
+    np.testing.assert_allclose(curves, in_float32, rtol=0.2, atol=0.02)
+    assert np.mean(curves != in_float32) > 0.9  # else the training would be in float32 after all
     np.testing.assert_allclose(values(content), values(alone), atol=0.02)
+
+
+def read_curves(files: dict[str, bytes]) -> np.ndarray:
+    return pd.read_parquet(BytesIO(files["curves.parquet"]))["value"].to_numpy()
 
 
 def fail(fabric: Any) -> None:

@@ -40,6 +40,7 @@ CONTENT = {
         {"pattern": "a", "variant": "", "metric": "f1", "value": 0.1},
     ],
     "label_rows": [3, 5],
+    "numerics": "0",
     "timings": {"total_seconds": 1.0},
 }
 
