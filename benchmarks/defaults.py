@@ -1,11 +1,11 @@
 """Do the estimators' defaults hold against linear models? `python -m benchmarks.defaults OUT.csv`.
 
-Every data set of the study that anyone can have, at 5, 20 and 100 % labels, and three small tables
-of scikit-learn cut into two groups of columns, with all labels. For every availability pattern the
-defaults stand beside a logistic (ridge) regression on the same labelled rows and the same
-modalities. Numbers come from validation rows, cut from the training part by each seed; `--test`
-takes the test rows instead, once, when nothing is chosen any more. Rows go to OUT.csv as they come,
-and a second call goes on where the first one stopped.
+Every data set of the study that anyone can have, at 5, 20 and 100 % labels; with all labels three
+small tables of scikit-learn and two wide ones, made here, each cut into two groups of columns. For
+every availability pattern the defaults stand beside a logistic (ridge) regression on the same
+labelled rows and the same modalities. Numbers come from validation rows, cut from the training part
+by each seed; `--test` takes the test rows instead, once, when nothing is chosen any more. Rows go
+to OUT.csv as they come, and a second call goes on where the first one stopped.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.datasets import load_breast_cancer, load_iris, load_wine
+from sklearn.datasets import load_breast_cancer, load_iris, load_wine, make_classification
 
 from robult_core import datasets
 from robult_core.checks import Pattern
@@ -37,7 +38,15 @@ from robult_core.tasks import Classification, higher_is_better
 from robult_study.results.intervals import paired
 
 SETS = ("digits", "handwritten", "cub10", "utd_mhad", "mosi")
-SMALL = {"wine": load_wine, "iris": load_iris, "breast_cancer": load_breast_cancer}
+WIDE = {"n_samples": 430, "n_features": 4000, "n_redundant": 0, "n_classes": 3, "random_state": 0}
+SMALL = {
+    "wine": load_wine,
+    "iris": load_iris,
+    "breast_cancer": load_breast_cancer,
+    # hundreds of rows, thousands of columns, of which few or many tell something
+    "wide_20": partial(make_classification, n_informative=20, class_sep=2.0, **WIDE),
+    "wide_500": partial(make_classification, n_informative=500, class_sep=4.0, **WIDE),
+}
 SHARES = (0.05, 0.2, 1.0)
 MOST_PATTERNS = 15  # of more (handwritten has 63) only the singles and the full set are measured
 FIELDS = ("data_set", "label_fraction", "seed", "pattern", "method", "value")
@@ -48,7 +57,7 @@ def load(name: str) -> MultimodalData:
     """A data set of the study, or a small table cut into its first and its second columns."""
     if name not in SMALL:
         return datasets.load(name)
-    x, y = SMALL[name](return_X_y=True)
+    x, y = SMALL[name]() if name.startswith("wide") else SMALL[name](return_X_y=True)
     halves = dict(zip(("first", "second"), np.array_split(x, 2, axis=1), strict=True))
     task = Classification(int(y.max()) + 1)
     return MultimodalData(name, task, halves, y, stratified_split(y))

@@ -34,6 +34,7 @@ from robult_core.targets import (
     read_classes,
     read_indicators,
     read_numbers,
+    stands_for_nothing,
 )
 from robult_core.tasks import Classification, Multilabel, Regression, Task
 
@@ -134,6 +135,9 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        mark = self.unlabeled
+        if not (mark is None or np.isscalar(mark) or stands_for_nothing(mark)):
+            raise ValueError(f"unlabeled is {mark!r}: give one label, such as -1, or None")
         weights = self.class_weight
         if not (weights is None or weights == "balanced" or isinstance(weights, Mapping)):
             raise ValueError(
@@ -255,11 +259,12 @@ class MultimodalRegressor(RegressorMixin, MultimodalEstimator):
             self.validation_scores_ = {step: error * deviation for step, error in scores}
 
     def _predicted(self, inputs: Mapping[str, Tensor]) -> np.ndarray:
-        return super()._predicted(inputs) * self.target_deviation_ + self.target_mean_
+        standardized = super()._predicted(inputs).astype(np.float64)
+        return standardized * self.target_deviation_ + self.target_mean_
 
     def predict(self, X: Any) -> np.ndarray:
         """The predicted target of each sample, from whatever modalities X holds."""
-        return self._scores(X)[:, 0].astype(np.float64)
+        return self._scores(X)[:, 0]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R^2, the explained share of the variance, on the samples that have a target."""
@@ -283,6 +288,12 @@ class MultimodalMultilabelClassifier(ClassifierMixin, MultimodalEstimator):
         given, trained = targets.values.shape[1], len(self.classes_)
         if given != trained:
             raise ValueError(f"y has {given} labels a sample, at fit it had {trained}: give these")
+        assert targets.classes is not None
+        if hasattr(y, "columns") and list(targets.classes) != list(self.classes_):
+            raise ValueError(
+                f"y has the labels {first_names(targets.classes)}, at fit it had "
+                f"{first_names(self.classes_)}: give these in the same order"
+            )
         return targets
 
     def _remember_targets(self, targets: Targets) -> None:

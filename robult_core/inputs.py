@@ -17,6 +17,10 @@ from torch import Tensor
 from robult_core.arrays import LARGEST, as_array
 from robult_core.checks import check_modality_name
 
+BLOCK = 4096  # rows that are turned into doubles at once
+MOST_LOST = 0.01  # of a feature's range, by rounding to float32
+TYPICAL = 2000  # rows that tell what is usual
+WILD = 1e6  # times what is usual
 PLAIN_ARRAY_NAME = "x"  # the name of the one modality of a plain array
 
 
@@ -55,8 +59,13 @@ class Modalities(Mapping[str, Any]):
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
             return self.arrays[key]
+        if isinstance(key, tuple) and key[1:] == (Ellipsis,):  # as scikit-learn asks for rows
+            key = key[0]
         if isinstance(key, Integral):
             key = [key]
+        if not isinstance(key, slice):
+            key = np.asarray(key)
+            key = np.flatnonzero(key) if key.dtype == bool else key  # polars takes no mask
         return Modalities({name: _rows(x, key) for name, x in self.arrays.items()})
 
     def __iter__(self) -> Iterator[str]:
@@ -278,6 +287,56 @@ def _check_range(array: np.ndarray, name: str) -> None:
         raise ValueError(
             f"modality '{name}' holds the value {largest:.3g}, which is too large for float32: "
             "rescale the feature"
+        )
+
+
+def check_resolution(x: Any, name: str) -> None:
+    """ValueError where a feature varies too little around its size for float32, such as a time."""
+    array = as_array(x)
+    if array.dtype.kind not in "fiu" or array.dtype.itemsize <= 4 or not array.size:
+        return
+    array = array.reshape(-1, array.shape[-1])
+    lost = np.zeros(array.shape[1])
+    lowest, highest = np.full_like(lost, np.inf), np.full_like(lost, -np.inf)
+    for start in range(0, len(array), BLOCK):
+        block = array[start : start + BLOCK].astype(np.float64)
+        error = np.abs(block - block.astype(np.float32))
+        lost = np.fmax(lost, np.fmax.reduce(error, axis=0))
+        lowest = np.fmin(lowest, np.fmin.reduce(block, axis=0))
+        highest = np.fmax(highest, np.fmax.reduce(block, axis=0))
+    varies = highest > lowest
+    bad = varies & (lost > MOST_LOST * np.where(varies, highest - lowest, 1.0))
+    if bad.any():
+        column = int(np.flatnonzero(bad)[0])
+        raise ValueError(
+            f"feature {column} of modality '{name}' lies between {lowest[column]:.10g} and "
+            f"{highest[column]:.10g}, which float32 cannot tell apart well: subtract its mean, or "
+            "leave it out"
+        )
+
+
+def check_wild_values(array: np.ndarray, name: str) -> None:
+    """ValueError where one value is so far from the others that nothing is left of them.
+
+    Far means a million times the usual distance of a feature's values from their median, which
+    `TYPICAL` rows tell.
+    """
+    rows = array.reshape(-1, array.shape[-1])
+    some = rows[:: max(len(rows) // TYPICAL, 1)]
+    some = some[~np.isnan(some).any(axis=1)].astype(np.float64)
+    if not len(some):
+        return
+    median = np.median(some, axis=0)
+    usual = np.median(np.abs(some - median), axis=0)
+    reach = np.fmax(np.nanmax(rows, axis=0) - median, median - np.nanmin(rows, axis=0))
+    bad = (usual > 0) & (reach > WILD * usual)
+    if bad.any():
+        column = int(np.flatnonzero(bad)[0])
+        row = int(np.nanargmax(np.abs(rows[:, column] - median[column])))
+        raise ValueError(
+            f"feature {column} of modality '{name}' holds {rows[row, column]:.3g}, and its other "
+            f"values lie within about {usual[column]:.3g} of {median[column]:.3g}: correct it, or "
+            "set the row to NaN"
         )
 
 

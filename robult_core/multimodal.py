@@ -22,7 +22,9 @@ from robult_core.datasets.container import MultimodalData
 from robult_core.early_stopping import EarlyStopping
 from robult_core.inputs import (
     Modalities,
+    check_resolution,
     check_same_rows,
+    check_wild_values,
     columns_there,
     feature_names,
     presence,
@@ -198,6 +200,9 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         arrays = {name: to_array(x, name) for name, x in given.items()}
         own = self.encoders or {}
         for name, array in arrays.items():
+            if name not in own:
+                check_resolution(given[name], name)
+                check_wild_values(array, name)
             if array.ndim > 3 and name not in own:
                 raise ValueError(
                     f"modality '{name}' has samples of shape {array.shape[1:]}, which no built-in "
@@ -326,6 +331,8 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         device = checked_device(self.device)
         devices = [torch.cuda.current_device()] if device == "cuda" else []
         with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
             torch.random.fork_rng(devices=devices),
             _progress_bar(config.steps, self.verbose) as bar,
         ):
@@ -437,7 +444,9 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
             if name in self.standardizers_:
                 n_far = int(_is_far(x[present[row]]).sum())
                 far.update({name: n_far} if n_far else {})
-        scores = np.empty((len(given), self.model_.task.n_outputs), dtype=np.float32)
+        task = self.model_.task
+        kind = np.float64 if task.kind == "regression" else np.float32  # a target may be large
+        scores = np.empty((len(given), task.n_outputs), dtype=kind)
         for rows, names in _groups_by_pattern(present, tuple(given)):
             inputs = {name: tensors[name][rows] for name in names}
             scores[rows] = self._predicted(inputs)
@@ -656,7 +665,8 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
             for name in self.modality_names_
         }
         task = self._task_of(len(self.base_scores_))
-        method = self._make_method(task, self.sample_shapes_)
+        with torch.random.fork_rng(devices=[]):  # its first weights, which are replaced, are random
+            method = self._make_method(task, self.sample_shapes_)
         method.load_state_dict(_of_method(tensors))
         self.model_ = method.to(checked_device(device)).eval()
         return self

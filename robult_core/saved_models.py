@@ -29,9 +29,15 @@ def write_model(
     folder.mkdir(parents=True, exist_ok=True)
     on_cpu = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
     weights = save(on_cpu)
-    write_whole(folder / WEIGHTS, weights)
     content = {"format": FORMAT, "weights_sha256": sha256(weights).hexdigest(), **description}
-    text = json.dumps(_plain(content), indent=1, allow_nan=False)
+    try:
+        text = json.dumps(_plain(content), indent=1, allow_nan=False)
+    except TypeError as error:
+        raise ValueError(
+            f"the model cannot be saved, because JSON holds no such value ({error}): "
+            "fit with labels that are numbers or text"
+        ) from None
+    write_whole(folder / WEIGHTS, weights)
     write_whole(folder / DESCRIPTION, text.encode())
     return folder
 

@@ -12,6 +12,7 @@ import numpy as np
 from robult_core.arrays import LARGEST, as_array
 from robult_core.checks import is_number
 
+LARGEST_WHOLE = 2**53  # up to it every whole number is a float of its own
 logger = logging.getLogger("robult_core")
 
 # Names of classes that are hardly meant as such.
@@ -137,6 +138,7 @@ def known_classes(y: Any, n: int, unlabeled: Any) -> tuple[np.ndarray, np.ndarra
         )
     known = ~(_is_missing(labels) | _is_mark(labels, unlabeled))
     given = labels[known]
+    _check_mark(given, unlabeled)
     if not len(given):
         raise ValueError(
             f"no sample has a label: all {n} are marked as unlabelled ({unlabeled!r}, None or NaN)"
@@ -155,8 +157,28 @@ def known_classes(y: Any, n: int, unlabeled: Any) -> tuple[np.ndarray, np.ndarra
                 f"Unknown label type: y holds the number {shown}, which is no class. "
                 "For continuous targets use MultimodalRegressor"
             )
+        if np.abs(given).max() > LARGEST_WHOLE:
+            raise ValueError(
+                f"y holds the class {given[np.abs(given).argmax()]:.17g}, and numbers beyond 2^53 "
+                "merge with their neighbours: give the classes as text"
+            )
         given = given.astype(np.int64)
     return given, known
+
+
+def _check_mark(given: np.ndarray, unlabeled: Any) -> None:
+    """ValueError where the mark of unlabelled samples is a text such as "-1", and y has numbers."""
+    if not isinstance(unlabeled, str) or given.dtype.kind not in "iuf":
+        return
+    try:
+        number = float(unlabeled)
+    except ValueError:
+        return
+    if (given == number).any():
+        raise ValueError(
+            f"unlabeled is the text {unlabeled!r}, and y has it as a number: give {unlabeled} "
+            "without quotation marks, or None where it is a class"
+        )
 
 
 def _warn_of_marks(classes: np.ndarray, codes: np.ndarray) -> None:

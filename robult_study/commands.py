@@ -17,7 +17,12 @@ class Sentences(click.Group):
     def invoke(self, context: click.Context) -> object:
         try:
             return super().invoke(context)
-        except (ValueError, OSError, ImportError, FloatingPointError) as error:
+        except ModuleNotFoundError as error:
+            raise click.ClickException(
+                f"this command needs a package that the light install leaves out ({error}): "
+                "run pip install '.[study]' in the clone"
+            ) from error
+        except (ValueError, OSError, ImportError) as error:
             raise click.ClickException(str(error)) from error
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,14 +74,16 @@ def fit(
 ) -> None:
     """Train on FILES: one npz archive, or one csv or parquet file per modality.
 
-    Samples that have no modality at all are left out.
+    Samples that have no modality at all are left out, and so are those that an array or column
+    "split" does not call "train".
     """
     from robult_core.atomic import write_whole
-    from robult_core.datasets.own_files import split_target
+    from robult_core.datasets.own_files import SPLIT, read_split, split_target
     from robult_core.inputs import Modalities
     from robult_core.saved_models import DESCRIPTION
 
-    tables, _ = _tables(files, [target], identity, required=[target, *_named(identity)])
+    tables, _ = _tables(files, [target, SPLIT], identity, required=[target, *_named(identity)])
+    split = tables.pop(SPLIT, None)
     _refuse_hidden_id(tables)
     modalities, labels = split_target(tables, target)
     if (out / DESCRIPTION).exists():
@@ -88,6 +91,10 @@ def fit(
     model = _estimator(task, labels, options)
     samples = Modalities(modalities)
     there = _has_any(samples)
+    if split is not None:
+        trains = read_split(split, len(labels)) == "train"
+        click.echo(f"'{SPLIT}' leaves {int((~trains).sum())} of {len(trains)} samples out")
+        samples, labels, there = samples[trains], labels[trains], there[trains]
     for line in _label_lines(labels[there], options["unlabeled"], task):
         click.echo(line)
     try:
@@ -200,18 +207,21 @@ def _kind(task: str, labels: np.ndarray) -> str:
     return kind_of_labels(labels) if task == "auto" else task
 
 
-def _mark_of_unlabeled(labels: np.ndarray, text: str) -> str | int:
-    """The label of unlabelled samples as it stands among the labels: a name or a number.
+def _mark_of_unlabeled(labels: np.ndarray, text: str) -> str | int | None:
+    """The label of unlabelled samples as it stands among the labels: a name, a number or none.
 
     Raises ValueError where the labels are numbers and the text is none.
     """
     if labels.dtype.kind in "OUS":
         return text
+    if text.lower() == "none":
+        return None
     try:
         return int(text)
     except ValueError:
         raise ValueError(
-            f"--unlabeled is '{text}', but the labels are numbers: give a whole number, such as -1"
+            f"--unlabeled is '{text}', but the labels are numbers: give a whole number, such as "
+            "-1, or none where every number is a class"
         ) from None
 
 
@@ -244,22 +254,26 @@ def predict(
     names it (the one of the fit, unless --id names another), else its row from 0 up. A sample that
     has no modality at all gets empty cells.
     """
-    from robult_core.datasets.own_files import as_modalities
+    from robult_core.datasets.own_files import SPLIT, as_modalities
     from robult_core.estimators import load_model
     from robult_core.inputs import Modalities
 
     if not out.absolute().parent.is_dir():
         raise ValueError(f"the folder of '{out}' is missing: make it, or choose another --out")
+    if any(out.resolve() == path.resolve() for path in files):
+        raise ValueError(f"--out is '{out}', one of the files to predict from: choose another")
     estimator = load_model(model, device)
     features = {name: list(columns) for name, columns in estimator.column_names_.items()}
     required = _named(identity)
     identity = identity or _id_of_fit(model)
-    tables, ids = _tables(files, [target], identity, required=required, features=features)
-    tables.pop(target, None)
+    columns = [target, SPLIT]
+    tables, ids = _tables(files, columns, identity, required=required, features=features)
+    for name in columns:
+        tables.pop(name, None)
     samples = Modalities(as_modalities(tables))
     there = _has_any(samples)
-    header, columns = _answers(estimator, samples[there])
-    answers = zip(*columns, strict=True)
+    header, given = _answers(estimator, samples[there])
+    answers = zip(*given, strict=True)
     empty = ("",) * len(header)
     names = range(len(there)) if ids is None else ids
     with open(out, "w", newline="", encoding="utf-8") as handle:
@@ -307,20 +321,24 @@ def describe(
     files: tuple[Path, ...], target: str, unlabeled: str, identity: str | None, task: str
 ) -> None:
     """Say what FILES hold: modalities, what is missing, labels per class."""
-    from robult_core.datasets.own_files import as_modalities
-    from robult_core.inputs import feature_names, presence, to_array
+    from robult_core.datasets.own_files import SPLIT, as_modalities
+    from robult_core.inputs import feature_names
     from robult_core.multimodal import first_names
 
-    tables, _ = _tables(files, [target], identity, required=_named(identity))
+    tables, _ = _tables(files, [target, SPLIT], identity, required=_named(identity))
+    split = tables.pop(SPLIT, None)
     _refuse_hidden_id(tables)
     features = {name: table for name, table in tables.items() if name != target}
     for name, table in as_modalities(features).items():
-        there = presence(to_array(table, name), name)
         shape = " x ".join(map(str, table.shape[1:]))
-        missing = int((~there).sum())
         names = feature_names(table)
         columns = "" if names is None else f"; columns {first_names(names)}"
-        click.echo(f"{name}: {len(table)} samples of {shape} features, {missing} lack it{columns}")
+        click.echo(
+            f"{name}: {len(table)} samples of {shape} features, {_lacking(name, table)}{columns}"
+        )
+    if split is not None:
+        parts = ", ".join(f"{count} {part}" for part, count in Counter(map(str, split)).items())
+        click.echo(f"{SPLIT}: {parts}")
     lengths = {name: len(table) for name, table in tables.items()}
     if len(set(lengths.values())) > 1:
         given = ", ".join(f"{name} {length}" for name, length in lengths.items())
@@ -328,8 +346,23 @@ def describe(
     if target not in tables:
         click.echo(f"no target '{target}': name it with --target to train")
         return
-    for line in _label_lines(tables[target], unlabeled, task):
+    try:
+        lines = _label_lines(tables[target], unlabeled, task)
+    except ValueError as error:
+        lines = [f"{target}: {error}"]
+    for line in lines:
         click.echo(line)
+
+
+def _lacking(name: str, table: np.ndarray) -> str:
+    """How many samples lack a modality, or what keeps it from being read."""
+    from robult_core.inputs import presence, to_array
+
+    try:
+        there = presence(to_array(table, name), name)
+    except ValueError as error:
+        return f"cannot be trained on ({error})"
+    return f"{int((~there).sum())} lack it"
 
 
 def _label_lines(labels: np.ndarray, unlabeled: str, task: str) -> list[str]:

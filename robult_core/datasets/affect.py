@@ -9,7 +9,7 @@ side of the padding is measured and noted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from robult_core.tasks import Task
 MODALITIES = ("text", "audio", "vision")
 LABELS = {"MulT": "labels", "MMSA": "regression_labels"}
 WIDTHS = {"mosi": (5, 20), "mosei": (74, 35)}  # of audio and vision; MMSA keeps those of MulT
-MOST_REPEATED = 0.1  # share of rows; when more ids repeat, they name videos, not rows
+MOST_REPEATED = 0.1  # share of rows; when more ids repeat within a split, they name videos
+HIGHEST = 3  # of a sentiment score; the lowest is -3
 # The videos of CMU-MOSI: MultiBench's file of it has the widths of MOSEI, so ids tell them apart.
 _VIDEOS = """
 03bSnISJMiM 0h-zjBukYpk 1DmNV9C1hbY 1iG0909rllw 2WGyTLYerpo 2iD-tVS8NPw 5W7Z1C_fDaE
@@ -61,7 +62,7 @@ def load_affect(
     labels, split = _labels(path, parts, LABELS[publisher])
     ids = [_text(item) for part in parts for item in _field(part, "id")]
     transcripts = [str(text) for part in parts for text in _field(part, "raw_text")]
-    arrays = {name: _joined(path, parts, name, len(labels)) for name in MODALITIES}
+    arrays = {name: _joined(path, parts, name, Counter(split.tolist())) for name in MODALITIES}
     _check_corpus(path, corpus, arrays, ids)
     notes = [f"Read from {path.name}."]
     known = np.isfinite(labels)
@@ -118,6 +119,11 @@ def _labels(path: Path, parts: list[dict], key: str) -> tuple[np.ndarray, np.nda
         if scores.size != len(scores):
             expected = f"expected ({len(scores)}, 1, 1), one sentiment score a row"
             raise DataError(f"'{key}' of {split} in '{path}' has shape {scores.shape}: {expected}")
+        beyond = np.abs(scores[np.isfinite(scores)]) > HIGHEST
+        if beyond.any():
+            worst = scores[np.isfinite(scores)][beyond][0]
+            expected = f"scores lie between -{HIGHEST} and {HIGHEST}: get the file again"
+            raise DataError(f"'{key}' of {split} in '{path}' holds {worst:g}, and {expected}")
         labels.append(scores.reshape(-1))
     return np.concatenate(labels), np.repeat(SPLITS, [len(scores) for scores in labels])
 
@@ -132,16 +138,20 @@ def _floats(path: Path, part: dict, key: str, split: str) -> np.ndarray:
         raise DataError(f"{wrong}: {needs}") from error
 
 
-def _joined(path: Path, parts: list[dict], name: str, n_labels: int) -> np.ndarray:
-    """One modality over all splits, `(N, T, F)`; the splits' own arrays are let go."""
+def _joined(path: Path, parts: list[dict], name: str, rows: Mapping[str, int]) -> np.ndarray:
+    """One modality over all splits, `(N, T, F)`; the splits' own arrays are let go.
+
+    rows: how many labels each split has.
+    """
     arrays = []
     for split, part in zip(SPLITS, parts, strict=True):
         arrays.append(_floats(path, part, name, split))
         del part[name]
     shapes = [x.shape for x in arrays]
     alike = len({shape[1:] for shape in shapes}) == 1 and len(shapes[0]) == 3
-    if not alike or sum(shape[0] for shape in shapes) != n_labels:
-        expected = f"expected (rows, steps, features) alike, {n_labels} rows in all as of labels"
+    lengths = [rows[split] for split in SPLITS]
+    if not alike or [shape[0] for shape in shapes] != lengths:
+        expected = f"expected (rows, steps, features) alike, with {lengths} rows as of labels"
         raise DataError(f"'{name}' in '{path}' has the shapes {shapes}: {expected}")
     return np.concatenate(arrays)
 
@@ -173,20 +183,24 @@ def _check_corpus(path: Path, corpus: str, arrays: dict[str, np.ndarray], ids: l
         other = "mosei" if is_mosei else "mosi"
         holds = f"'{path}' holds CMU-{other.upper()} ({found})"
         raise DataError(f"{holds}: move it to cmu-{other}/ and get the file of {corpus.upper()}")
-    if corpus == "mosi" and ids and not is_mosi:
-        raise DataError(f"'{path}' does not hold CMU-MOSI ({found}): get the file of MOSI")
+    if ids and not is_mosi and not is_mosei:
+        name = corpus.upper()
+        raise DataError(f"'{path}' does not hold CMU-{name} ({found}): get the file of {name}")
 
 
 def _fresh_rows(ids: list[str], split: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """`(N,)` bool, False for copies of a row, and what to note about them."""
     everything = np.ones(len(split), dtype=bool)
+    if not ids:
+        return everything, ["There are no ids, so copies of rows were not looked for."]
     if len(ids) != len(split):
-        return everything, []
-    fresh = first_occurrences(ids, split)
-    repeated = int((~fresh).sum())
-    if repeated > MOST_REPEATED * len(ids):
+        counts = f"There are {len(ids)} ids for {len(split)} rows"
+        return everything, [f"{counts}, so copies of rows were not looked for."]
+    within = len(ids) - len(set(zip(split.tolist(), ids, strict=True)))
+    if within > MOST_REPEATED * len(ids):
         return everything, ["Ids name videos, not rows, so copies of rows were not looked for."]
-    return fresh, count_note(repeated, "rows with a repeated id left out")
+    fresh = first_occurrences(ids, split)
+    return fresh, count_note(int((~fresh).sum()), "rows with a repeated id left out")
 
 
 def _check_splits(path: Path, split: np.ndarray) -> None:

@@ -27,8 +27,11 @@ def get_hint(name: str) -> str:
     return f"run 'robult data get {name}'"
 
 
+DELETE = "delete it, then "  # what can be downloaded again
+
+
 @contextmanager
-def reading(path: Path, kind: str, remedy: str, first: str = "delete it, then ") -> Iterator[None]:
+def reading(path: Path, kind: str, remedy: str, first: str = DELETE) -> Iterator[None]:
     """Turn whatever a parser raises on a missing or damaged file into one sentence.
 
     `remedy` is said in both cases, `first` before it where the file is there but damaged.
@@ -78,9 +81,14 @@ def read_mat(path: Path, keys: Iterable[str], remedy: str) -> dict[str, np.ndarr
         return {key: content[key] for key in keys}
 
 
-def read_npz(path: Path, keys: Iterable[str] | None, remedy: str) -> dict[str, np.ndarray]:
-    """Arrays of a numpy archive by name, all of them without `keys`; no pickled object is read."""
-    with reading(path, "a numpy archive", remedy), open(path, "rb") as handle:
+def read_npz(
+    path: Path, keys: Iterable[str] | None, remedy: str, first: str = DELETE
+) -> dict[str, np.ndarray]:
+    """Arrays of a numpy archive by name, all of them without `keys`; no pickled object is read.
+
+    remedy, first: as `reading` says them.
+    """
+    with reading(path, "a numpy archive", remedy, first), open(path, "rb") as handle:
         check_unpacked_size(path)
         with np.load(handle, allow_pickle=False) as archive:
             return {key: archive[key] for key in (archive.files if keys is None else keys)}

@@ -114,7 +114,7 @@ def _files(paths: str | Path | Sequence[str | Path]) -> Iterator[Path]:
 def _read_file(path: Path, ids: Sequence[str]) -> dict[str, np.ndarray]:
     """The arrays of an archive, or the columns of a table, by name."""
     if path.suffix == ".npz":
-        return read_npz(path, None, REMEDY)
+        return read_npz(path, None, REMEDY, first="")
     if path.suffix not in KINDS:
         raise DataError(f"file '{path}' is not one of {', '.join(KINDS)}: convert it first")
     with reading(path, f"a {path.suffix[1:]} table", REMEDY, first=""):
@@ -227,7 +227,7 @@ def _read_csv(path: Path, ids: Sequence[str] = ()) -> dict[str, np.ndarray]:
         names = [f"column {place}" for place in range(1, len(names) + 1)]
     else:
         rows = rows[1:]
-    _check_separator(names)
+    _check_names(names)
     if not rows:
         raise ValueError("it has names of columns and no row")
     if len(set(names)) < len(names):
@@ -242,8 +242,16 @@ def _read_csv(path: Path, ids: Sequence[str] = ()) -> dict[str, np.ndarray]:
     }
 
 
-def _check_separator(names: Sequence[str]) -> None:
-    """ValueError where the one name of a file looks like several names."""
+def _check_names(names: Sequence[str]) -> None:
+    """ValueError where the one name of a file looks like several names, and for a column without.
+
+    pandas writes such a column for the numbers of the rows, which are no feature.
+    """
+    if not names[0].strip() and len(names) > 1:
+        raise ValueError(
+            "its first column has no name, as pandas writes the numbers of the rows: "
+            "write it with index=False, or name the column"
+        )
     for mark, word in OTHER_SEPARATORS.items():
         if len(names) == 1 and mark in names[0]:
             raise ValueError(f"its cells are separated by {word}: save it with commas")
@@ -382,7 +390,7 @@ def load_own_files(path: Path, target: str = TARGET, task: str = "auto") -> Mult
     present = np.stack([presence(x, name) for name, x in arrays.items()])  # (M, N)
     kind = kind_of_labels(labels) if task == "auto" else task
     label_task, targets, class_names = _read_labels(labels, kind)
-    split = _drawn_split(targets, kind) if given is None else _read_split(given, len(labels))
+    split = _drawn_split(targets, kind) if given is None else read_split(given, len(labels))
     evaluated = np.isin(split, ("valid", "test"))
     empty = ~present.any(axis=0)
     without_label = evaluated & ~targets.known
@@ -414,7 +422,7 @@ def load_own_files(path: Path, target: str = TARGET, task: str = "auto") -> Mult
     )
 
 
-def _read_split(given: np.ndarray, n: int) -> np.ndarray:
+def read_split(given: np.ndarray, n: int) -> np.ndarray:
     """The split as the files say it, in our names."""
     if given.shape != (n,):
         raise DataError(f"'{SPLIT}' has shape {given.shape}, expected ({n},): one name a sample")

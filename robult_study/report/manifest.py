@@ -68,10 +68,10 @@ class _Entry(BaseModel):
 class _Content(BaseModel):
     """What others rely on of a manifest."""
 
-    profile: str
-    files: dict[str, str]
-    notebooks: dict[str, _Entry]
-    data: dict[str, str]
+    profile: str = ""
+    files: dict[str, str] = {}
+    notebooks: dict[str, _Entry] = {}
+    data: dict[str, str] = {}
 
 
 def write_manifest(folder: Path, manifest: Manifest, files: dict[str, str]) -> None:

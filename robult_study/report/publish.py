@@ -82,7 +82,7 @@ def check(manifest: Manifest, source: Path, names: Sequence[str]) -> None:
 
     names: the notebooks that have to be in it.
     """
-    if not manifest:
+    if not manifest.get("profile") or not manifest.get("files"):
         raise SettingsError(
             f"there is no finished run in '{source}': run 'robult reproduce' first, "
             "with the same --profile or with this --output"
@@ -100,7 +100,7 @@ def check(manifest: Manifest, source: Path, names: Sequence[str]) -> None:
 def _check_notebook(manifest: Manifest, name: str) -> None:
     from robult_study.runs.fingerprint import numerics
 
-    entry = manifest["notebooks"].get(name, {"status": "not run"})
+    entry = manifest.get("notebooks", {}).get(name, {"status": "not run"})
     again = f"'robult reproduce --only {name[:2]}', then publish"
     if entry["status"] != "ok":
         raise SettingsError(f"notebook {name} is {entry['status']} in this run: {again}")
@@ -122,7 +122,7 @@ def _check_files(manifest: Manifest, source: Path) -> None:
     The store checks its records by itself.
     """
     listed, present = manifest["files"], hash_files(source)
-    for name in sorted(listed.keys() | present.keys()):
+    for name in [*listed, *sorted(present.keys() - listed.keys())]:
         if not name.startswith("store/") and present.get(name) != listed.get(name):
             raise SettingsError(
                 f"'{name}' is missing, was changed since the run that wrote it, or is not in the "

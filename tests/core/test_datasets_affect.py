@@ -192,7 +192,38 @@ def test_ids_of_more_rows_than_there_are_are_not_used(tmp_path):
     content = mult()
     content["test"]["id"] = content["test"]["id"][[0, 0, 0, 0, 0]]
     put(tmp_path / "cmu-mosi/mosi_data.pkl", content)
-    assert len(datasets.load("mosi-mult", tmp_path)) == 13
+    data = datasets.load("mosi-mult", tmp_path)
+    assert len(data) == 13
+    assert "There are 14 ids for 13 rows, so copies of rows were not looked for." in data.notes
+
+
+def test_a_test_part_of_training_rows_is_left_with_its_own_rows(tmp_path):
+    content = mult()
+    content["train"]["id"][:3] = content["test"]["id"][:3]  # a quarter of all rows
+    put(tmp_path / "cmu-mosi/mosi_data.pkl", content)
+    data = datasets.load("mosi-mult", tmp_path)
+    assert "3 rows with a repeated id left out." in data.notes
+    assert len(data.rows("test")) == SIZES["test"]
+
+
+def test_rows_that_moved_from_one_split_to_another_are_refused(tmp_path):
+    content = mult()
+    audio = {split: part["audio"] for split, part in content.items()}
+    content["train"]["audio"] = np.concatenate([audio["train"], audio["test"][:1]])
+    content["test"]["audio"] = audio["test"][1:]
+    put(tmp_path / "cmu-mosi/mosi_data.pkl", content)
+    with pytest.raises(DataError, match=r"'audio' in .* with \[6, 3, 4\] rows as of labels"):
+        datasets.load("mosi-mult", tmp_path)
+
+
+def test_a_score_beyond_the_scale_is_refused(tmp_path):
+    content = mult()
+    content["valid"]["labels"][1] = 99
+    put(tmp_path / "cmu-mosi/mosi_data.pkl", content)
+    with pytest.raises(
+        DataError, match=r"of valid in .* holds 99, and scores lie between -3 and 3"
+    ):
+        datasets.load("mosi-mult", tmp_path)
 
 
 def test_mult_file_without_ids(tmp_path):
@@ -233,6 +264,12 @@ def test_mult_file_without_ids(tmp_path):
             "cmu-mosi/mosi_raw.pkl",
             mult("mosei", widths=(300, 33, 44)),
             r"does not hold CMU-MOSI \(audio 33 and vision 44 wide, 0 ids of MOSI\)",
+        ),
+        (
+            "mosei-mult",
+            "cmu-mosei/mosei_data.pkl",
+            mult("mosei", widths=(300, 33, 709)),
+            r"does not hold CMU-MOSEI \(audio 33 and vision 709 wide, 0 ids of MOSI\)",
         ),
         (
             "mosi-mult",
@@ -327,7 +364,7 @@ def texts_for_numbers(content: dict) -> None:
             delete_vision,
             "'vision' of train .*not in the published form .*needs text, audio, vision",
         ),
-        (cut_labels, r"'text' in .* has the shapes .*expected .*12 rows in all as of labels"),
+        (cut_labels, r"'text' in .* has the shapes .*expected .*with .6, 3, 3. rows as of labels"),
         (cut_audio, r"'audio' in .* has the shapes .* alike"),
         (flat_audio, r"'audio' in .* has the shapes .*expected \(rows, steps, features\)"),
         (emotions, r"'labels' of train in .* has shape \(6, 1, 7\): .*one sentiment score a row"),

@@ -267,6 +267,7 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, changes, message):
         ("text.csv", "", "it is empty"),
         ("text.csv", "b,a,a\n1,2,3\n", "two columns are named 'a'"),
         ("text.csv", "1,2\n3,cat\n", "column 'column 2' of .* holds text, such as 'cat'"),
+        ("text.csv", ",b\n0,2\n", "its first column has no name, as pandas writes the numbers"),
         ("text.csv", "a,b\n", "it has names of columns and no row.: check the path"),
         ("text.csv", "a;b\n1;2\n", "its cells are separated by semicolons: save it with commas"),
         ("text.csv", "a\tb\n1\t2\n", "its cells are separated by tabs: save it with commas"),

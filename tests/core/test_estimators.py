@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -316,10 +317,100 @@ def test_files_that_cannot_be_read_are_named(fitted, tmp_path, damage):
         "newer": "format 99, this version reads 1",
         "cut": "model.json' is damaged",
         "gone": "model.json' is missing",
-        "weights": "model.safetensors' is damaged",
+        "weights": "model.safetensors' is not the file that 'model.json' belongs to",
     }
     with pytest.raises(ValueError, match=words[damage]):
         load_model(tmp_path)
+
+
+def test_weights_of_another_model_are_refused(fitted, tmp_path):
+    model, X, y = fitted
+    other = MultimodalClassifier(**FAST | {"random_state": 1}).fit(X, few_labels(y))
+    model.save(tmp_path / "one")
+    other.save(tmp_path / "other")
+    shutil.copy(tmp_path / "other/model.safetensors", tmp_path / "one")
+    with pytest.raises(ValueError, match=r"is not the file that 'model\.json' belongs to"):
+        load_model(tmp_path / "one")
+
+
+def test_a_model_that_cannot_be_saved_leaves_the_old_one(fitted, tmp_path):
+    model, X, y = fitted
+    model.save(tmp_path)
+    names = np.array([b"a", b"b", b"c"])[y]
+    other = MultimodalClassifier(**FAST | {"unlabeled": None}).fit(X, names)
+    with pytest.raises(ValueError, match="the model cannot be saved, because JSON holds no such"):
+        other.save(tmp_path)
+    assert np.array_equal(load_model(tmp_path).predict(X), model.predict(X))
+
+
+def test_loading_leaves_the_generator_of_random_numbers(fitted, tmp_path):
+    fitted[0].save(tmp_path)
+    before = torch.get_rng_state()
+    load_model(tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_a_fit_trains_whatever_the_caller_forbids(fitted, context):
+    model, X, y = fitted
+    with context():
+        same = MultimodalClassifier(**FAST).fit(X, few_labels(y))
+    assert np.array_equal(same.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_frames_are_cut_by_cross_validation(fitted, kind):
+    _, X, y = fitted
+    frames = pytest.importorskip(kind)
+    named = {name: dict(zip("abcdef", x.T, strict=False)) for name, x in X.items()}
+    given = Modalities({name: frames.DataFrame(columns) for name, columns in named.items()})
+    scores = cross_val_score(MultimodalClassifier(**FAST), given, few_labels(y), cv=2)
+    plain = cross_val_score(MultimodalClassifier(**FAST), Modalities(X), few_labels(y), cv=2)
+    assert np.array_equal(scores, plain)
+    assert len(given[np.arange(len(y)) < 7]) == 7
+
+
+def test_what_float32_cannot_hold_is_refused(fitted):
+    _, X, y = fitted
+    times = X["audio"].copy()
+    times[:, 2] += 1.7e9
+    words = (
+        "feature 2 of modality 'audio' lies between 1699999.*, which float32 cannot tell apart well"
+    )
+    with pytest.raises(ValueError, match=words):
+        MultimodalClassifier(**FAST).fit({"text": X["text"], "audio": times}, y)
+    MultimodalClassifier(max_steps=1).fit(np.full((4, 2), 0.1), [0, 1, 0, 1])  # constant is fine
+
+
+def test_a_value_that_leaves_nothing_of_the_others_is_refused(fitted):
+    _, X, y = fitted
+    wild = X["audio"].copy()
+    wild[5, 1] = -1e30
+    with pytest.raises(
+        ValueError, match=r"feature 1 of modality 'audio' holds -1e\+30, and its other"
+    ):
+        MultimodalClassifier(**FAST).fit({"text": X["text"], "audio": wild}, y)
+
+
+def test_large_targets_keep_their_digits():
+    X = np.random.default_rng(0).standard_normal((80, 2))
+    model = MultimodalRegressor(max_steps=150, random_state=0, device="cpu")
+    near, far = (model.fit(X, X[:, 0] + offset).score(X, X[:, 0] + offset) for offset in (0, 1e8))
+    assert far == pytest.approx(near, abs=1e-3)
+
+
+def test_labels_of_a_frame_in_another_order_are_refused():
+    X = np.random.default_rng(0).standard_normal((60, 4))
+    y = pd.DataFrame({"rock": X[:, 0] > 0, "jazz": X[:, 1] > 0}).astype(int)
+    model = MultimodalMultilabelClassifier(max_steps=2, device="cpu").fit({"x": X}, y)
+    with pytest.raises(ValueError, match="y has the labels jazz, rock, at fit it had rock, jazz"):
+        model.score({"x": X}, y[["jazz", "rock"]])
+
+
+def test_the_mark_of_unlabelled_samples_is_one_label(fitted):
+    _, X, y = fitted
+    with pytest.raises(ValueError, match=r"unlabeled is \[-1\]: give one label"):
+        MultimodalClassifier(unlabeled=[-1]).fit(X, y)
 
 
 def test_a_pickle_works_too(fitted):

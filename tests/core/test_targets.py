@@ -36,7 +36,7 @@ def test_a_mark_may_be_a_number_of_every_type(mark):
     ("labels", "mark"),
     [
         (["1", "2"], 1),
-        ([1, 2], "1"),
+        ([1, 2], "x"),
         ([1, 2], True),
         ([True, False], 1),
         (np.array([True, False], dtype=object), 1),
@@ -45,6 +45,19 @@ def test_a_mark_may_be_a_number_of_every_type(mark):
 )
 def test_a_text_and_a_truth_value_equal_no_number(labels, mark):
     assert read_classes(labels, 2, mark).known.all()
+
+
+def test_a_mark_that_is_the_text_of_a_number_is_refused():
+    with pytest.raises(ValueError, match="unlabeled is the text '-1', and y has it as a number"):
+        read_classes([-1, 1, 2], 3, "-1")
+
+
+def test_numbers_that_merge_with_their_neighbours_are_no_classes():
+    with pytest.raises(
+        ValueError, match=r"y holds the class 1e\+30, and numbers beyond 2\^53 merge"
+    ):
+        read_classes([1.0, 1e30, 2.0], 3, -1)
+    assert read_classes([1.0, float(2**53)], 2, -1).classes.tolist() == [1, 2**53]
 
 
 def test_nan_in_a_list_of_texts_is_no_class():

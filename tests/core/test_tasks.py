@@ -95,6 +95,12 @@ def test_scores_that_do_not_fit_are_refused(shape):
         Classification(3).metrics(np.zeros(shape), np.zeros(4, dtype=int))
 
 
+@pytest.mark.parametrize("targets", [torch.tensor(1), torch.zeros(2, 2, dtype=int), torch.ones(2)])
+def test_targets_of_another_form_are_refused(targets):
+    with pytest.raises(ValueError, match="labels have shape .*: expected .N,. integers"):
+        Classification(3).check_targets(targets)
+
+
 def test_macro_f1_counts_a_class_that_nobody_has_as_zero():
     scores = np.eye(4)[[0, 1, 0, 1]]
     assert Classification(4).metrics(scores, np.array([0, 1, 0, 1])) == {

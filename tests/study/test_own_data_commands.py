@@ -208,10 +208,23 @@ def test_only_a_classification_is_calibrated(tmp_path, task):
 def test_the_mark_of_unlabelled_samples_is_a_number_among_numbers(tmp_path):
     X, labels, _ = arrays()
     np.savez(tmp_path / "data.npz", **X, y=labels)
-    message = "--unlabeled is 'none', but the labels are numbers: give a whole number, such as -1"
-    for command, place in ((fit, ["--out", tmp_path / "model"]), (describe, [])):
-        done = run(command, tmp_path / "data.npz", "--unlabeled", "none", *place)
-        assert str(done.exception) == message
+    message = (
+        "--unlabeled is 'nobody', but the labels are numbers: give a whole number, such as -1, or "
+        "none where every number is a class"
+    )
+    told = ["--unlabeled", "nobody"]
+    done = run(fit, tmp_path / "data.npz", "--out", tmp_path / "model", *told)
+    assert str(done.exception) == message
+    assert f"y: {message}" in run(describe, tmp_path / "data.npz", *told).output
+
+
+def test_every_number_can_be_a_class(tmp_path):
+    X, _, y = arrays()
+    np.savez(tmp_path / "data.npz", **X, y=2 * y - 1)
+    done = run(describe, tmp_path / "data.npz", "--unlabeled", "none")
+    assert "classification: 60 of 60 samples are labelled" in done.output
+    done = run(describe, tmp_path / "data.npz")
+    assert "y: y holds one class only, 1: a classifier needs at least two" in done.output
 
 
 def test_the_mark_of_unlabelled_samples_is_a_name_among_names(tmp_path):
@@ -330,6 +343,38 @@ def test_a_column_that_can_only_name_samples_is_no_feature(tmp_path):
     frames["audio"]["id"] = np.where(frames["audio"]["a0"].isna(), np.nan, 1.0)
     frames["audio"].to_csv(files[1], index=False)
     assert run(describe, *files, "--target", "mood").exit_code == 0
+
+
+def test_a_split_says_what_trains(tmp_path):
+    X, labels, _ = arrays()
+    split = np.where(np.arange(60) < 40, "train", "test")
+    np.savez(tmp_path / "d.npz", **X, y=labels, split=split)
+    out = tmp_path / "model"
+    done = run(fit, tmp_path / "d.npz", "--out", out, "--max-steps", 2)
+    assert done.output.splitlines()[0] == "'split' leaves 20 of 60 samples out"
+    assert "40 samples" in done.output
+    assert "split: 40 train, 20 test" in run(describe, tmp_path / "d.npz").output
+    done = run(predict, out, tmp_path / "d.npz", "--out", tmp_path / "p.csv")
+    assert done.exit_code == 0, done.exception
+    assert len(rows(tmp_path / "p.csv")) == 60
+
+
+def test_a_modality_with_holes_is_described(tmp_path):
+    X, labels, _ = arrays()
+    X["text"][3, 1] = np.nan
+    np.savez(tmp_path / "d.npz", **X, y=labels)
+    said = run(describe, tmp_path / "d.npz").output
+    assert "text: 60 samples of 3 features, cannot be trained on (modality 'text' has NaN" in said
+    assert "classification: " in said
+
+
+def test_predictions_do_not_overwrite_what_they_are_made_from(tmp_path):
+    two_files(tmp_path)
+    out, text = tmp_path / "model", tmp_path / "text.csv"
+    run(fit, text, "--out", out, "--target", "mood", "--id", "id", "--max-steps", 2)
+    done = run(predict, out, text, "--out", text)
+    assert "one of the files to predict from: choose another" in str(done.exception)
+    assert "mood" in text.read_text()
 
 
 def test_a_fit_says_which_labels_it_saw(tmp_path):
