@@ -6,6 +6,7 @@ where the modality is not in the dict at all.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from numbers import Integral
 from typing import Any
@@ -16,6 +17,9 @@ from torch import Tensor
 
 from robult_core.arrays import LARGEST, as_array
 from robult_core.checks import check_modality_name
+from robult_core.standardization import SMALLEST_DEVIATION
+
+logger = logging.getLogger("robult_core")
 
 BLOCK = 4096  # rows that are turned into doubles at once
 MOST_LOST = 0.01  # of a feature's range, by rounding to float32
@@ -312,6 +316,22 @@ def check_resolution(x: Any, name: str) -> None:
             f"feature {column} of modality '{name}' lies between {lowest[column]:.10g} and "
             f"{highest[column]:.10g}, which float32 cannot tell apart well: subtract its mean, or "
             "leave it out"
+        )
+
+
+def warn_of_tiny_units(array: np.ndarray, name: str) -> None:
+    """Say where features vary so little that standardising takes them for constant."""
+    rows = array.reshape(-1, array.shape[-1])
+    spread = np.nanmax(rows, axis=0) - np.nanmin(rows, axis=0)
+    tiny = (spread > 0) & (spread < SMALLEST_DEVIATION)
+    if tiny.any():
+        logger.warning(
+            "%d features of modality '%s', the first is %d, vary by less than %g and count as "
+            "constant: give them in a smaller unit",
+            int(tiny.sum()),
+            name,
+            int(np.flatnonzero(tiny)[0]),
+            SMALLEST_DEVIATION,
         )
 
 

@@ -31,6 +31,7 @@ from robult_core.inputs import (
     read_modalities,
     to_array,
     to_tensor,
+    warn_of_tiny_units,
 )
 from robult_core.method import Method
 from robult_core.methods import METHODS
@@ -202,7 +203,6 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         for name, array in arrays.items():
             if name not in own:
                 check_resolution(given[name], name)
-                check_wild_values(array, name)
             if array.ndim > 3 and name not in own:
                 raise ValueError(
                     f"modality '{name}' has samples of shape {array.shape[1:]}, which no built-in "
@@ -210,6 +210,10 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
                 )
         present = _presence(arrays)
         _check_all_there(arrays, present)
+        for name, array in arrays.items():
+            if name not in own:
+                check_wild_values(array, name)
+                warn_of_tiny_units(array, name)
         return arrays, present
 
     def _training_targets(

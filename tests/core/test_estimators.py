@@ -392,6 +392,14 @@ def test_a_value_that_leaves_nothing_of_the_others_is_refused(fitted):
         MultimodalClassifier(**FAST).fit({"text": X["text"], "audio": wild}, y)
 
 
+def test_features_in_tiny_units_are_told(fitted, caplog):
+    _, X, y = fitted
+    MultimodalClassifier(max_steps=1, device="cpu").fit({"a": X["audio"], "t": X["text"]}, y)
+    assert caplog.text == ""
+    MultimodalClassifier(max_steps=1, device="cpu").fit({"a": X["audio"] * 1e-10}, y)
+    assert "4 features of modality 'a', the first is 0, vary by less than 1e-08" in caplog.text
+
+
 def test_large_targets_keep_their_digits():
     X = np.random.default_rng(0).standard_normal((80, 2))
     model = MultimodalRegressor(max_steps=150, random_state=0, device="cpu")

@@ -97,7 +97,7 @@ def test_scores_that_do_not_fit_are_refused(shape):
 
 @pytest.mark.parametrize("targets", [torch.tensor(1), torch.zeros(2, 2, dtype=int), torch.ones(2)])
 def test_targets_of_another_form_are_refused(targets):
-    with pytest.raises(ValueError, match="labels have shape .*: expected .N,. integers"):
+    with pytest.raises(ValueError, match=r"labels have shape .*: expected .N,. integers"):
         Classification(3).check_targets(targets)
 
 
