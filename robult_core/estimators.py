@@ -53,8 +53,12 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
     """A classifier for several modalities, few labels, and modalities that may be missing.
 
     method: any name in `robult_core.methods.METHODS`. The default is Distilled Robult, our variant
-        of the paper's method and the best on validation rows of four of five data sets
-        (benchmarks/README.md of the repository has the numbers). Where no labelled sample has
+        of the paper's method and the best on validation rows of four of five data sets: mean
+        accuracy over single modalities and all of them, with 5 % of the labels, of the default,
+        the paper's Robult and GMC .74, .64, .62 on digits, .88, .86, .85 on handwritten, .77, .71,
+        .74 on cub10, .70, .69, .68 on utd_mhad; mean absolute error 1.12, 1.20, 1.08 on mosi, where
+        GMC is better. With all labels a linear model is often as good or better
+        (benchmarks/README.md of the repository). Where no labelled sample has
         every modality, GMC is refused and Unimodal predicts by late fusion.
     settings: fields of the method's configuration that differ from its defaults, as in
         {"width": 64}; a search over parameters names them "settings__width".

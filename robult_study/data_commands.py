@@ -13,7 +13,10 @@ from robult_core.datasets.download import GITHUB
 from robult_study.commands import Sentences
 
 GUIDE = "data/README.md says how each set is laid out."
-ENCODER = "Raw images and texts also need a frozen encoder: set ROBULT_ENCODER to its folder."
+ENCODER = (
+    "Raw images and texts also need a frozen encoder: set ROBULT_ENCODER to its folder, or "
+    "ROBULT_VILT where Prompt-Trans on a ViLT reads them (NAME-vilt)."
+)
 FOLDER = click.option(
     "--folder",
     type=click.Path(path_type=Path),

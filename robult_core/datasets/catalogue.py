@@ -381,7 +381,13 @@ def _known_entry(name: str) -> DataSet | None:
         return replace(CATALOGUE["pid"], name=name, task=pid_task(case), loader=loader)
     of_features = CATALOGUE.get(name.removesuffix(VILT))
     if name.endswith(VILT) and of_features is not None and of_features.encoder:
-        return replace(of_features, name=name, loader=partial(_load_for_vilt, of_features.loader))
+        assert of_features.inspect is not None
+        return replace(
+            of_features,
+            name=name,
+            loader=partial(_load_for_vilt, of_features.loader),
+            inspect=partial(of_features.inspect, encoder="ROBULT_VILT"),
+        )
     return None
 
 

@@ -50,7 +50,7 @@ class DataSet:
     how: str = ""
     remotes: tuple[Remote, ...] = ()
     builder: Callable[..., list[str]] | None = None
-    inspect: Callable[[Path], list[str]] | None = None
+    inspect: Callable[..., list[str]] | None = None
     instead_of: str = ""
     published: Mapping[str, str] = field(default_factory=dict)
     unreadable: tuple[str, str] = ("", "")

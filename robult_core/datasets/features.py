@@ -13,12 +13,13 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from robult_core.datasets.files import DataError, read_npz, reading, save_npz
+from robult_core.datasets.files import DataError, read_npz, reading, save_npz, sha256_of
 
 Encoder = Callable[[list], Any]
 Encoders = str | Path | Mapping[str, Encoder] | None
@@ -78,17 +79,38 @@ def _without_gradient(encode: Callable[..., Any], inputs: Mapping[str, Any]) -> 
 
 
 def folder_digest(folder: Path) -> str:
-    """Twelve digits that change with the configuration or the size of any file of a model."""
-    files = sorted((path.name, path.stat().st_size) for path in folder.iterdir() if path.is_file())
-    content = f"{files}".encode() + (folder / "config.json").read_bytes()
-    return hashlib.sha256(content).hexdigest()[:12]
+    """Twelve digits that change with the content of any file of a model."""
+    files = [(path.name, _content(path)) for path in sorted(folder.iterdir()) if path.is_file()]
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:12]
+
+
+def _content(path: Path) -> str:
+    status = path.stat()
+    return _content_once(path, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _content_once(path: Path, modified: int, size: int) -> str:
+    """SHA-256 of a file, read once while it stays as it is: weights are large."""
+    return sha256_of(path)
 
 
 def cache_key(name: str | None, texts: Sequence[str], images: Sequence[Path]) -> str:
-    """Sixteen digits for features by what made them and what they are made of."""
-    sizes = [path.stat().st_size if path.is_file() else -1 for path in images]
-    content = (name, list(texts), [path.name for path in images], sizes)
+    """Sixteen digits for features by what made them and what they are made of.
+
+    Images count by name, size and time of change, because reading all of them takes minutes.
+    """
+    states = [_state(path) for path in images]
+    content = (name, list(texts), [path.name for path in images], states)
     return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Size and time of change of a file; of none where it is missing."""
+    if not path.is_file():
+        return (-1, 0)
+    status = path.stat()
+    return (status.st_size, status.st_mtime_ns)
 
 
 def image_text_features(

@@ -121,15 +121,19 @@ class RawSet:
                 empty = f"the {split} part of '{self.name}' in '{root}' has no usable sample"
                 raise DataError(f"{empty} ({why}): {AGAIN}")
 
-    def check(self, folder: Path) -> list[str]:
-        """Problems, without opening images: unreadable lists, missing images, no encoder."""
+    def check(self, folder: Path, encoder: str = "ROBULT_ENCODER") -> list[str]:
+        """Problems, without opening images: unreadable lists, missing images, no encoder.
+
+        encoder: the variable that names the folder of what reads images and texts.
+        """
         root = folder / self.place
         try:
             records = self.read(root)
             self._check_splits(root, records)
         except DataError as error:
             return [str(error)]
-        problems = [] if os.environ.get("ROBULT_ENCODER") else [f"no encoder: {REMEDY}"]
+        remedy = REMEDY if encoder == "ROBULT_ENCODER" else f"set {encoder} to its local folder"
+        problems = [] if os.environ.get(encoder) else [f"no encoder: {remedy}"]
         images = [row.image for row in records.rows]
         missing = [path for path in images if not path.is_file()]
         if missing:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from robult_core.datasets.features import cache_key, folder_digest, open_image
-from robult_core.datasets.files import DataError, read_npz, reading, save_npz
+from robult_core.datasets.files import DataError, read_npz, reading, save_npz, sha256_of
 
 IMAGE_SIZE = 384  # where the configuration of the ViLT states none
 REMEDY = "put config.json, the weights and the tokenizer files of a ViLT checkpoint there"
@@ -40,12 +40,13 @@ def vilt_inputs(
     key = cache_key(f"{folder_digest(folder)}-{size}-{longest}", texts, images)
     tokens = cache / f"vilt-{key}.npz"  # written last, so that it vouches for the pixels
     pixels = cache / f"vilt-{key}.npy"
-    if not (tokens.is_file() and pixels.is_file()):
+    if not _is_cached(tokens, pixels):
         ids = _token_ids(texts, folder, longest)
         text_there = np.array([bool(text.strip()) for text in texts])
         try:
             image_there = _write_pixels(images, size, pixels)
-            save_npz(tokens, text=ids, present=np.stack([text_there, image_there]))
+            present = np.stack([text_there, image_there])
+            save_npz(tokens, text=ids, present=present, pixels=np.array(sha256_of(pixels)))
         except OSError as error:
             needs = f"{len(images) * 3 * size**2 / 2**30:.1f} GiB of pixels"
             remedy = "make room there, or move the set to a folder you may write to"
@@ -54,6 +55,14 @@ def vilt_inputs(
     with reading(pixels, "pixels", "load the data set again"):
         inputs["image"] = np.load(pixels, mmap_mode="c")
     return inputs
+
+
+def _is_cached(tokens: Path, pixels: Path) -> bool:
+    """Whether both files are there, and the pixels are those that were written with the tokens."""
+    if not (tokens.is_file() and pixels.is_file()):
+        return False
+    written = read_npz(tokens, None, "load the data set again")
+    return str(written.get("pixels", "")) == sha256_of(pixels)
 
 
 def _configuration(folder: Path) -> dict[str, Any]:

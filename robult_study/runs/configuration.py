@@ -7,13 +7,16 @@ never computed twice, and a change that can move a number never meets an old rec
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import field_validator
 
 from robult_core.datasets.catalogue import VILT
+from robult_core.datasets.features import folder_digest
 from robult_core.methods import METHODS
 from robult_core.methods.sanity import SANITY
 from robult_core.training import TrainingConfig
@@ -97,6 +100,8 @@ class RunConfig:
                 f"data set '{self.data_set}' with vilt_folder={self.hyper.get('vilt_folder')!r}: "
                 f"a ViLT reads the sets whose names end in '{VILT}', and nothing else reads those"
             )
+        if reads_tokens:
+            _check_vilt_folder(Path(self.hyper["vilt_folder"]))
         if self.is_trained and any(step > self.steps for step in self.snapshots):
             raise ValueError(
                 f"snapshots are {self.snapshots}: "
@@ -148,6 +153,9 @@ class RunConfig:
     def key(self, checksum: str) -> str:
         """The key of this run on data with this checksum, computed by the present code."""
         parts = {"config": self.complete(), "data": checksum, "numerics": numerics()}
+        backbone = self.hyper.get("vilt_folder")
+        if backbone is not None:
+            parts["backbone"] = folder_digest(Path(backbone))
         return sha256(canonical(parts).encode())
 
     @property
@@ -178,3 +186,17 @@ class RunConfig:
         columns |= {f"hyper.{name}": value for name, value in self.hyper.items()}
         columns |= {f"training.{name}": value for name, value in self.training.items()}
         return columns
+
+
+def _check_vilt_folder(folder: Path) -> None:
+    """ValueError unless the folder holds a ViLT, the one whose tokenizer reads the data."""
+    if not (folder / "config.json").is_file():
+        raise ValueError(
+            f"vilt_folder is '{folder}', which has no config.json: name the folder of a ViLT"
+        )
+    reading = os.environ.get("ROBULT_VILT")
+    if reading and Path(reading).resolve() != folder.resolve():
+        raise ValueError(
+            f"vilt_folder is '{folder}', and the token ids are made by ROBULT_VILT='{reading}': "
+            "name one folder in both"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -194,6 +195,14 @@ def test_local_transformers_folder(tmp_path, clip, monkeypatch):
     again = datasets.load("hateful-memes", tmp_path)
     assert torch.equal(data.modalities["text"], again.modalities["text"])
     assert len(list((tmp_path / "hateful_memes").glob("features-*.npz"))) == 1
+
+
+def test_a_picture_that_changed_at_equal_size_is_another(tmp_path):
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"1234")
+    key = cache_key("encoder", ["words"], [path])
+    os.utime(path, ns=(1, 1))
+    assert cache_key("encoder", ["words"], [path]) != key
 
 
 def test_names_of_features_change_with_what_made_them(tmp_path):

@@ -85,6 +85,27 @@ def test_pixels_that_were_left_half_written_are_made_again(tmp_path, vilt):
     assert datasets.load("hateful-memes", tmp_path, vilt_folder=vilt).checksum == checksum
 
 
+def test_pixels_that_changed_are_made_again(tmp_path, vilt):
+    root = hateful(tmp_path)
+    checksum = datasets.load("hateful-memes", tmp_path, vilt_folder=vilt).checksum
+    pixels = next(root.glob("vilt-*.npy"))
+    content = bytearray(pixels.read_bytes())
+    content[-7] ^= 255
+    pixels.write_bytes(content)
+    assert datasets.load("hateful-memes", tmp_path, vilt_folder=vilt).checksum == checksum
+
+
+def test_a_check_asks_for_the_folder_of_the_vilt(tmp_path, monkeypatch):
+    hateful(tmp_path)
+    monkeypatch.delenv("ROBULT_VILT", raising=False)
+    problems = datasets.entry("hateful-memes-vilt").check(tmp_path)
+    assert "no encoder: set ROBULT_VILT to its local folder" in problems
+    monkeypatch.setenv("ROBULT_VILT", "anywhere")
+    assert not any(
+        "no encoder" in one for one in datasets.entry("hateful-memes-vilt").check(tmp_path)
+    )
+
+
 def test_a_text_is_cut_to_the_longest_that_is_asked_for(tmp_path, vilt):
     path = tmp_path / "a.png"
     Image.new("RGB", (4, 4), (255, 0, 0)).save(path)

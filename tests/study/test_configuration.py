@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -174,9 +175,27 @@ def test_a_vilt_reads_token_ids_and_pixels_and_nothing_else_does(data_set, metho
         RunConfig(data_set, method, hyper=hyper)
 
 
-def test_a_run_of_prompt_trans_on_a_vilt():
-    config = RunConfig("hateful-memes-vilt", "prompt_trans", hyper={"vilt_folder": "vilt"})
-    assert config.complete()["hyper"]["vilt_folder"] == "vilt"
+def test_a_run_of_prompt_trans_on_a_vilt(tmp_path, monkeypatch):
+    folder = tmp_path / "vilt"
+    on_vilt = partial(
+        RunConfig, "hateful-memes-vilt", "prompt_trans", hyper={"vilt_folder": str(folder)}
+    )
+    with pytest.raises(ValueError, match=r"which has no .*: name the folder of a ViLT"):
+        on_vilt()
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "weights").write_bytes(b"1234")
+    config = on_vilt()
+    assert config.complete()["hyper"]["vilt_folder"] == str(folder)
+    key = config.key("0")
+    assert key == on_vilt().key("0")
+    (folder / "weights").write_bytes(b"12345")
+    assert config.key("0") != key  # other weights, another run
+    monkeypatch.setenv("ROBULT_VILT", str(folder))
+    on_vilt()
+    monkeypatch.setenv("ROBULT_VILT", str(tmp_path))
+    with pytest.raises(ValueError, match=r"are made by ROBULT_VILT=.*: name one folder"):
+        on_vilt()
 
 
 @pytest.mark.parametrize(
