@@ -293,7 +293,8 @@ class MultimodalMultilabelClassifier(ClassifierMixin, MultimodalEstimator):
         if given != trained:
             raise ValueError(f"y has {given} labels a sample, at fit it had {trained}: give these")
         assert targets.classes is not None
-        if hasattr(y, "columns") and list(targets.classes) != list(self.classes_):
+        named = hasattr(y, "columns") and list(self.classes_) != list(range(trained))
+        if named and list(targets.classes) != list(self.classes_):
             raise ValueError(
                 f"y has the labels {first_names(targets.classes)}, at fit it had "
                 f"{first_names(self.classes_)}: give these in the same order"

@@ -23,8 +23,10 @@ logger = logging.getLogger("robult_core")
 
 BLOCK = 4096  # rows that are turned into doubles at once
 MOST_LOST = 0.01  # of a feature's range, by rounding to float32
+ROUNDING = 1e-12  # of a feature's size: below it a range is rounding in float64
 TYPICAL = 2000  # rows that tell what is usual
 WILD = 1e6  # times what is usual
+RARE = 0.01  # of the rows
 PLAIN_ARRAY_NAME = "x"  # the name of the one modality of a plain array
 
 
@@ -68,8 +70,7 @@ class Modalities(Mapping[str, Any]):
         if isinstance(key, Integral):
             key = [key]
         if not isinstance(key, slice):
-            key = np.asarray(key)
-            key = np.flatnonzero(key) if key.dtype == bool else key  # polars takes no mask
+            key = _row_numbers(key, len(self))
         return Modalities({name: _rows(x, key) for name, x in self.arrays.items()})
 
     def __iter__(self) -> Iterator[str]:
@@ -81,6 +82,16 @@ class Modalities(Mapping[str, Any]):
     def __repr__(self) -> str:
         shapes = [f"{name} {tuple(x.shape)}" for name, x in self.arrays.items()]
         return f"Modalities({', '.join(shapes)})"
+
+
+def _row_numbers(key: Any, n: int) -> np.ndarray:
+    """Rows that a list, an array or a mask names, as numbers: polars takes no mask."""
+    rows = np.asarray(key)
+    if rows.dtype != bool:
+        return rows.astype(np.int64) if not rows.size else rows
+    if rows.shape != (n,):
+        raise IndexError(f"the mask of rows has shape {rows.shape}: expected ({n},)")
+    return np.flatnonzero(rows)
 
 
 def _indexable(x: Any, name: str) -> Any:
@@ -112,6 +123,8 @@ def check_same_rows(arrays: Mapping[str, Any], name: str, other: Any) -> None:
     if not frames or not hasattr(other, "iloc"):
         return
     first, frame = frames[0]
+    if len(frame) != len(other):
+        return  # another message says so
     if frame.index.equals(other.index) or frame.index.intersection(other.index).empty:
         return
     is_reordered = frame.index.symmetric_difference(other.index).empty
@@ -295,9 +308,12 @@ def _check_range(array: np.ndarray, name: str) -> None:
 
 
 def check_resolution(x: Any, name: str) -> None:
-    """ValueError where a feature varies too little around its size for float32, such as a time."""
+    """ValueError where a feature varies too little around its size for float32, such as a time.
+
+    One that is constant but for rounding in float64 is left alone.
+    """
     array = as_array(x)
-    if array.dtype.kind not in "fiu" or array.dtype.itemsize <= 4 or not array.size:
+    if array.dtype.kind not in "fiu" or np.can_cast(array.dtype, np.float32) or not array.size:
         return
     array = array.reshape(-1, array.shape[-1])
     lost = np.zeros(array.shape[1])
@@ -308,7 +324,8 @@ def check_resolution(x: Any, name: str) -> None:
         lost = np.fmax(lost, np.fmax.reduce(error, axis=0))
         lowest = np.fmin(lowest, np.fmin.reduce(block, axis=0))
         highest = np.fmax(highest, np.fmax.reduce(block, axis=0))
-    varies = highest > lowest
+    size = np.fmax(np.abs(lowest), np.abs(highest))
+    varies = (highest - lowest > ROUNDING * size) & (size > np.finfo(np.float32).tiny)
     bad = varies & (lost > MOST_LOST * np.where(varies, highest - lowest, 1.0))
     if bad.any():
         column = int(np.flatnonzero(bad)[0])
@@ -336,27 +353,30 @@ def warn_of_tiny_units(array: np.ndarray, name: str) -> None:
 
 
 def check_wild_values(array: np.ndarray, name: str) -> None:
-    """ValueError where one value is so far from the others that nothing is left of them.
+    """ValueError where a rare value is so far from the others that nothing is left of them.
 
     Far means a million times the usual distance of a feature's values from their median, which
-    `TYPICAL` rows tell.
+    `TYPICAL` rows tell; rare means that nearly none of these rows has such a value.
     """
     rows = array.reshape(-1, array.shape[-1])
-    some = rows[:: max(len(rows) // TYPICAL, 1)]
-    some = some[~np.isnan(some).any(axis=1)].astype(np.float64)
+    drawn = np.random.default_rng(0).choice(len(rows), min(len(rows), TYPICAL), replace=False)
+    some = rows[drawn]
+    is_padding = ~some.any(axis=1) if array.ndim == 3 else np.zeros(len(some), dtype=bool)
+    some = some[~np.isnan(some).any(axis=1) & ~is_padding].astype(np.float64)
     if not len(some):
         return
     median = np.median(some, axis=0)
     usual = np.median(np.abs(some - median), axis=0)
     reach = np.fmax(np.nanmax(rows, axis=0) - median, median - np.nanmin(rows, axis=0))
-    bad = (usual > 0) & (reach > WILD * usual)
+    is_rare = (np.abs(some - median) > WILD * usual).mean(axis=0) < RARE
+    bad = (usual > 0) & (reach > WILD * usual) & is_rare
     if bad.any():
         column = int(np.flatnonzero(bad)[0])
         row = int(np.nanargmax(np.abs(rows[:, column] - median[column])))
         raise ValueError(
             f"feature {column} of modality '{name}' holds {rows[row, column]:.3g}, and its other "
-            f"values lie within about {usual[column]:.3g} of {median[column]:.3g}: correct it, or "
-            "set the row to NaN"
+            f"values lie within about {usual[column]:.3g} of {median[column]:.3g}: correct it, set "
+            "the row to NaN, or take logarithms"
         )
 
 

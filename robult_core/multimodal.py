@@ -201,8 +201,6 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         arrays = {name: to_array(x, name) for name, x in given.items()}
         own = self.encoders or {}
         for name, array in arrays.items():
-            if name not in own:
-                check_resolution(given[name], name)
             if array.ndim > 3 and name not in own:
                 raise ValueError(
                     f"modality '{name}' has samples of shape {array.shape[1:]}, which no built-in "
@@ -212,6 +210,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         _check_all_there(arrays, present)
         for name, array in arrays.items():
             if name not in own:
+                check_resolution(given[name], name)
                 check_wild_values(array, name)
                 warn_of_tiny_units(array, name)
         return arrays, present
@@ -434,8 +433,9 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
             self._chunk_scores(given[start : start + CHUNK], start, far)
             for start in range(0, len(given), CHUNK)
         ]
-        for name, count in far.items():
-            logger.warning(FAR, count, len(given), CLIP, name)
+        if names is None:  # an explanation asks for every subset, and would say it as often
+            for name, count in far.items():
+                logger.warning(FAR, count, len(given), CLIP, name)
         return np.concatenate(chunks)
 
     def _chunk_scores(self, given: Modalities, start: int, far: Counter[str]) -> np.ndarray:

@@ -35,7 +35,7 @@ def write_model(
     except TypeError as error:
         raise ValueError(
             f"the model cannot be saved, because JSON holds no such value ({error}): "
-            "fit with labels that are numbers or text"
+            "fit with labels and settings that are numbers or text"
         ) from None
     write_whole(folder / WEIGHTS, weights)
     write_whole(folder / DESCRIPTION, text.encode())

@@ -84,8 +84,8 @@ def fit(
 
     tables, _ = _tables(files, [target, SPLIT], identity, required=[target, *_named(identity)])
     split = tables.pop(SPLIT, None)
-    _refuse_hidden_id(tables)
     modalities, labels = split_target(tables, target)
+    _refuse_hidden_id(modalities)
     if (out / DESCRIPTION).exists():
         raise ValueError(f"'{out}' holds a model already: delete it, or choose another --out")
     model = _estimator(task, labels, options)
@@ -254,13 +254,13 @@ def predict(
     names it (the one of the fit, unless --id names another), else its row from 0 up. A sample that
     has no modality at all gets empty cells.
     """
-    from robult_core.datasets.own_files import SPLIT, as_modalities
+    from robult_core.datasets.own_files import SPLIT, as_modalities, files_behind
     from robult_core.estimators import load_model
     from robult_core.inputs import Modalities
 
     if not out.absolute().parent.is_dir():
         raise ValueError(f"the folder of '{out}' is missing: make it, or choose another --out")
-    if any(out.resolve() == path.resolve() for path in files):
+    if out.resolve() in {path.resolve() for path in files_behind(files)}:
         raise ValueError(f"--out is '{out}', one of the files to predict from: choose another")
     estimator = load_model(model, device)
     features = {name: list(columns) for name, columns in estimator.column_names_.items()}
@@ -327,8 +327,11 @@ def describe(
 
     tables, _ = _tables(files, [target, SPLIT], identity, required=_named(identity))
     split = tables.pop(SPLIT, None)
-    _refuse_hidden_id(tables)
     features = {name: table for name, table in tables.items() if name != target}
+    try:
+        _refuse_hidden_id(features)
+    except ValueError as error:
+        click.echo(str(error))
     for name, table in as_modalities(features).items():
         shape = " x ".join(map(str, table.shape[1:]))
         names = feature_names(table)

@@ -62,7 +62,8 @@ def load_affect(
     labels, split = _labels(path, parts, LABELS[publisher])
     ids = [_text(item) for part in parts for item in _field(part, "id")]
     transcripts = [str(text) for part in parts for text in _field(part, "raw_text")]
-    arrays = {name: _joined(path, parts, name, Counter(split.tolist())) for name in MODALITIES}
+    rows = Counter(split.tolist())
+    arrays = {name: _joined(path, parts, name, rows) for name in MODALITIES}
     _check_corpus(path, corpus, arrays, ids)
     notes = [f"Read from {path.name}."]
     known = np.isfinite(labels)
@@ -185,7 +186,11 @@ def _check_corpus(path: Path, corpus: str, arrays: dict[str, np.ndarray], ids: l
         raise DataError(f"{holds}: move it to cmu-{other}/ and get the file of {corpus.upper()}")
     if ids and not is_mosi and not is_mosei:
         name = corpus.upper()
-        raise DataError(f"'{path}' does not hold CMU-{name} ({found}): get the file of {name}")
+        expected = " and ".join(map(str, WIDTHS[corpus]))
+        raise DataError(
+            f"'{path}' does not hold CMU-{name} ({found}, expected {expected}): "
+            f"get the file of {name}"
+        )
 
 
 def _fresh_rows(ids: list[str], split: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -13,13 +13,12 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from robult_core.datasets.files import DataError, read_npz, reading, save_npz, sha256_of
+from robult_core.datasets.files import DataError, hash_of_file, read_npz, reading, save_npz
 
 Encoder = Callable[[list], Any]
 Encoders = str | Path | Mapping[str, Encoder] | None
@@ -80,19 +79,9 @@ def _without_gradient(encode: Callable[..., Any], inputs: Mapping[str, Any]) -> 
 
 def folder_digest(folder: Path) -> str:
     """Twelve digits that change with the content of any file of a model."""
-    files = [(path.name, _content(path)) for path in sorted(folder.iterdir()) if path.is_file()]
+    inside = sorted(path for path in folder.iterdir() if path.is_file())
+    files = [(path.name, hash_of_file(path)) for path in inside]
     return hashlib.sha256(repr(files).encode()).hexdigest()[:12]
-
-
-def _content(path: Path) -> str:
-    status = path.stat()
-    return _content_once(path, status.st_mtime_ns, status.st_size)
-
-
-@cache
-def _content_once(path: Path, modified: int, size: int) -> str:
-    """SHA-256 of a file, read once while it stays as it is: weights are large."""
-    return sha256_of(path)
 
 
 def cache_key(name: str | None, texts: Sequence[str], images: Sequence[Path]) -> str:

@@ -7,6 +7,7 @@ import io
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,17 @@ def reading(path: Path, kind: str, remedy: str, first: str = DELETE) -> Iterator
     except Exception as error:  # readers of mat, zip, csv, json and hdf5 raise a dozen kinds
         wrong = f"{place} cannot be read as {kind} ({error})"
         raise DataError(f"{wrong}: {first}{remedy}") from error
+
+
+def hash_of_file(path: Path) -> str:
+    """SHA-256 of a file, read once while it stays as it is: weights and pixels are large."""
+    status = path.stat()
+    return _hash_once(path, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _hash_once(path: Path, modified: int, size: int) -> str:
+    return sha256_of(path)
 
 
 def sha256_of(path: Path) -> str:

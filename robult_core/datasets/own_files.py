@@ -80,7 +80,7 @@ def read_tables(
     lacks, for text where a modality should be, and where some files name their samples by a column
     of `ids` and others do not.
     """
-    contents = {path: _read_file(path, ids) for path in _files(paths)}
+    contents = {path: _read_file(path, ids) for path in files_behind(paths)}
     _check_required(required, ids, contents)
     _check_ids(ids, contents)
     tables: dict[str, np.ndarray] = {}
@@ -99,7 +99,7 @@ def read_tables(
     return tables
 
 
-def _files(paths: str | Path | Sequence[str | Path]) -> Iterator[Path]:
+def files_behind(paths: str | Path | Sequence[str | Path]) -> Iterator[Path]:
     """The files that the paths stand for."""
     for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         if not path.is_dir():
@@ -145,8 +145,9 @@ def _check_required(
 def _check_ids(ids: Sequence[str], contents: Mapping[Path, Mapping[str, np.ndarray]]) -> None:
     """DataError where only some files name their samples: the rows of the others may be others."""
     for name in ids:
-        naming = [path for path, content in contents.items() if name in content]
-        silent = [path for path in contents if path not in naming and path.stem != name]
+        others = {path: content for path, content in contents.items() if path.stem != name}
+        naming = [path for path, content in others.items() if name in content]
+        silent = [path for path in others if path not in naming]
         if naming and silent:
             raise DataError(
                 f"'{naming[0]}' names its samples in the column '{name}', and '{silent[0]}' has no "
@@ -209,7 +210,7 @@ def _no_numbers(name: str, cells: np.ndarray, path: Path) -> DataError:
     given = [cell for cell in cells if cell is not None]
     if not given:
         return DataError(f"column '{name}' of '{path}' is empty: drop the column")
-    example = next(cell for cell in given if not _is_number(str(cell)))
+    example = next((cell for cell in given if not _is_number(str(cell))), given[0])
     return DataError(
         f"column '{name}' of '{path}' holds text, such as {example!r}: "
         "give numbers, drop the column, or name it by --target or --id"
@@ -223,11 +224,11 @@ def _read_csv(path: Path, ids: Sequence[str] = ()) -> dict[str, np.ndarray]:
     if not rows:
         raise ValueError("it is empty")
     names = rows[0]
+    _check_names(names)
     if all(_is_number(cell) for cell in names):
         names = [f"column {place}" for place in range(1, len(names) + 1)]
     else:
         rows = rows[1:]
-    _check_names(names)
     if not rows:
         raise ValueError("it has names of columns and no row")
     if len(set(names)) < len(names):

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from robult_core.datasets.features import cache_key, folder_digest, open_image
-from robult_core.datasets.files import DataError, read_npz, reading, save_npz, sha256_of
+from robult_core.datasets.files import DataError, hash_of_file, read_npz, reading, save_npz
 
 IMAGE_SIZE = 384  # where the configuration of the ViLT states none
 REMEDY = "put config.json, the weights and the tokenizer files of a ViLT checkpoint there"
@@ -46,7 +46,7 @@ def vilt_inputs(
         try:
             image_there = _write_pixels(images, size, pixels)
             present = np.stack([text_there, image_there])
-            save_npz(tokens, text=ids, present=present, pixels=np.array(sha256_of(pixels)))
+            save_npz(tokens, text=ids, present=present, pixels=np.array(hash_of_file(pixels)))
         except OSError as error:
             needs = f"{len(images) * 3 * size**2 / 2**30:.1f} GiB of pixels"
             remedy = "make room there, or move the set to a folder you may write to"
@@ -62,7 +62,7 @@ def _is_cached(tokens: Path, pixels: Path) -> bool:
     if not (tokens.is_file() and pixels.is_file()):
         return False
     written = read_npz(tokens, None, "load the data set again")
-    return str(written.get("pixels", "")) == sha256_of(pixels)
+    return str(written.get("pixels", "")) == hash_of_file(pixels)
 
 
 def _configuration(folder: Path) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -47,31 +48,31 @@ def run_notebooks(
 ) -> Iterator[tuple[Path, Outcome]]:
     """Run notebooks as `run_notebook` does, some at once; yields outcomes as they come.
 
-    Each notebook has a process of its own, because papermill changes the working folder. They
-    inherit the environment as it is when the first one starts.
+    Each notebook has a process of its own, because papermill changes the working folder, and one
+    that dies stops no other.
     """
-    with ProcessPoolExecutor(
-        at_once, mp_context=get_context("spawn"), max_tasks_per_child=1
-    ) as pool:
+    with ThreadPoolExecutor(at_once) as threads:
         futures = {
-            pool.submit(run_notebook, path, output, parameters, cell_seconds): path
+            threads.submit(_in_own_process, path, output, parameters, cell_seconds): path
             for path in paths
         }
         try:
             for future in as_completed(futures):
-                yield futures[future], _outcome(future, futures[future])
+                yield futures[future], future.result()
         except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
             for process in active_children():
                 process.terminate()
             raise
 
 
-def _outcome(future: Future[Outcome], path: Path) -> Outcome:
-    """What a notebook's process says, or that it died."""
-    error = future.exception()
-    if error is None:
-        return future.result()
-    return Outcome(path.stem, "failed", 0.0, f"its process ended: {type(error).__name__}: {error}")
+def _in_own_process(path: Path, *arguments: Any) -> Outcome:
+    """What `run_notebook` says in a fresh process, or that the process died."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        try:
+            return process.submit(run_notebook, path, *arguments).result()
+        except BrokenProcessPool as error:
+            return Outcome(path.stem, "failed", 0.0, f"its process ended: {error}")
 
 
 def run_notebook(

@@ -8,14 +8,15 @@ SHA-256 of every file by its relative path.
 from __future__ import annotations
 
 import json
-from functools import cache
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from robult_core.atomic import write_whole
-from robult_core.datasets.files import sha256_of
+from robult_core.datasets.files import hash_of_file
 from robult_study.provenance import git_state, hardware, repository, versions
 from robult_study.settings import Settings, SettingsError
 
@@ -84,35 +85,23 @@ def hash_files(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a run by its relative path.
 
     Left out are the manifest itself, drafts and other hidden files, caches, and the locks and
-    drafts of the store.
+    drafts of the store. Other notebooks may be at work, so a file that goes away is left out too.
     """
     hashes = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if path.is_file() and _is_result(name):
-            hashes[name.as_posix()] = hash_file(path)
-    return hashes
+    for place, folders, files in os.walk(folder):
+        inside = Path(place).relative_to(folder)
+        folders[:] = [name for name in folders if _is_result(inside / name)]
+        for name in files:
+            if _is_result(inside / name):
+                with suppress(FileNotFoundError):
+                    hashes[(inside / name).as_posix()] = hash_of_file(Path(place, name))
+    return dict(sorted(hashes.items()))
 
 
 def _is_result(name: Path) -> bool:
     is_hidden = any(part.startswith(".") for part in name.parts)
     is_bookkeeping = name.parts[:2] in BOOKKEEPING or name.parts[0] == CACHE
     return not is_hidden and not is_bookkeeping and name.name not in (NAME, WRITTEN_BY_HAND)
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file.
-
-    It is computed once while the file stays as it is, because the manifest is written after every
-    notebook over all records.
-    """
-    status = path.stat()
-    return _hash_once(path, status.st_mtime_ns, status.st_size)
-
-
-@cache
-def _hash_once(path: Path, modified: int, size: int) -> str:
-    return sha256_of(path)
 
 
 def safe_path(root: Path, folder: str, name: str) -> Path:

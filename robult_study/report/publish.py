@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from robult_core.datasets import data_folder
+from robult_core.datasets.files import hash_of_file
 from robult_study.provenance import repository
 from robult_study.report.findings import ANSWERS, all_answers, answers_table, as_list, findings
 from robult_study.report.forecast import obtainable_sets
@@ -17,7 +18,6 @@ from robult_study.report.gallery import gallery
 from robult_study.report.manifest import (
     WRITTEN_BY_HAND,
     Manifest,
-    hash_file,
     hash_files,
     read_manifest,
     safe_path,
@@ -48,7 +48,7 @@ def publish(
     """Fill reports/ and figures/ of `root` (the repository) from a run.
 
     What an earlier publication wrote there is removed, and nothing outside the two folders but the
-    findings in README.md, docs/results.md and notebooks is touched. Raises
+    findings in README.md, docs/results.md, docs/variant.md and notebooks is touched. Raises
     SettingsError before anything is written where the run is a smoke run, partial, failed or
     altered, and where a path leads out of the two folders.
     """
@@ -123,11 +123,12 @@ def _check_files(manifest: Manifest, source: Path) -> None:
     """
     listed, present = manifest["files"], hash_files(source)
     for name in [*listed, *sorted(present.keys() - listed.keys())]:
-        if not name.startswith("store/") and present.get(name) != listed.get(name):
-            raise SettingsError(
-                f"'{name}' is missing, was changed since the run that wrote it, or is not in the "
-                "manifest: reproduce it, then publish"
-            )
+        if name.startswith("store/") or present.get(name) == listed.get(name):
+            continue
+        if name not in listed:
+            raise SettingsError(f"'{name}' is no file of this run, by its manifest: delete it")
+        wrong = "was changed since the run that wrote it" if name in present else "is missing"
+        raise SettingsError(f"'{name}' {wrong}: reproduce it, then publish")
 
 
 # What goes where ---------------------------------------------------------------------------------
@@ -164,7 +165,7 @@ def _published(root: Path) -> dict[str, str]:
     hashes = hash_files(root / REPORTS)
     for path in sorted((root / FIGURES).glob("*.*")):
         if path.is_file() and path.name != WRITTEN_BY_HAND:
-            hashes[f"{FIGURES}/{path.name}"] = hash_file(path)
+            hashes[f"{FIGURES}/{path.name}"] = hash_of_file(path)
     return hashes
 
 

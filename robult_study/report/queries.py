@@ -198,7 +198,8 @@ def ranks(tables: Path) -> Finding:
         title = f"{firsts[0]} ranks first with one modality, with every modality, and over all."
     place = int((table[everything] < table.loc[ROBULT, everything]).sum())
     if place > 0:
-        title += f" Robult is {PLACES[place]} of {table[everything].count()}."
+        named = PLACES[place] if place < len(PLACES) else f"number {place + 1}"
+        title += f" Robult is {named} of {table[everything].count()}."
     n_blocks, n_sets = (re.findall(r"\d+", view)[0] for view in (everything, per_set))
     leaders = table[with_controls].nsmallest(3)
     among = listed(f"{name} {rank:.2f}" for name, rank in leaders.items())

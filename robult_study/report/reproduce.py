@@ -125,7 +125,7 @@ def _compute_runs(
         plans = by_notebook(settings, {path.name[:2] for path in notebooks})
         configs = [config for plan in plans.values() for config in plan]
         compute_missing(configs, settings.store, settings.jobs, settings.scheduler)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         say(f"not all runs could be computed ahead: {error}")
 
 

@@ -380,7 +380,6 @@ class Store:
 
         Returns its new place, or None where it is sound by now.
         """
-        self._make()  # a copy of the store may lack its empty folders
         with self.lock(key):
             if not self.problems([key]):
                 return None

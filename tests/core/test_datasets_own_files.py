@@ -267,6 +267,7 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, changes, message):
         ("text.csv", "", "it is empty"),
         ("text.csv", "b,a,a\n1,2,3\n", "two columns are named 'a'"),
         ("text.csv", "1,2\n3,cat\n", "column 'column 2' of .* holds text, such as 'cat'"),
+        ("text.csv", ",0,1\n0,2,3\n", "its first column has no name, as pandas writes the numbers"),
         ("text.csv", ",b\n0,2\n", "its first column has no name, as pandas writes the numbers"),
         ("text.csv", "a,b\n", "it has names of columns and no row.: check the path"),
         ("text.csv", "a;b\n1;2\n", "its cells are separated by semicolons: save it with commas"),
@@ -333,8 +334,9 @@ def test_every_file_names_its_samples_or_none_does(tmp_path):
     ):
         read_tables(folder, ["mood", "id"], ids=["id"])
     (folder / "text.csv").write_text("t0\n1\n2\n3\n")
-    (folder / "id.csv").write_text("name\na\nb\nc\n")
-    assert read_tables(folder, ["id"], ids=["id"])["id"].tolist() == ["a", "b", "c"]
+    for header in ("name", "id"):
+        (folder / "id.csv").write_text(f"{header}\na\nb\nc\n")
+        assert read_tables(folder, ["id"], ids=["id"])["id"].tolist() == ["a", "b", "c"]
 
 
 def test_a_name_that_no_file_has_is_told_with_the_names_there_are(tmp_path):

@@ -379,7 +379,11 @@ def test_what_float32_cannot_hold_is_refused(fitted):
     )
     with pytest.raises(ValueError, match=words):
         MultimodalClassifier(**FAST).fit({"text": X["text"], "audio": times}, y)
-    MultimodalClassifier(max_steps=1).fit(np.full((4, 2), 0.1), [0, 1, 0, 1])  # constant is fine
+    rounded = np.array([0.3, 0.1 + 0.2, 0.3, 0.3])[:, None]  # constant but for rounding
+    MultimodalClassifier(max_steps=1).fit(rounded, [0, 1, 0, 1])
+    seconds = np.arange(60, dtype=np.int32)[:, None] + 1_700_000_000
+    with pytest.raises(ValueError, match="feature 0 of modality 'x' lies between 1700000000 and"):
+        MultimodalClassifier(max_steps=1).fit(seconds, np.arange(60) % 2)
 
 
 def test_a_value_that_leaves_nothing_of_the_others_is_refused(fitted):
@@ -390,6 +394,11 @@ def test_a_value_that_leaves_nothing_of_the_others_is_refused(fitted):
         ValueError, match=r"feature 1 of modality 'audio' holds -1e\+30, and its other"
     ):
         MultimodalClassifier(**FAST).fit({"text": X["text"], "audio": wild}, y)
+
+
+def test_values_of_two_sizes_are_no_wild_ones():
+    shares = np.where(np.arange(100) < 60, 1e-9 * (1 + np.arange(100)), 0.9)[:, None]
+    MultimodalClassifier(max_steps=1, device="cpu").fit(shares, np.arange(100) % 2)
 
 
 def test_features_in_tiny_units_are_told(fitted, caplog):

@@ -114,6 +114,9 @@ def test_samples_are_taken_from_every_container():
         assert len(part) == 2
         assert all(np.array_equal(to_array(x, "x"), X[[0, 2]]) for x in part.values())
     assert len(given[-1]) == 1
+    assert len(given[[]]) == 0
+    with pytest.raises(IndexError, match=r"the mask of rows has shape \(2,\): expected \(3,\)"):
+        given[np.array([True, False])]
     assert repr(given) == "Modalities(a (3, 2), b (3, 2), c (3, 2))"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from dataclasses import replace
 from functools import partial
@@ -176,6 +177,7 @@ def test_a_vilt_reads_token_ids_and_pixels_and_nothing_else_does(data_set, metho
 
 
 def test_a_run_of_prompt_trans_on_a_vilt(tmp_path, monkeypatch):
+    monkeypatch.delenv("ROBULT_VILT", raising=False)
     folder = tmp_path / "vilt"
     on_vilt = partial(
         RunConfig, "hateful-memes-vilt", "prompt_trans", hyper={"vilt_folder": str(folder)}
@@ -189,7 +191,8 @@ def test_a_run_of_prompt_trans_on_a_vilt(tmp_path, monkeypatch):
     assert config.complete()["hyper"]["vilt_folder"] == str(folder)
     key = config.key("0")
     assert key == on_vilt().key("0")
-    (folder / "weights").write_bytes(b"12345")
+    (folder / "weights").write_bytes(b"4321")
+    os.utime(folder / "weights", ns=(1, 1))
     assert config.key("0") != key  # other weights, another run
     monkeypatch.setenv("ROBULT_VILT", str(folder))
     on_vilt()

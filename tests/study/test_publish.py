@@ -171,12 +171,12 @@ def test_a_linked_reports_folder_is_not_written(root):
         ({"status": "failed"}, "notebook 02_good is failed in this run"),
         ({"data": ["digits"]}, "notebook 02_good ran without pid"),
         ({"numerics": "0"}, "the code or a library behind the numbers changed since notebook 02"),
-        ({"files": {"figures/01_line.png": "0"}}, r"'figures/01_line\.png' is missing, was"),
+        ({"files": {"figures/01_line.png": "0"}}, r"'figures/01_line\.png' was changed"),
         ({"files": {}}, "there is no finished run in"),
         ({"files": None}, "there is no finished run in"),
         ({"profile": None}, "there is no finished run in"),
         ({"notebooks": {"02_good": None}}, "there is no finished run in"),
-        ({"files": {"tables/gone.csv": "0"}}, r"'tables/gone\.csv' is missing, was"),
+        ({"files": {"tables/gone.csv": "0"}}, r"'tables/gone\.csv' is missing: reproduce"),
     ],
 )
 def test_publish_refuses(root, change, message):
@@ -196,7 +196,7 @@ def test_a_file_that_the_manifest_leaves_out_is_not_passed_over(root):
     content = read_content(root / "out/quick")
     del content["files"]["tables/01_numbers.csv"]
     write_content(root / "out/quick", content)
-    with pytest.raises(SettingsError, match=r"'tables/01_numbers\.csv' is .* not in the manifest"):
+    with pytest.raises(SettingsError, match=r"'tables/01_numbers\.csv' is no file of this run"):
         publish("quick", root=root)
     assert not (root / "reports").exists()
 
