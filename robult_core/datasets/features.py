@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from robult_core.datasets.files import DataError, hash_of_file, read_npz, reading, save_npz
+from robult_core.datasets.files import DataError, folder_digest, read_npz, reading, save_npz
 
 Encoder = Callable[[list], Any]
 Encoders = str | Path | Mapping[str, Encoder] | None
@@ -75,13 +75,6 @@ def _without_gradient(encode: Callable[..., Any], inputs: Mapping[str, Any]) -> 
         output = encode(**inputs)
     vectors = output if isinstance(output, torch.Tensor) else output.pooler_output
     return vectors.numpy()
-
-
-def folder_digest(folder: Path) -> str:
-    """Twelve digits that change with the content of any file of a model."""
-    inside = sorted(path for path in folder.iterdir() if path.is_file())
-    files = [(path.name, hash_of_file(path)) for path in inside]
-    return hashlib.sha256(repr(files).encode()).hexdigest()[:12]
 
 
 def cache_key(name: str | None, texts: Sequence[str], images: Sequence[Path]) -> str:

@@ -68,6 +68,13 @@ def _hash_once(path: Path, modified: int, size: int) -> str:
     return sha256_of(path)
 
 
+def folder_digest(folder: Path) -> str:
+    """Twelve digits that change with the content of any file of a model."""
+    inside = sorted(path for path in folder.iterdir() if path.is_file())
+    files = [(path.name, hash_of_file(path)) for path in inside]
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:12]
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file as hexadecimal digits."""
     with open(path, "rb") as handle:

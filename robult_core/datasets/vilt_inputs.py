@@ -19,8 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from robult_core.datasets.features import cache_key, folder_digest, open_image
-from robult_core.datasets.files import DataError, hash_of_file, read_npz, reading, save_npz
+from robult_core.datasets.features import cache_key, open_image
+from robult_core.datasets.files import (
+    DataError,
+    folder_digest,
+    hash_of_file,
+    read_npz,
+    reading,
+    save_npz,
+)
 
 IMAGE_SIZE = 384  # where the configuration of the ViLT states none
 REMEDY = "put config.json, the weights and the tokenizer files of a ViLT checkpoint there"

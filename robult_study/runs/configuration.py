@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import field_validator
 
 from robult_core.datasets.catalogue import VILT
-from robult_core.datasets.features import folder_digest
+from robult_core.datasets.files import folder_digest
 from robult_core.methods import METHODS
 from robult_core.methods.sanity import SANITY
 from robult_core.training import TrainingConfig

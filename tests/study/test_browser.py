@@ -192,14 +192,31 @@ def move_slider(page, label: str) -> tuple[str, str]:
 
 def opened_and_run(browser, address: str):
     """A page whose cells have all run. Where JupyterLab does not come so far, a machine under load
-    having lost a connection, the page is opened once more; a cell that fails is not tried again."""
+    having lost a connection, the page is opened once more with a fresh kernel; a cell that fails is
+    not tried again."""
     from playwright.sync_api import TimeoutError as TooLong
 
     try:
         return open_and_run(browser, address)
     except (TooLong, pytest.fail.Exception) as error:
-        print(f"opened once more, because: {error}")
+        print(f"opened once more, because: {error}; kernels: {end_kernels(address)}")
         return open_and_run(browser, address)
+
+
+def end_kernels(address: str) -> list[str]:
+    """Shut all kernels down, since a page that is opened again finds the one it had; the states
+    that they were in."""
+    server, token = address.partition("/lab/")[0], address.partition("token=")[2]
+    states = []
+    for kernel in json.load(ask(f"{server}/api/kernels", token)):
+        states.append(kernel["execution_state"])
+        ask(f"{server}/api/kernels/{kernel['id']}", token, "DELETE").close()
+    return states
+
+
+def ask(url: str, token: str, method: str = "GET"):
+    headers = {"Authorization": f"token {token}"}
+    return urllib.request.urlopen(urllib.request.Request(url, headers=headers, method=method))
 
 
 def open_and_run(browser, address: str):
