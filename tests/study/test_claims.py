@@ -220,7 +220,8 @@ def test_a_claim_about_the_method_looks_at_scores_and_classes():
 def test_a_claim_about_f1_looks_at_f1_of_every_kind_of_set():
     f1 = pd.concat([rows(METHODS, name, "f1_macro") for name in ("digits", "cub10", "mosi")])
     other = rows(BEHIND, "digits", "accuracy")
-    found = ours("rank-gap", pd.concat([f1, other]))
+    later = rows(BEHIND, "cub10", "mae")  # a name that comes after f1_macro
+    found = ours("rank-gap", pd.concat([f1, other, later]))
     assert found.evidence.startswith("mean ranks over 9 blocks: robult 1.00")
 
 

@@ -189,6 +189,11 @@ def test_dials_say_bits_and_the_best_accuracy(digits, model):
     assert "best accuracy with both modalities" in picture_of(box)
 
 
+def test_the_slider_reaches_the_last_test_sample_and_no_further(digits, model):
+    slider = controls_of(availability(digits, model))["test sample (number)"]
+    assert (slider.min, slider.max) == (0, len(digits.rows("test")) - 1)
+
+
 def test_no_modality_left_asks_for_one(digits, model):
     box = availability(digits, model)
     for description, control in controls_of(box).items():
