@@ -16,7 +16,7 @@ LARGEST_WHOLE = 2**53  # up to it every whole number is a float of its own
 logger = logging.getLogger("robult_core")
 
 # Names of classes that are hardly meant as such.
-LOOK_UNLABELED = {"", "-", "?", "-1", "na", "n/a", "nan", "nil", "none", "null"}
+LOOK_UNLABELED = {"-", "?", "-1", "na", "n/a", "nan", "nil", "none", "null"}
 LOOK_UNLABELED |= {"missing", "unknown", "unlabeled", "unlabelled"}
 
 
@@ -71,12 +71,17 @@ def _flat(labels: np.ndarray) -> np.ndarray:
 
 
 def _is_missing(labels: np.ndarray) -> np.ndarray:
-    """Where a label is None, NaN or pandas' NA."""
+    """Where a label is None, NaN, pandas' NA or an empty text, as an empty cell is read."""
     if labels.dtype.kind == "f":
         return np.isnan(labels)
-    if labels.dtype.kind != "O":
+    if labels.dtype.kind not in "OUS":
         return np.zeros(len(labels), dtype=bool)
-    return np.array([stands_for_nothing(label) for label in labels], dtype=bool)
+    missing = [stands_for_nothing(label) or _is_blank(label) for label in labels.tolist()]
+    return np.array(missing, dtype=bool)
+
+
+def _is_blank(label: Any) -> bool:
+    return isinstance(label, str) and not label.strip()
 
 
 def stands_for_nothing(label: Any) -> bool:

@@ -17,6 +17,8 @@ class Sentences(click.Group):
     def invoke(self, context: click.Context) -> object:
         try:
             return super().invoke(context)
+        except BrokenPipeError:  # the reader, such as head, has enough
+            raise
         except ModuleNotFoundError as error:
             raise click.ClickException(
                 f"this command needs a package that the light install leaves out ({error}): "

@@ -14,9 +14,13 @@ from robult_core.tasks import Task
 
 
 def data_folder(folder: str | Path | None = None) -> Path:
-    """The folder given, else `ROBULT_DATA`, else `data/` of the repository this package lies in."""
-    repository = Path(__file__).resolve().parents[2]
-    chosen = folder or os.environ.get("ROBULT_DATA") or repository / "data"
+    """The folder given, else `ROBULT_DATA`, else `data/` of the clone that this package lies in.
+
+    An installed package lies in none: there it is `data/` of the working folder.
+    """
+    home = Path(__file__).resolve().parents[2]
+    in_clone = (home / "pyproject.toml").is_file()
+    chosen = folder or os.environ.get("ROBULT_DATA") or (home if in_clone else Path.cwd()) / "data"
     return Path(chosen).expanduser()
 
 

@@ -60,6 +60,13 @@ def test_numbers_that_merge_with_their_neighbours_are_no_classes():
     assert read_classes([1.0, float(2**53)], 2, -1).classes.tolist() == [1, 2**53]
 
 
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series])
+def test_an_empty_text_is_no_class(kind):
+    targets = read_classes(kind(["cat", "", "dog", " "]), 4, -1)
+    assert targets.known.tolist() == [True, False, True, False]
+    assert targets.classes.tolist() == ["cat", "dog"]
+
+
 def test_nan_in_a_list_of_texts_is_no_class():
     targets = read_classes(["cat", math.nan, "dog"], 3, -1)
     assert targets.known.tolist() == [True, False, True]
@@ -72,7 +79,7 @@ def test_the_only_class_is_shown_as_it_was_given(labels, shown):
         read_classes(labels, 2, -1)
 
 
-@pytest.mark.parametrize("mark", ["unknown", "N/A", " ? ", ""])
+@pytest.mark.parametrize("mark", ["unknown", "N/A", " ? ", "-1"])
 def test_a_class_that_looks_like_a_mark_is_warned_of(mark, caplog):
     labels = ["cat", mark, "dog", mark, "dog"]
     targets = read_classes(labels, 5, -1)

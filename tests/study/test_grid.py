@@ -316,6 +316,7 @@ def test_everything_marks_what_older_code_made(store):
     older = {name: value for name, value in record.content.items() if name != "files"}
     store.put("0" * 64, older | {"numerics": "old"}, {})
     table = everything(store)
+    assert table.index.tolist() == list(range(len(table)))
     assert table.groupby("key")["current"].first().to_dict() == {record.key: True, "0" * 64: False}
     current = everything(store, stale=False)
     assert set(current["key"]) == {record.key}
