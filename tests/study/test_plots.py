@@ -22,7 +22,7 @@ from robult_core.datasets.pid import COMPONENTS
 from robult_core.protocol import pattern_name, patterns
 from robult_core.tasks import Classification, Multilabel, Regression
 from robult_study import plots
-from robult_study.plots import architecture, own_data, samples, style
+from robult_study.plots import architecture, data_scenarios, own_data, samples, style
 from robult_study.plots.wording import PID_NAMES, WORDS, in_words
 from robult_study.results import pairs, ranks, tables
 from robult_study.results.rankings import printed_blocks
@@ -1013,3 +1013,12 @@ FIGURES = {
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_drawn_as_it_was_approved(name):
     check_approved(name, FIGURES[name]())
+
+
+@pytest.mark.parametrize(("n_classes", "named"), [(3, [0, 1, 2]), (22, [*range(0, 22, 3)])])
+def test_of_many_classes_some_are_named(n_classes, named):
+    classes = pd.DataFrame({"class": range(n_classes), "rows": 9, "labelled": 2})
+    (ax,) = data_scenarios.label_shares(classes.assign(data_set="digits")).axes
+    assert ax.get_xticks().tolist() == named
+    assert [int(label.get_text()) for label in ax.get_xticklabels()] == named
+    assert ax.get_title() == f"digits: {2 * n_classes} of {9 * n_classes} rows"
