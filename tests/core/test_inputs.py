@@ -113,6 +113,8 @@ def test_samples_are_taken_from_every_container():
         part = given[rows]
         assert len(part) == 2
         assert all(np.array_equal(to_array(x, "x"), X[[0, 2]]) for x in part.values())
+    asked = given[np.array([0, 2]), ...]  # as scikit-learn asks
+    assert all(np.array_equal(to_array(x, "x"), X[[0, 2]]) for x in asked.values())
     assert len(given[-1]) == 1
     assert len(given[[]]) == 0
     with pytest.raises(IndexError, match=r"the mask of rows has shape \(2,\): expected \(3,\)"):
