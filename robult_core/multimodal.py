@@ -434,8 +434,8 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
             for start in range(0, len(given), CHUNK)
         ]
         if names is None:  # an explanation asks for every subset, and would say it as often
-            for name, count in far.items():
-                logger.warning(FAR, count, len(given), CLIP, name)
+            for name in +far:  # those with a count above 0
+                logger.warning(FAR, far[name], len(given), CLIP, name)
         return np.concatenate(chunks)
 
     def _chunk_scores(self, given: Modalities, start: int, far: Counter[str]) -> np.ndarray:
@@ -446,8 +446,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         tensors, present = self._read(given, start)
         for row, (name, x) in enumerate(tensors.items()):
             if name in self.standardizers_:
-                n_far = int(_is_far(x[present[row]]).sum())
-                far.update({name: n_far} if n_far else {})
+                far[name] += int(_is_far(x[present[row]]).sum())
         task = self.model_.task
         kind = np.float64 if task.kind == "regression" else np.float32  # a target may be large
         scores = np.empty((len(given), task.n_outputs), dtype=kind)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,21 +41,19 @@ def runs(context: click.Context, folder: Path | None) -> None:
 
 
 def _existing(folder: Path) -> Store:
-    from robult_study.runs.store import DamagedRecord, Store
+    from robult_study.runs.store import Store
 
     if not folder.is_dir():
         raise ValueError(
             f"there is no store at {folder}: name one with --store, or run `robult reproduce` first"
         )
     store = Store(folder)
-    for key in store.keys()[:1]:
-        with suppress(DamagedRecord):
-            record = store.get(key)
-            if record is not None and "config" not in record.content:
-                raise ValueError(
-                    f"{folder} holds answers that notebooks keep, and no runs: "
-                    "name a folder of runs with --store"
-                )
+    first = next(store.sound_records(), None)
+    if first is not None and "config" not in first.content:
+        raise ValueError(
+            f"{folder} holds answers that notebooks keep, and no runs: "
+            "name a folder of runs with --store"
+        )
     return store
 
 

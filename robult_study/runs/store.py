@@ -249,10 +249,14 @@ class Store:
 
     def records(self) -> Iterator[Record]:
         """All sound records of runs; damaged ones are passed over (`problems` names them)."""
+        return filter(_is_run, self.sound_records())
+
+    def sound_records(self) -> Iterator[Record]:
+        """All sound records, those of kept answers among them."""
         for key in self.keys():
             with suppress(DamagedRecord):
                 record = self.get(key)
-                if record is not None and _is_run(record):
+                if record is not None:
                     yield record
 
     def sound(self, key: str) -> Record | None:
