@@ -24,11 +24,11 @@ from robult_study.results.grading import (
     Table,
     best_evidence,
     blocks_with,
-    by_set_words,
     drop_evidence,
     drops_without,
     grade_cells,
     grade_every_cell,
+    grade_sets,
     interval_bounds,
     lowered,
     mostly_above,
@@ -38,12 +38,14 @@ from robult_study.results.grading import (
     rival_pairs,
     rivals_of,
     robults_lead,
+    share_of_sets,
+    share_words,
     single_and_full,
 )
 from robult_study.results.intervals import LEVEL, paired
 from robult_study.results.layout import listed
 from robult_study.results.pairs import RBF, UNWEIGHTED
-from robult_study.results.ranks import TooFewBlocks, mean_ranks, procedures, smallest_p
+from robult_study.results.ranks import TooFewBlocks, procedures, smallest_p
 from robult_study.results.ranks import ranks as method_ranks
 from robult_study.results.tables import BLOCK, COMPARED, NO_WEIGHTS
 from robult_study.results.variants import ABLATIONS
@@ -71,7 +73,8 @@ Grader = Callable[[Table], Finding]
 def superior(table: Table) -> Finding:
     """Robult beats each other method in most rows, with one modality and with all of them.
 
-    The paper says where ("both in …") and not by how much, so the better mean counts.
+    The paper says where ("both in …") and not by how much, so the better mean counts. Each data set
+    has the same weight, however many rows it has.
     """
     rivals = rivals_of(table)
     lead = table.wide[rivals].rsub(table.wide["robult"], axis=0)
@@ -81,10 +84,10 @@ def superior(table: Table) -> Finding:
         for name in rivals:
             ahead = rows[name].dropna() > 0
             if len(ahead):
-                shares[f"{where} against {name}"] = ahead.mean()
+                shares[f"{where} against {name}"] = share_of_sets(ahead)
     shares = pd.Series(shares, dtype=float)
-    grade = grade_cells(shares > 0.5)
-    return Finding(grade, f"share of rows in which Robult is better: {number_words(shares, '.0%')}")
+    words = number_words(shares, ".0%")
+    return Finding(grade_cells(shares > 0.5), f"share of rows in which Robult is better: {words}")
 
 
 def smaller_gap(table: Table) -> Finding:
@@ -99,9 +102,7 @@ def smaller_gap(table: Table) -> Finding:
     median = gap[rivals].median(axis=1)
     smaller = gap["robult"] < median
     words = pair_words(gap["robult"], median, "against", ".3f")
-    return Finding(
-        grade_cells(smaller), f"{by_set_words(smaller)}; loss against the median: {words}"
-    )
+    return Finding(grade_sets(smaller), f"{share_words(smaller)}; loss against the median: {words}")
 
 
 def lightweight(table: Table) -> Finding:
@@ -250,7 +251,7 @@ def weights_enhance_performance(table: Table) -> Finding:
 def _lower_without(table: Table, variant: str) -> Finding:
     means = over_patterns(table, "robult", variant)
     drop = drops_without(means, variant).stack()
-    return Finding(grade_cells(lowered(means, variant)), drop_evidence(means, drop, [variant]))
+    return Finding(grade_sets(lowered(means, variant)), drop_evidence(means, drop, [variant]))
 
 
 # Section 3.3 -------------------------------------------------------------------------------------
@@ -366,12 +367,12 @@ def tied(table: Table) -> Finding:
 def every_loss_helps(table: Table) -> Finding:
     """Each of the four ablations lowers most means over patterns, and an interval says so.
 
-    "Overall" is read as these means, one per data set and metric. "Any" falls at the first ablation
-    that does not lower most of them.
+    "Overall" is read as these means, one per data set and metric, each data set with the same
+    weight. "Any" falls at the first ablation that does not lower most of them.
     """
     means = over_patterns(table, "robult", *ABLATIONS)
     drop = drops_without(means, *ABLATIONS)
-    lower = pd.Series({name: lowered(means, name).mean() for name in ABLATIONS})
+    lower = pd.Series({name: share_of_sets(lowered(means, name)) for name in ABLATIONS})
     words = number_words(lower, ".0%")
     evidence = drop_evidence(means, drop.stack(), list(ABLATIONS))
     return Finding(
@@ -388,21 +389,21 @@ def unique_part_helps(table: Table) -> Finding:
 def poorest_without_supervision(table: Table) -> Finding:
     """Without L_sup most means over patterns fall, and by mean rank to the lowest of the ablations.
 
-    There is a mean for each data set and metric. Where they fall, but another ablation is poorer:
-    partly. "Significantly" is read as an interval over seeds that says so; Table 3 prints none.
+    There is a mean for each data set and metric, and each data set has the same weight.
+    "Significantly" is read as an interval over seeds that says so. Where they fall, but another
+    ablation is poorer, or where there are no seeds: partly.
     """
     means = over_patterns(table, "robult", *ABLATIONS)
     lower = lowered(means, "no_supervised")
-    ranks = mean_ranks(means.wide[list(ABLATIONS)])
+    ranks = _ranks_by_set(means, ABLATIONS)
     is_poorest = ranks["no_supervised"] == ranks.max()
-    grade = REPRODUCED if is_poorest else PARTLY
-    if lower.mean() <= 0.5:
+    grade = REPRODUCED if is_poorest and table.seeds is not None else PARTLY
+    if share_of_sets(lower) <= 0.5:
         grade = NOT
     return Finding(
         grade,
-        f"lower in {lower.sum()} of {len(lower)} means; "
-        f"mean ranks of the ablations, 1 is best: {number_words(ranks, '.2f')}; with one vote for "
-        f"each data set: {number_words(_ranks_by_set(means, ABLATIONS), '.2f')}",
+        f"{share_words(lower)}; "
+        f"mean ranks of the ablations over data sets, 1 is best: {number_words(ranks, '.2f')}",
     )
 
 
@@ -423,7 +424,7 @@ def harms_single_modalities(table: Table) -> Finding:
     is_seen = lowered(table, "no_reconstruction").any()
     words = pair_words(single, full, "against", "+.3f")
     return Finding(
-        grade_cells((single > full) & (single > 0) & is_seen),
+        grade_sets((single > full) & (single > 0) & is_seen),
         f"drop with one modality against drop with all: {words}",
     )
 
@@ -440,7 +441,7 @@ def equal_terms(table: Table) -> Finding:
     equal = both & (drop.max(axis=1) <= EQUAL * drop.min(axis=1))
     shown = drop.droplevel("pattern")
     words = pair_words(shown["no_labeled"], shown["no_unlabeled"], "and", "+.3f")
-    return Finding(grade_cells(equal), f"mean drop without L_lb and without L_ulb: {words}")
+    return Finding(grade_sets(equal), f"mean drop without L_lb and without L_ulb: {words}")
 
 
 # Section 4 ---------------------------------------------------------------------------------------

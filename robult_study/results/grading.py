@@ -2,7 +2,8 @@
 
 A statement about many cells is "reproduced" where all agree, "partly" where more than half do, else
 "not"; one that says "any" or "all" falls at the first counter-example; "missing" names what the
-table lacks.
+table lacks. In a statement about data sets each of them has the same weight, however many metrics
+it has.
 """
 
 from __future__ import annotations
@@ -78,11 +79,28 @@ def grade_cells(agree: pd.Series) -> str:
     return PARTLY if agree.mean() > 0.5 else NOT
 
 
-def by_set_words(agree: pd.Series) -> str:
-    """On how many data sets most cells agree: one vote a set, however many metrics it has."""
-    votes = agree.groupby(level="data_set").mean() > 0.5
-    cells = f"holds in {agree.sum()} of {len(agree)} cells"
-    return f"{cells}, with one vote for each data set on {votes.sum()} of {len(votes)}"
+def grade_sets(agree: pd.Series) -> str:
+    """The grade of a statement about data sets, whose cells are `agree`.
+
+    Every cell counts for "reproduced"; for "more than half" each data set has the same weight.
+    """
+    grade = grade_cells(agree)
+    if grade == REPRODUCED:
+        return grade
+    return PARTLY if share_of_sets(agree) > 0.5 else NOT
+
+
+def share_of_sets(agree: pd.Series) -> float:
+    """The share of cells that agree, each data set with the same weight."""
+    return float(agree.groupby(level="data_set").mean().mean())
+
+
+def share_words(agree: pd.Series) -> str:
+    """In how many cells a statement holds, and what share that is."""
+    return (
+        f"holds in {agree.sum()} of {len(agree)} cells, "
+        f"{share_of_sets(agree):.0%} with the same weight for each data set"
+    )
 
 
 def grade_every_cell(agree: pd.Series) -> str:
