@@ -192,6 +192,12 @@ class Notebook:
 
         yield from tqdm(items, desc=description, disable=self.settings.headless)
 
+    def say(self, *sentences: str) -> None:
+        """Print sentences, a line each, with words in place of code names such as `f1_macro`."""
+        from robult_study.plots.wording import in_sentence  # it loads matplotlib
+
+        print(*map(in_sentence, sentences), sep="\n")
+
     def learned(self, number: str) -> None:
         """Display what the tables of this run answer: the sentences of the first screen, renewed.
 

@@ -15,24 +15,42 @@ from robult_study.plots.style import INTERVAL, MUTED, finish, interval_rows, tru
 from robult_study.plots.wording import in_words
 
 INK = MUTED["wine"]
-DECIDED = {"color": INK, "marker": "o", "linestyle": "none", "markersize": 5}
+DECIDED = {
+    "color": INK,
+    "marker": "o",
+    "linestyle": "none",
+    "markersize": 4,  # small, so that a short interval sticks out
+    "markeredgewidth": 1.0,
+    "zorder": 3,  # above the interval, so that a hollow marker stays hollow
+}
 UNDECIDED = DECIDED | {"markerfacecolor": "white"}
 STRONGEST = 0.15  # a change of this size or larger has the full colour
 
 
-def forest(frame: pd.DataFrame, y: str, panel: str, section: str, title: str = "") -> Figure:
+def forest(
+    frame: pd.DataFrame,
+    y: str,
+    panel: str,
+    section: str,
+    label: str,
+    *,
+    title: str = "",
+    share_x: bool | str = True,
+) -> Figure:
     """Differences with intervals: a line per value of `y`, a panel per `panel` and `section`.
 
-    frame: rows of `intervals.paired`. All panels share the x axis; 0 is no change. A hollow marker
-    has an interval that contains 0, or none.
+    frame: rows of `intervals.paired`; 0 is no change. label: what the x axes of all panels show.
+    A hollow marker has an interval that contains 0, or none. share_x: "col" gives each column a
+    scale of its own, where the differences of one would vanish on that of another.
     """
     drawn = trusted_intervals(frame)
     counts = frame.groupby(section, sort=False)[y].nunique()
-    size = (1.6 + 2.0 * frame[panel].nunique(), 0.6 + 0.2 * counts.sum() + 0.2 * len(counts))
+    size = (1.6 + 2.0 * frame[panel].nunique(), 0.8 + 0.2 * counts.sum() + 0.2 * len(counts))
     grid = sns.FacetGrid(
         drawn,
         row=section,
         col=panel,
+        sharex=share_x,
         sharey="row",
         gridspec_kws={"height_ratios": counts.to_numpy()},
     )
@@ -43,13 +61,15 @@ def forest(frame: pd.DataFrame, y: str, panel: str, section: str, title: str = "
         _differences(ax, cell, y, lines)
         place = ax.get_subplotspec()
         ax.set_title(in_words(name) if place.is_first_row() else "")
-        ax.set_xlabel("change (right is better)" if place.is_last_row() else "")
+        ax.set_xlabel("")
         ax.set_ylabel(in_words(section_name) if place.is_first_col() else "", fontweight="bold")
     handles = [
         Line2D([], [], label="the interval leaves out 0", **DECIDED),
         Line2D([], [], label="the interval contains 0", **UNDECIDED),
     ]
-    return finish(grid.figure, title, handles)
+    figure = finish(grid.figure, title, handles)
+    figure.legends[0].set_title(label)  # below all panels, where a figure's own label would clash
+    return figure
 
 
 def _differences(ax: Axes, cell: pd.DataFrame, y: str, lines: list[str]) -> None:
@@ -61,13 +81,14 @@ def _differences(ax: Axes, cell: pd.DataFrame, y: str, lines: list[str]) -> None
             x="value",
             y=y,
             order=lines,
-            err_kws={"linewidth": 1.2},
+            err_kws={"linewidth": 1.2, "zorder": 2},
             ax=ax,
             **look,
             **INTERVAL,
         )
     ax.axvline(0, color="black", linewidth=0.8, zorder=0)
     ax.grid(axis="x", color="#e5e5e5", linewidth=0.6)
+    ax.locator_params(axis="x", nbins=5, steps=(1, 2, 5, 10))
     ax.set_yticks(range(len(lines)), [in_words(line) for line in lines])
 
 

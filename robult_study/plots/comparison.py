@@ -30,6 +30,8 @@ from robult_study.results.metrics import first_metric, only_first, oriented
 from robult_study.results.selection import STEPS
 from robult_study.results.tables import CONTENDERS
 
+ONE_OR_ALL = (*CONTENDERS, "unimodal_distilled")  # the last is the control of Distilled Robult
+
 
 def method_comparison(cells: pd.DataFrame, title: str = "") -> Figure:
     """The first metric by pattern, in a panel per data set, with the interval over seeds.
@@ -47,10 +49,10 @@ def method_comparison(cells: pd.DataFrame, title: str = "") -> Figure:
         col_wrap=2,
         sharex=False,
         linestyle="none",
-        dodge=0.7,
+        dodge=0.84,
         err_kws={"linewidth": 1.2},
-        height=2.1,
-        aspect=2.1,
+        height=2.2,
+        aspect=2.6,
     )
     for name, ax in grid.axes_dict.items():
         metric = first_metric(name)
@@ -63,10 +65,10 @@ def method_comparison(cells: pd.DataFrame, title: str = "") -> Figure:
 def one_or_all(brief: pd.DataFrame) -> Figure:
     """Each method with one modality and with all, in a panel per data set.
 
-    brief: the frame of `tables.in_brief`. Only contenders are drawn; the title counts the sets on
-    which the one that leads most often has the best mean of them.
+    brief: the frame of `tables.in_brief`. The title counts the sets on which the method that
+    leads most often has the best mean of those that are drawn.
     """
-    methods = [name for name in ordered(brief["method"]) if name in CONTENDERS]
+    methods = [name for name in ordered(brief["method"]) if name in ONE_OR_ALL]
     frame = brief[brief["method"].isin(methods)]
     present = frame["pattern"].mask(frame["pattern"] != "all", "one")
     frame = frame.assign(present=present)
@@ -75,9 +77,9 @@ def one_or_all(brief: pd.DataFrame) -> Figure:
         "present",
         methods,
         linewidth=1.2,
-        dodge=0.3,
+        dodge=0.6,
         err_kws={"linewidth": 1.0},
-        height=2.2,
+        height=2.4,
         aspect=0.75,
     )
     for name, ax in grid.axes_dict.items():
@@ -104,6 +106,7 @@ def _points_by_method(
         palette=look["palette"],
         markers=[look["markers"][name] for name in methods],
         markersize=5,
+        markeredgewidth=0.5,  # seaborn's own is so wide that a star becomes a dot
         legend=False,
         **layout,
         **INTERVAL,
@@ -117,8 +120,8 @@ def _lead(frame: pd.DataFrame) -> str:
     led = best[best["method"] == leader]["present"].value_counts()
     n_methods, n_sets = frame["method"].nunique(), frame["data_set"].nunique()
     return (
-        f"With one modality left {METHOD_NAMES[leader]} has the best mean of {n_methods} methods "
-        f"on {led.get('one', 0)} of {n_sets} data sets, with all of them on {led.get('all', 0)}"
+        f"With one modality left {METHOD_NAMES[leader]} has the best mean of the {n_methods} here "
+        f"on {led.get('one', 0)} of {n_sets} data sets, with all on {led.get('all', 0)}"
     )
 
 

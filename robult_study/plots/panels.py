@@ -11,7 +11,6 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from robult_study.plots.style import (
     INTERVAL,
@@ -19,6 +18,7 @@ from robult_study.plots.style import (
     finish,
     interval_rows,
     line_handles,
+    linear_ticks,
     log_ticks,
     looks,
     metric_label,
@@ -151,8 +151,7 @@ def _set_axes(ax: Axes, cell: pd.DataFrame, x: str, log: bool) -> None:
     if log:
         log_ticks(ax, cell[x])
     else:
-        whole = bool((cell[x] % 1 == 0).all())
-        ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=whole, min_n_ticks=1))
+        linear_ticks(ax, cell[x])
     if "metric" in cell:
         metric = cell["metric"].iloc[0]
         row = ax.get_ylabel()
@@ -176,10 +175,15 @@ def dots(
 
     frame: columns mean, low, high, and n where intervals of few values are to be left out.
     label: the quantity, where it is one for all panels; they share one x axis then, otherwise
-    those of a column do. width: inches of a panel.
+    those of a column do. width: inches of a panel. Panels that more rows have come first, because
+    the first one of a row carries its names.
     """
     groups = ordered(frame[group])
     names = list(frame[column].unique())
+    panels = list(frame[panel].unique())
+    if row:
+        n_rows = frame.groupby(panel, sort=False)[row].nunique()
+        panels = list(n_rows.sort_values(ascending=False, kind="stable").index)
     look = looks(groups)
     height = 0.55 + 0.11 * len(names) * (1 + len(groups))
     grid = sns.catplot(
@@ -192,6 +196,7 @@ def dots(
         hue_order=groups,
         row=row,
         col=panel,
+        col_order=panels,
         sharex=True if label else "col",
         palette=look["palette"],
         markers=[look["markers"][name] for name in groups],
@@ -215,7 +220,7 @@ def dots(
 def _name_rows(
     grid: sns.FacetGrid, frame: pd.DataFrame, names: list[str], row: str | None, panel: str
 ) -> None:
-    """Name every panel of dots and the rows in it; a panel without values has no frame.
+    """Name every panel of dots and the rows in it; a panel without values is left out.
 
     frame, row, panel: as `dots` has them; names: the rows along the y axis.
     """
@@ -226,8 +231,10 @@ def _name_rows(
         ax.grid(axis="x", color="#e5e5e5", linewidth=0.6)
         cell = frame[frame[panel] == name]
         if row and not (cell[row] == row_name).any():  # the measure is not defined for this row
-            ax.spines[:].set_visible(False)
-            ax.tick_params(left=False, bottom=False)
+            ax.set_visible(False)
+    for panels in grid.axes.T:
+        lowest = [ax for ax in panels if ax.get_visible()][-1]
+        lowest.tick_params(labelbottom=True)  # of a shared axis only the last row has the numbers
 
 
 def _wrapped(label: str, inches: float) -> str:

@@ -19,10 +19,12 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from robult_core.tasks import higher_is_better
 from robult_study.plots.wording import in_words
@@ -237,6 +239,18 @@ def log_ticks(ax: plt.Axes, values: Iterable[float]) -> None:
     ax.set_xscale("log")
     ax.set_xticks(shown, [f"{value:g}" for value in shown])
     ax.minorticks_off()
+
+
+def linear_ticks(ax: plt.Axes, values: Iterable[float]) -> None:
+    """Place ticks of the x axis at measured whole numbers that stand apart, else at round ones."""
+    measured = np.unique(list(values))
+    whole = bool((measured % 1 == 0).all())
+    apart = bool((np.diff(measured) >= np.ptp(measured) / 7.1).all())
+    if whole and apart:
+        ax.set_xticks(measured)
+    else:
+        steps = (1, 2, 2.5, 5, 10)  # not 1.5 and 3, which are no marks that a reader expects
+        ax.xaxis.set_major_locator(MaxNLocator("auto", steps=steps, integer=whole, min_n_ticks=1))
 
 
 def trusted_intervals(frame: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -11,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from robult_core.protocol import pattern_modalities
+from robult_core.tasks import higher_is_better
 from robult_study.plots.style import (
     INTERVAL,
     METHOD_COLORS,
@@ -18,13 +21,15 @@ from robult_study.plots.style import (
     RULE,
     finish,
     interval_rows,
+    linear_ticks,
     log_ticks,
     metric_label,
     ordered,
     show_direction,
     trusted_intervals,
 )
-from robult_study.plots.wording import METHOD_NAMES, in_words
+from robult_study.plots.wording import METHOD_NAMES, in_text, in_words
+from robult_study.results.metrics import first_metric
 
 RIVALS = {"color": "#999999", "linewidth": 3.5, "alpha": 0.7}
 OURS = {
@@ -72,8 +77,8 @@ def lead_panels(
             **INTERVAL,
         )
         _dress_lead(ax, rival, name, label or in_words(x))
-        if log:
-            log_ticks(ax, frame.loc[frame["data_set"] == name, x])
+        place_ticks = log_ticks if log else linear_ticks
+        place_ticks(ax, frame.loc[frame["data_set"] == name, x])
     handles = [
         Line2D([], [], color="black", linestyle=(0, dash) if dash else "-", label=view)
         for view, dash in dashes.items()
@@ -89,6 +94,22 @@ def _dress_lead(ax: Axes, rival: str, name: str, label: str) -> None:
     short = METHOD_NAMES[rival].partition(" (")[0]
     ax.set_ylabel(f"Robult −\n{short}" if place.is_first_col() else "")
     ax.set_xlabel(label if place.is_last_row() else "")
+
+
+def lead_label(data_sets: Iterable[str]) -> str:
+    """What an axis shows whose values are Robult minus another method, on these data sets.
+
+    The metric of most sets stands first, those of the others in brackets. An error is negated.
+    """
+    words = {}
+    for name in data_sets:
+        metric = first_metric(name)
+        oriented = metric if higher_is_better(metric) else f"{metric}, negated"
+        words[in_words(name)] = in_text(oriented)
+    most = max(words.values(), key=list(words.values()).count)
+    others = [f"{name}: {word}" for name, word in words.items() if word != most]
+    brackets = f" ({', '.join(others)})" if others else ""
+    return f"Robult minus the other, {most}{brackets}; right of 0 Robult is better"
 
 
 def pattern_ranges(frame: pd.DataFrame, names: tuple[str, ...], title: str = "") -> Figure:

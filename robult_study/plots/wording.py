@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from robult_core.datasets.pid import COMPONENTS
 from robult_study.results.tables import COLUMNS as METHOD_NAMES
 
@@ -113,6 +115,10 @@ AXES = {
 }
 TABLE_WORDS = METHOD_NAMES | DATA_SETS | MODALITIES | METRICS | LOSS_TERMS | VARIANTS
 TABLE_WORDS |= {"data_set": "data set"}
+SENTENCE_WORDS = METHOD_NAMES | DATA_SETS | MODALITIES | METRICS
+SENTENCE_NAME = re.compile(
+    r"(?<![\w+-])(" + "|".join(map(re.escape, SENTENCE_WORDS)) + r")(?![\w+-])"
+)
 WORDS = METHOD_NAMES | PID_NAMES | ROLE_NAMES | DATA_SETS | MODALITIES | METRICS | LOSS_TERMS
 WORDS |= VARIANTS | REMEDIES | MEASURES | AXES
 
@@ -126,6 +132,14 @@ def in_words(name: object) -> str:
 def in_text(name: object) -> str:
     """`in_words` on one line and without the marks of a formula, for tables and printed lines."""
     return in_words(name).replace("\n", " ").translate(str.maketrans("", "", "${}"))
+
+
+def in_sentence(sentence: str) -> str:
+    """The sentence with words in place of code names of methods, data sets, patterns and metrics.
+
+    It is meant for sentences that list such names; a word like "full" is one of them.
+    """
+    return SENTENCE_NAME.sub(lambda name: in_text(name.group()), sentence)
 
 
 def in_table(name: object) -> object:

@@ -289,12 +289,13 @@ def separated(tables: Path) -> Finding:
         f"from {wilcoxon} by Wilcoxon's with Holm's correction."
     )
     nemenyi, wilcoxon, others = words["printed"]
-    per_set = read(tables, "05_per_set").set_index("method").rename(index=COLUMNS)["mean rank"]
+    per_set = read(tables, "05_per_set", str).set_index("method")
+    per_set = per_set.rename(index=COLUMNS)["mean rank"]
     text = (
         f"On the paper's own Table 2 the two separate it from {nemenyi} and {wilcoxon} of "
         f"{others}. Blocks of one data set share samples, so both overstate their certainty; with "
-        f"one block for each set Robult's mean rank is {per_set[ROBULT]:.2f}, beside "
-        f"{per_set[GMC]:.2f} of {GMC}."
+        f"one block for each set Robult's mean rank is {per_set[ROBULT]}, beside "
+        f"{per_set[GMC]} of {GMC}."
     )
     return Finding(title, text)
 
@@ -313,11 +314,11 @@ def claims(tables: Path) -> Finding:
 
 
 def needed(tables: Path) -> Finding:
-    """The losses that are needed on the most sets, and on how many each is needed or harmful."""
+    """The losses that are needed on the most sets, and where each is needed or better left out."""
     answers = read(tables, "06_answers")
     answers["loss"] = answers["without"].str.extract(r"(L_\w+)")[0]
     counts = {}
-    for word in ("needed", "harmful"):
+    for word in ("needed", "better without"):
         counts[word] = answers["the term is"].eq(word).groupby(answers["loss"], sort=False).sum()
     is_needed = counts["needed"]
     n_sets = answers["data_set"].nunique()
@@ -326,8 +327,8 @@ def needed(tables: Path) -> Finding:
     if is_needed.max() > 0:
         title = f"Needed on the most sets: {' and '.join(most)}."
     needs = listed(f"{name} on {count}" for name, count in is_needed.items())
-    harmful = counts["harmful"]
-    harms = [f"{name} on {count}" for name, count in harmful[harmful > 0].items()]
+    reverse = counts["better without"]
+    harms = [f"{name} on {count}" for name, count in reverse[reverse > 0].items()]
     text = (
         f"Needed means that without it some pattern is clearly worse, paired by seed, and none "
         f"clearly better. Of {n_sets} sets this is so for {needs}; the reverse is so for "
@@ -401,7 +402,8 @@ def robust(tables: Path) -> Finding:
     text = (
         f"Ahead means clearly better, paired by seed, in more of {n_places} places than clearly "
         f"worse, and after Holm's correction as well. A place is a data set, one modality or all, "
-        f"and a share of labels or a rate of loss. Better and worse against each, in brackets "
+        f"and a share of labels of nominally 5 % or less (two a class at the least) or a rate of "
+        f"loss of half or more. Better and worse against each, in brackets "
         f"after the correction: {compared}."
     )
     return Finding(title, text)
@@ -425,7 +427,7 @@ def least_lost(tables: Path) -> Finding:
 
 
 def incomplete_training(tables: Path) -> Finding:
-    """Whether another remedy than masking is clearly better in more places than clearly worse."""
+    """Which remedies are clearly better than masking at more points than they are clearly worse."""
     table = read(tables, "07_missing_training").set_index(["data_set", "view", "missing"])
     counts = {name: _starred(table[name]) for name in table}
     won = [name for name, (better, worse) in counts.items() if better > worse]
@@ -433,15 +435,19 @@ def incomplete_training(tables: Path) -> Finding:
         "Where modalities are missing in training, no remedy beats leaving them out of the losses."
     )
     if won:
-        names = " or ".join(f"*{name}*" for name in won)
-        title = f"Where modalities are missing in training, {names} helps more than masking."
+        names = " and ".join(f"*{name}*" for name in won)
+        title = (
+            f"Where modalities are missing in training, {names} beat masking at more points than "
+            "they lose."
+        )
     words = listed(
         f"*{name}* {better} and {worse} of {(table[name] != '–').sum()}"
         for name, (better, worse) in counts.items()
     )
     text = (
         "Masking leaves what is missing out of the losses; the others drop incomplete samples, or "
-        f"fill in the mean or the nearest neighbours' values. Clearly better and worse: {words}."
+        "fill in the mean or the nearest neighbours' values. Clearly better and worse than masking "
+        f"at points (a set, one modality or all, a rate): {words}."
     )
     return Finding(title, text)
 

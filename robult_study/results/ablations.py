@@ -15,6 +15,7 @@ from robult_study.results.layout import (
     interval_table,
     laid_out,
     listed,
+    most_often,
     star_table,
     with_half_columns,
 )
@@ -58,8 +59,8 @@ def term_changes(results: pd.DataFrame) -> pd.DataFrame:
 def answers(changed: pd.DataFrame) -> pd.DataFrame:
     """Whether each loss is needed on each data set, by its first metric; changed: `term_changes`.
 
-    A loss is needed where some pattern is clearly worse without it and none clearly better, and
-    harmful the other way round.
+    A loss is needed where some pattern is clearly worse without it and none clearly better. "Better
+    without" is the other way round, however small the difference is.
     """
     groups = only_first(changed).groupby(["data_set", "without"], sort=False)
     rows = {group: _answer(rows) for group, rows in groups}
@@ -107,7 +108,7 @@ def _need(worse: bool, better: bool) -> str:
         return "mixed"
     if worse:
         return "needed"
-    return "harmful" if better else "not shown to matter"
+    return "better without" if better else "not shown to matter"
 
 
 def most_needed_sentence(changed: pd.DataFrame) -> str:
@@ -234,7 +235,7 @@ def kinds(changed: pd.DataFrame, bound: float = SMALL_CHANGE) -> dict[str, list[
 
 
 def switches_title(changed: pd.DataFrame, words: Callable[[str], str] = str) -> str:
-    """How many intervals leave out 0, and for which variant most do; changed: `switch_changes`.
+    """How many intervals leave out 0, and for which variants most do; changed: `switch_changes`.
 
     words: what a reader sees in place of the name of a variant.
     """
@@ -242,10 +243,9 @@ def switches_title(changed: pd.DataFrame, words: Callable[[str], str] = str) -> 
     decided = known["verdict"].ne("undecided").groupby(known["tag"], sort=False).sum()
     if not decided.any():
         return f"None of {len(known)} intervals leaves out 0"
-    first = decided.idxmax()
     return (
         f"{decided.sum()} of {len(known)} intervals leave out 0, most often those of "
-        f"{words(first)} ({decided[first]})"
+        f"{most_often(decided, words)}"
     )
 
 

@@ -64,6 +64,11 @@ def costs_table(table: pd.DataFrame) -> pd.DataFrame:
     return laid.sort_index()
 
 
+def in_figures(value: float) -> str:
+    """A number of the table as text: a large one whole, a small one with three digits."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
 def relative_costs(laid: pd.DataFrame) -> pd.DataFrame:
     """Medians over data sets in multiples of Unimodal; laid: `costs_table`."""
     return laid.div(laid["unimodal"], axis=0).groupby(level="quantity").median()

@@ -118,13 +118,16 @@ def curves_title(table: pd.DataFrame, measure: str, rivals: Sequence[str]) -> st
 
 
 def histograms_title(pairs: pd.DataFrame) -> str:
-    """The mean RBF weight of true and of false pairs at the first and at the last step."""
+    """The mean RBF weight of true and of false pairs at the first and at the last step.
+
+    pairs: those of the first seed, which the title says.
+    """
     means = pairs.groupby(["step", "true"])[RBF].mean()
     first, last = pairs["step"].min(), pairs["step"].max()
     return (
-        f"Mean weight of true and false pairs: {means[first, True]:.2f} and "
-        f"{means[first, False]:.2f} before training, {means[last, True]:.2f} and "
-        f"{means[last, False]:.2f} after it"
+        f"Mean weights, first seed: true {means[first, True]:.2f}, false "
+        f"{means[first, False]:.2f} before training; true {means[last, True]:.2f}, false "
+        f"{means[last, False]:.2f} after"
     )
 
 

@@ -15,7 +15,7 @@ from robult_core.estimators import MultimodalClassifier
 from robult_core.methods.sanity import LinearModel
 from robult_core.protocol import Pattern, label_split, pattern_name, patterns, random_missing
 from robult_core.tasks import Classification
-from robult_study.results.intervals import summarize
+from robult_study.results.intervals import summarize, with_interval
 from robult_study.results.layout import interval_table
 from robult_study.results.tables import COLUMNS
 
@@ -136,6 +136,16 @@ def number_table(rows: pd.DataFrame) -> pd.DataFrame:
     summary = summarize(means, ["number", "method"])
     table = interval_table(summary, ["number"], "method", order=[OURS, LINEAR])
     return table.rename_axis("sensors there")
+
+
+def training_table(scores: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+    """Accuracy ± half of its interval by what a model was trained on.
+
+    scores: entries with the keys "trained on", seed and value.
+    """
+    summary = summarize(pd.DataFrame(scores), ["trained on"])
+    text = with_interval(summary["mean"], summary["half"])
+    return text.set_axis(pd.Index(summary["trained on"])).rename("accuracy").to_frame()
 
 
 class Linear:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -51,6 +51,17 @@ def to_markdown(table: pd.DataFrame) -> str:
 def listed(names: Iterable[object], none: str = "none") -> str:
     """Names in a sentence, separated by commas."""
     return ", ".join(map(str, names)) or none
+
+
+def most_often(counts: pd.Series, words: Callable[[str], str] = str) -> str:
+    """Who has the largest count, as "a (7)", or "a and b (7 each)" where several have it.
+
+    words: what a reader sees in place of a name in the index of the counts.
+    """
+    largest = counts.max()
+    first = [words(name) for name in counts.index[counts == largest]]
+    each = " each" if len(first) > 1 else ""
+    return f"{' and '.join(first)} ({largest}{each})"
 
 
 def with_half_columns(table: pd.DataFrame, halves: Mapping[str, pd.Series]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ they are asked for (`synthetic`, for the smoke profile).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
@@ -73,26 +73,44 @@ def mean_rank_table(blocks: pd.DataFrame) -> pd.DataFrame:
 def seed_ranks(results: pd.DataFrame, synthetic: bool = False) -> pd.DataFrame:
     """The rank of each contender in every block of every seed: `BLOCK`, method, seed, value.
 
-    The blocks are those of `ranked_blocks`. A seed that lacks a block or a method is left out,
-    because its ranks could not be compared with those of the others.
+    The blocks are those of `ranked_blocks`.
     """
-    shape = contenders(ranked_blocks(results, synthetic)).shape
+    return _within_seeds(results, lambda own: contenders(ranked_blocks(own, synthetic)))
+
+
+def seed_ranks_per_set(results: pd.DataFrame, synthetic: bool = False) -> pd.DataFrame:
+    """The same with one value per data set: data_set, method, seed, value."""
+    return _within_seeds(results, lambda own: per_set(contenders(ranked_blocks(own, synthetic))))
+
+
+def _within_seeds(
+    rows: pd.DataFrame, blocks: Callable[[pd.DataFrame], pd.DataFrame]
+) -> pd.DataFrame:
+    """Ranks within each seed; blocks: from rows to blocks x methods.
+
+    A seed that lacks a block or a method is left out, because its ranks could not be compared with
+    those of the others.
+    """
+    shape = blocks(rows).shape
     tables = []
-    for seed in results["seed"].unique():
-        own = contenders(ranked_blocks(results[results["seed"] == seed], synthetic))
+    for seed in rows["seed"].unique():
+        own = blocks(rows[rows["seed"] == seed])
         if own.shape == shape:
             tables.append(ranks(own).stack().rename("value").reset_index().assign(seed=seed))
     return pd.concat(tables, ignore_index=True)
 
 
-def with_seed_spread(table: pd.DataFrame, by_seed: pd.DataFrame) -> pd.DataFrame:
-    """`mean_rank_table` with a column "± view" behind all, single and full.
+def with_seed_spread(
+    table: pd.DataFrame, by_seed: pd.DataFrame, set_by_seed: pd.DataFrame
+) -> pd.DataFrame:
+    """`mean_rank_table` with a column "± view" behind all, single, full and one value per set.
 
     It holds half of the 95 % interval over the seeds of the mean rank within a seed; by_seed:
-    `seed_ranks`.
+    `seed_ranks`; set_by_seed: `seed_ranks_per_set`.
     """
     is_full = by_seed["pattern"] == "full"
     views = {"all": by_seed, "single": by_seed[~is_full], "full": by_seed[is_full]}
+    views["one value per set"] = set_by_seed
     halves = {}
     for name in table:
         rows = views.get(name.split(" (")[0])
@@ -167,6 +185,20 @@ def per_set(blocks: pd.DataFrame) -> pd.DataFrame:
     Blocks of one data set share test samples and labels, so they are no independent observations.
     """
     return blocks.groupby(level="data_set", sort=False).mean()
+
+
+def per_set_table(sets: Procedures, rows: pd.DataFrame, blocks: pd.DataFrame) -> pd.DataFrame:
+    """Mean ranks with one value per data set, as text with their intervals over the seeds.
+
+    sets: `procedures` of `per_set`; rows: `f1_rows`; blocks: those of the diagram.
+    """
+
+    def own_sets(own: pd.DataFrame) -> pd.DataFrame:
+        return per_set(wide(own).reindex(index=blocks.index, columns=blocks.columns).dropna())
+
+    spread = _half(_within_seeds(rows, own_sets), ["method"]).set_index("method")["half"]
+    text = with_interval(sets.ranks, spread.reindex(sets.ranks.index), digits=2)
+    return text.rename("mean rank").to_frame()
 
 
 def friedman_sentence(blocks: pd.DataFrame) -> str:

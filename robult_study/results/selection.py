@@ -11,7 +11,7 @@ import json
 import pandas as pd
 from scipy.stats import sem
 
-from robult_study.results.intervals import summarize
+from robult_study.results.intervals import summarize, with_interval
 from robult_study.results.layout import interval_table, listed
 from robult_study.results.metrics import oriented
 from robult_study.results.tables import COLUMNS
@@ -39,8 +39,8 @@ def form_words(point: str) -> str:
 
 
 def top_points(scores: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The winner of each method and the next best points, with their mean ranks."""
-    ranks = search.mean_ranks(scores).set_index(["method", "point"])["mean_rank"]
+    """The winner of each method and the next best points, with their mean ranks as text."""
+    ranks = rank_texts(scores)
     rows = []
     for method in scores["method"].unique():
         for point in search.best_points(scores, method, count):
@@ -50,12 +50,31 @@ def top_points(scores: pd.DataFrame, count: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def rank_texts(scores: pd.DataFrame) -> pd.Series:
+    """The mean rank of every point within its method, as text with its interval over the seeds.
+
+    The index is method and point, the best point of each method first.
+    """
+    by_seed = search.ranked(scores).groupby(["method", "point", "seed"], sort=False)["rank"].mean()
+    spread = summarize(by_seed.rename("value").reset_index(), ["method", "point"])
+    means = search.mean_ranks(scores).merge(spread, on=["method", "point"])
+    text = with_interval(means["mean_rank"], means["half"], digits=2)
+    return pd.Series(text.to_numpy(), pd.MultiIndex.from_frame(means[["method", "point"]]))
+
+
+def map_table(scores: pd.DataFrame) -> pd.DataFrame:
+    """The forms of g_i and g_0 with their mean ranks, best first; scores: of `search.MAPS`."""
+    ranks = rank_texts(scores).rename("mean rank").reset_index()
+    return ranks.assign(point=ranks["point"].map(form_words)).drop(columns="method")
+
+
 def score_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """The mean score of every point over the seeds, a column per data set."""
-    rows = scores.assign(method=scores["method"].map(COLUMNS), point=scores["point"].map(words))
-    return rows.pivot_table(
-        index=["method", "stage", "point"], columns="data_set", values="score", sort=False
+    """The mean score of every point, as text with its interval over seeds, a column per set."""
+    rows = scores.rename(columns={"score": "value"}).assign(
+        method=scores["method"].map(COLUMNS), point=scores["point"].map(words)
     )
+    index = ["method", "stage", "point"]
+    return interval_table(summarize(rows, [*index, "data_set"]), index, "data_set")
 
 
 # A second selection, by labelled rows only -------------------------------------------------------

@@ -18,11 +18,12 @@ from robult_study.results.intervals import (
     summarize,
     with_interval,
 )
-from robult_study.results.layout import listed
+from robult_study.results.layout import listed, most_often
 from robult_study.results.scores import LATE, scores
 from robult_study.results.tables import COLUMNS
 
 CURVE = ["data_set", "view"]
+ENDS = {"with the fewest labels": "min", "with the most": "max"}
 
 
 def share_scores(results: pd.DataFrame, used: Mapping[str, Mapping[float, float]]) -> pd.DataFrame:
@@ -36,19 +37,41 @@ def share_scores(results: pd.DataFrame, used: Mapping[str, Mapping[float, float]
     return rows.assign(labels=[used[name][share] for name, share in asked])
 
 
+def share_counts(counts: Mapping[str, Mapping[float, int]]) -> pd.DataFrame:
+    """How many labels each share gives, as text, a row per data set.
+
+    counts: data set -> share that was asked for -> labelled rows, as `plans.distinct_shares`.
+    """
+    table = pd.DataFrame.from_dict(counts, orient="index").rename_axis("data_set")
+    table = table[sorted(table)].map("{:,.0f}".format, na_action="ignore").fillna("–")
+    return table.rename(columns="{:.0%}".format)
+
+
 def leads(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
     """Robult minus each other method at every point of the dial, as `against_each` gives it."""
     return against_each(rows, [*CURVE, dial], rows["method"].unique())
 
 
 def lead_title(lead: pd.DataFrame) -> str:
-    """At how many points Robult is clearly ahead and behind; lead: `leads` or `against_each`."""
-    verdicts = lead["verdict"]
-    ahead, behind = ((verdicts == verdict).sum() for verdict in ("better", "worse"))
-    return (
-        f"Robult is clearly ahead of another method at {ahead} of {len(lead)} points, "
-        f"clearly behind at {behind}"
+    """At how many points Robult is clearly ahead and behind, and of whom most often.
+
+    lead: `leads` or `against_each`.
+    """
+    ahead, behind = (
+        lead["verdict"].eq(verdict).groupby(lead["against"], sort=False).sum()
+        for verdict in ("better", "worse")
     )
+    leads_over = f", most often of {most_often(ahead, _short)}," if ahead.any() else ""
+    trails = f", most often {most_often(behind, _short)}" if behind.any() else ""
+    return (
+        f"Robult is clearly ahead at {ahead.sum()} of {len(lead)} points{leads_over} "
+        f"and clearly behind at {behind.sum()}{trails}"
+    )
+
+
+def _short(method: str) -> str:
+    """The name of a method without what stands in brackets behind it."""
+    return COLUMNS[method].partition(" (")[0]
 
 
 # Where curves cross, and who leads ---------------------------------------------------------------
@@ -133,22 +156,32 @@ def curve_means(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
     return rows.groupby([*CURVE, dial, "method"], sort=False)["value"].mean().unstack()
 
 
-def spread_of_methods(means: pd.DataFrame) -> pd.DataFrame:
-    """Best minus worst method at the two ends of the label share; means: `curve_means`."""
-    gap = means.max(axis=1) - means.min(axis=1)
-    ends = gap.groupby(level=CURVE, sort=False).agg(["first", "last"])
-    return ends.set_axis(["with the fewest labels", "with the most"], axis=1)
+def spread_of_methods(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
+    """Best minus worst method at the two ends of the dial, as text with paired intervals.
+
+    The two are picked by their means, so the gap looks a little too wide.
+    """
+    gaps = []
+    for group, curve in rows.groupby(CURVE, sort=False):
+        row = dict(zip(CURVE, group, strict=True))
+        for words, end in ENDS.items():
+            point = curve[curve[dial] == curve[dial].agg(end)]
+            means = point.groupby("method")["value"].mean()
+            gap = paired(point, means.idxmax(), means.idxmin(), CURVE)
+            row[words] = with_interval(gap["difference"], gap["half"]).item()
+        gaps.append(row)
+    return pd.DataFrame(gaps).set_index(CURVE)
 
 
 def rise_sentence(means: pd.DataFrame) -> str:
     """How many curves rise from end to end, and on how many panels methods draw together."""
     curves = means.groupby(level=CURVE, sort=False)
-    gain = (curves.last() - curves.first()).stack()
-    ends = spread_of_methods(means)
-    closer = (ends["with the most"] < ends["with the fewest labels"]).sum()
+    first, last = curves.first(), curves.last()
+    gain = (last - first).stack()
+    before, after = (ends.max(axis=1) - ends.min(axis=1) for ends in (first, last))
     return (
         f"from the fewest to the most labels {(gain > 0).sum()} of {len(gain)} lines rise; "
-        f"methods draw together on {closer} of {len(ends)} panels"
+        f"methods draw together on {(after < before).sum()} of {len(after)} panels"
     )
 
 

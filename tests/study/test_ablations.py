@@ -59,7 +59,7 @@ def test_answers_say_which_loss_is_needed():
     ("worse", "better", "word"),
     [
         (["a"], [], "needed"),
-        ([], ["a"], "harmful"),
+        ([], ["a"], "better without"),
         (["a"], ["b"], "mixed"),
         ([], [], "not shown to matter"),
     ],
@@ -209,5 +209,8 @@ def test_chance_stands_beside_what_was_decided():
 def test_the_title_names_the_choice_with_the_most_decided_intervals(switched):
     title = ablations.switches_title(switched, str.upper)
     assert title == "3 of 3 intervals leave out 0, most often those of V WORSE (2)"
+    one_each = switched.dropna(subset="difference").drop_duplicates("tag")
+    title = ablations.switches_title(one_each, str.upper)
+    assert title.endswith("most often those of V WORSE and V BETTER (1 each)")
     undecided = switched.assign(verdict="undecided")
     assert ablations.switches_title(undecided) == "None of 3 intervals leaves out 0"

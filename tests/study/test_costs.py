@@ -49,6 +49,12 @@ def test_the_table_has_a_row_per_quantity_and_a_relative_twin(measured):
     assert relative.loc["parameters"].to_dict() == {"unimodal": 1, "robult": 2}
 
 
+def test_sizes_are_whole_numbers_and_times_have_three_digits():
+    assert costs.in_figures(732_104.0) == "732,104"
+    assert costs.in_figures(0.016664) == "0.0167"
+    assert costs.in_figures(19.94) == "19.9"
+
+
 def test_no_results_cost_nothing(tmp_path):
     assert costs.costs(pd.DataFrame(), Store(tmp_path)).empty
 

@@ -131,7 +131,10 @@ def test_the_title_of_the_histograms_has_both_ends_of_the_training():
     rows = [(0, True, 0.7), (0, True, 0.9), (0, False, 0.6), (9, True, 0.5), (9, False, 0.2)]
     frame = pd.DataFrame([*rows, (5, True, 0.0)], columns=["step", "true", RBF])
     title = detection.histograms_title(frame)
-    assert title.endswith("0.80 and 0.60 before training, 0.50 and 0.20 after it")
+    assert title == (
+        "Mean weights, first seed: true 0.80, false 0.60 before training; "
+        "true 0.50, false 0.20 after"
+    )
 
 
 def test_the_title_of_the_matrices_sets_true_pairs_against_false_ones():

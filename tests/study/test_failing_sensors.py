@@ -102,6 +102,16 @@ def test_tables_have_intervals_over_seeds():
     assert by_number[failing_sensors.OURS].tolist() == ["0.400 ± 0.248", "0.700 ± 0.248"]
 
 
+def test_the_table_of_training_data_has_intervals_over_seeds():
+    scores = []
+    for seed in range(3):
+        for name, value in (("complete samples", 0.9), ("some lost", 0.8 + 0.01 * seed)):
+            scores.append({"trained on": name, "seed": seed, "value": value})
+    table = failing_sensors.training_table(scores)
+    assert table.loc["complete samples", "accuracy"] == "0.900 ± 0.000"
+    assert table.loc["some lost", "accuracy"] == "0.810 ± 0.025"
+
+
 def test_labels_are_drawn_by_seed_and_unknown_elsewhere():
     digits = datasets.load("digits")
     labels = failing_sensors.drawn_labels(digits, 0.05, 0)

@@ -64,6 +64,12 @@ def test_names_in_a_sentence():
     assert layout.listed([], "nobody") == "nobody"
 
 
+def test_all_that_are_named_most_often_are_named():
+    counts = pd.Series({"a": 1, "b": 3, "c": 3})
+    assert layout.most_often(counts[["a", "b"]]) == "b (3)"
+    assert layout.most_often(counts, str.upper) == "B and C (3 each)"
+
+
 def test_halves_stand_behind_their_columns():
     table = pd.DataFrame({"all (6)": [1.0, 2.0], "full": [3.0, 4.0]}, index=["a", "b"])
     half = pd.Series([0.2, 0.1], index=["b", "a"])

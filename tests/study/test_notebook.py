@@ -136,6 +136,11 @@ def test_who_cannot_see_a_figure_gets_its_message(notebook, capsys):
     assert "It rises by one. A line." in capsys.readouterr().out
 
 
+def test_said_sentences_have_words_for_code_names(notebook, capsys):
+    notebook.say("utd_mhad: robult", "mosi audio mae")
+    assert capsys.readouterr().out == "UTD-MHAD: Robult\nMOSI audio mean absolute error\n"
+
+
 def test_a_run_says_what_its_own_tables_answer(notebook, capsys):
     counts = pd.DataFrame(
         {"grade": ["not", "reproduced"], "our runs on the data at hand": [3, 1]}

@@ -298,6 +298,14 @@ def test_marks_of_whole_numbers_stand_at_whole_numbers():
     assert not all(place % 1 == 0 for place in halves.get_xticks())
 
 
+def test_measured_whole_numbers_carry_the_marks_where_they_stand_apart():
+    frame = curves_frame("a").assign(x=[0.0, 10.0, 70.0] * 2)
+    (ax,) = plots.curve_panels(frame, "x", "method", "panel").axes
+    assert ax.get_xticks().tolist() == [0, 10, 70]
+    (ax,) = plots.curve_panels(frame.replace(10.0, 5.0), "x", "method", "panel").axes
+    assert 5 not in ax.get_xticks()
+
+
 def test_ranges_reach_from_least_to_largest_and_show_the_truth():
     rows = []
     for part in ("redundancy", "synergy"):
@@ -351,12 +359,14 @@ def test_dots_of_one_quantity_share_their_axis():
     assert each.axes[0].get_xlim() != each.axes[1].get_xlim()
 
 
-def test_a_panel_without_numbers_has_no_frame():
+def test_a_panel_without_numbers_is_left_out_and_those_of_every_row_come_first():
     frame = dots_frame()
     frame = frame[(frame["data_set"] == "digits") | (frame["measure"] == "kept")]
     figure = plots.dots(frame, "data_set", "anchors", "measure", "weight")
-    frames = [ax.spines["left"].get_visible() for ax in figure.axes]
-    assert frames == [True, True, False, True]
+    assert titles_of(figure)[:2] == ["share of the pairs used", "AUROC"]
+    assert [ax.get_visible() for ax in figure.axes] == [True, True, True, False]
+    labels = [ax.xaxis.get_tick_params()["labelbottom"] for ax in figure.axes]
+    assert labels[:3] == [False, True, True]  # AUROC ends in the first row
 
 
 def test_losses_are_shares_of_their_first_point():
@@ -554,11 +564,12 @@ def test_comparison_draws_no_interval_of_two_seeds():
     assert {round(end, 3) for end in ends if np.isfinite(end)} <= {0.0, 0.5, 0.6, 0.9, 1.0}
 
 
-def test_one_or_all_shows_contenders_and_names_the_one_that_leads_most():
+def test_one_or_all_shows_contenders_with_their_control_and_names_the_one_that_leads_most():
     numbers = {
         ("digits", "accuracy"): {"robult": (0.5, 0.6), "gmc": (0.7, 0.5), "linear": (0.9, 0.9)},
         ("mosi", "mae"): {"robult": (1.5, 1.4), "gmc": (1.3, 1.2), "linear": (0.9, 0.9)},
     }
+    numbers["digits", "accuracy"]["unimodal_distilled"] = (0.4, 0.5)
     rows = []
     for (data_set, metric), methods in numbers.items():
         for method, values in methods.items():
@@ -566,10 +577,12 @@ def test_one_or_all_shows_contenders_and_names_the_one_that_leads_most():
                 row = {"data_set": data_set, "pattern": pattern, "metric": metric, "mean": mean}
                 rows.append({**row, "method": method, "low": mean, "high": mean, "n": 3})
     brief = pd.DataFrame(rows)
-    title = plots.one_or_all(brief).get_suptitle().replace("\n", " ")
+    figure = plots.one_or_all(brief)
+    assert legend_of(figure) == ["Robult", "GMC", "Distilled Unimodal"]
+    title = figure.get_suptitle().replace("\n", " ")
     assert title == (
-        "With one modality left GMC has the best mean of 2 methods on 2 of 2 data sets, "
-        "with all of them on 1"
+        "With one modality left GMC has the best mean of the 3 here on 2 of 2 data sets, "
+        "with all on 1"
     )
 
 
@@ -622,7 +635,8 @@ def changes() -> pd.DataFrame:
 
 
 def test_forest_fills_the_markers_whose_interval_leaves_out_0():
-    figure = plots.forest(changes(), "pattern", "without", "data_set", title="T")
+    figure = plots.forest(changes(), "pattern", "without", "data_set", "change", title="T")
+    assert figure.legends[0].get_title().get_text() == "change"
     assert titles_of(figure) == ["without $L_{sup}$", "without $L_{ulb}$", "", ""]
     assert [ax.get_ylabel() for ax in figure.axes] == ["digits", "", "MOSI", ""]
     digits, _, mosi, _ = figure.axes
@@ -632,8 +646,19 @@ def test_forest_fills_the_markers_whose_interval_leaves_out_0():
     assert digits.get_xlim() == mosi.get_xlim()
 
 
+def test_columns_of_a_forest_can_have_a_scale_of_their_own():
+    small = changes()
+    small.loc[small["without"] == "no_unlabeled", ["difference", "low", "high"]] /= 100
+    parts = (small, "pattern", "without", "data_set", "change")
+    one, other = plots.forest(*parts).axes[:2]
+    assert one.get_xlim() == other.get_xlim()
+    one, other, below, _ = plots.forest(*parts, share_x="col").axes
+    assert one.get_xlim() == below.get_xlim()
+    assert np.ptp(one.get_xlim()) > 50 * np.ptp(other.get_xlim())
+
+
 def test_forest_without_intervals_is_hollow():
-    figure = plots.forest(changes().assign(n=2), "pattern", "without", "data_set")
+    figure = plots.forest(changes().assign(n=2), "pattern", "without", "data_set", "change")
     for ax in figure.axes:
         assert {line.get_markerfacecolor() for line in marks(ax)} == {"white"}
 
@@ -700,6 +725,20 @@ def test_leads_of_one_set_have_room_for_their_labels():
 def test_leads_of_two_seeds_have_no_band():
     figure = plots.lead_panels(leads().assign(n=2), "labels")
     assert not [height for ax in figure.axes for height in band_heights(ax)]
+
+
+def test_leads_over_modalities_have_a_mark_for_each_number_of_them():
+    frame = leads().replace({"labels": {5: 2, 100: 3}}).rename(columns={"labels": "present"})
+    figure = plots.lead_panels(frame, "present")
+    assert all(ax.get_xticks().tolist() == [1, 2, 3] for ax in figure.axes)
+
+
+def test_the_axis_of_leads_names_the_metric_of_each_set():
+    ends = "; right of 0 Robult is better"
+    assert plots.lead_label(["digits"]) == f"Robult minus the other, accuracy{ends}"
+    assert plots.lead_label(["mosi", "digits", "cub10"]) == (
+        f"Robult minus the other, accuracy (MOSI: minus mean absolute error){ends}"
+    )
 
 
 def test_patterns_stand_by_size_with_the_range_of_the_others():
@@ -995,7 +1034,7 @@ FIGURES = {
     "comparison": lambda: plots.method_comparison(cells()),
     "one_or_all": lambda: plots.one_or_all(cells().replace({"pattern": {"full": "all"}})),
     "critical_difference": ranked,
-    "forest": lambda: plots.forest(changes(), "pattern", "without", "data_set"),
+    "forest": lambda: plots.forest(changes(), "pattern", "without", "data_set", "change"),
     "switches": lambda: plots.switch_heat_map(switched(), ("one", "all"), most=2)[0],
     "leads": lambda: plots.lead_panels(leads(), "labels", log=True),
     "few_subsets": lambda: subset_ranges("abc"),

@@ -61,18 +61,22 @@ def test_the_spread_of_mean_ranks_is_that_over_the_ranks_within_each_seed(runs):
     by_seed = rankings.seed_ranks(changed)
     assert by_seed.groupby(["data_set", "method", "pattern"])["seed"].nunique().eq(3).all()
     blocks = rankings.ranked_blocks(changed)
-    table = rankings.with_seed_spread(rankings.mean_rank_table(blocks), by_seed)
-    assert list(table.columns[:6]) == [
+    set_by_seed = rankings.seed_ranks_per_set(changed)
+    table = rankings.with_seed_spread(rankings.mean_rank_table(blocks), by_seed, set_by_seed)
+    assert list(table.columns[:8]) == [
         "all (6)",
         "± all",
         "single (4)",
         "± single",
         "full (2)",
         "± full",
+        "one value per set (2)",
+        "± one value per set",
     ]
     # on the full sets Robult's mean rank within a seed is 3.5, 3.5 and 4: sd sqrt(1/12)
     assert table.loc["robult", "± full"] == pytest.approx(4.3027 / 6, abs=1e-4)
     assert table.loc["robult", "± single"] == 0
+    assert table.loc["robult", "± one value per set"] == 0  # its mean on digits stays ahead
     text = rankings.ranks_by_set_table(blocks, by_seed)
     assert text.loc["mosi", "robult"] == "6.00 ± 0.00"
     assert text.loc["digits", "robult"].startswith("1.11 ± 0.48")
@@ -136,6 +140,15 @@ def test_one_value_per_set_is_the_mean_over_patterns(runs):
     means = rankings.per_set(blocks)
     assert len(means) == 2
     assert means.loc["digits", "robult"] == pytest.approx((0.7 + 0.7 + 0.8) / 3)
+
+
+def test_one_value_per_set_has_its_interval_over_seeds(runs):
+    rows = rankings.f1_rows(runs.assign(metric="f1_macro"))
+    ours = ranks.procedures(tables.wide(rows), tables.CONTENDERS)
+    sets = ranks.procedures(rankings.per_set(ours.blocks), tables.CONTENDERS)
+    text = rankings.per_set_table(sets, rows, ours.blocks)
+    assert list(text.index) == list(sets.ranks.index)
+    assert text.loc["robult", "mean rank"] == "1.00 ± 0.00"
 
 
 def test_sentences_about_the_printed_table():

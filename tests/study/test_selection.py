@@ -73,9 +73,36 @@ def test_the_best_points_of_each_method(scores):
     best = selection.top_points(scores, 2)
     assert best["method"].tolist() == ["GMC", "GMC", "Unimodal", "Unimodal"]
     assert best["point"].tolist()[0] == selection.words(GOOD)
-    assert best["mean rank"].tolist() == [1.0, 2.0, 1.0, 2.0]
+    assert best["mean rank"].tolist() == ["1.00", "2.00", "1.00", "2.00"]
     wide = selection.score_table(scores)
-    assert wide.loc[("GMC", "around", selection.words(GOOD)), "mosi"] == 1.0
+    assert wide.loc[("GMC", "around", selection.words(GOOD)), "mosi"] == "1.000"
+
+
+def test_three_seeds_give_ranks_and_scores_their_intervals(scores):
+    seeds = []
+    for seed in range(3):
+        own = scores.assign(seed=seed)
+        is_good = own["point"] == GOOD
+        own.loc[is_good, "score"] += 0.2 * (seed - 1)
+        seeds.append(own)
+    several = pd.concat(seeds)
+    ranks = selection.rank_texts(several)
+    # within the seeds its mean rank is 1.5, 1 and 1.5: behind on digits first, on mosi last
+    assert ranks["gmc", GOOD] == "1.33 ± 0.72"
+    best = selection.top_points(several, 1).set_index("method")
+    assert best.loc["GMC", "mean rank"] == ranks["gmc", GOOD]
+    table = selection.score_table(several)
+    assert table.loc[("GMC", "around", selection.words(GOOD)), "digits"] == "0.800 ± 0.497"
+
+
+def test_the_forms_of_the_maps_have_ranks_with_intervals():
+    rows = []
+    for seed in range(3):
+        for place, point in enumerate(MAP_POINTS):
+            rows.append(("robult", json.dumps(point), "digits", "accuracy", seed, 1 - place / 10))
+    forms = selection.map_table(table(rows))
+    assert forms["mean rank"].tolist()[:2] == ["1.00 ± 0.00", "2.00 ± 0.00"]
+    assert forms["point"].tolist()[0] == "linear, with L_rec"
 
 
 def test_labelled_rows_may_choose_another_point(scores, folds):

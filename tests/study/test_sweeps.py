@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 from made_up import results
@@ -23,6 +25,13 @@ def curves(**values: tuple[float, ...]) -> pd.DataFrame:
 
 def crossings_of(rows: pd.DataFrame) -> pd.DataFrame:
     return sweeps.crossings(sweeps.leads(rows, "x"), "x")
+
+
+def test_the_labels_of_each_share():
+    table = sweeps.share_counts({"a": {0.05: 50, 1.0: 1400}, "b": {0.01: 20, 0.05: 60}})
+    assert list(table.columns) == ["1%", "5%", "100%"]
+    assert table.loc["a"].tolist() == ["–", "50", "1,400"]
+    assert table.loc["b"].tolist() == ["20", "60", "–"]
 
 
 def test_a_lead_is_robult_minus_the_other():
@@ -98,11 +107,11 @@ def test_a_lead_within_noise_is_not_clear():
 
 
 def test_the_spread_of_methods_at_both_ends():
-    means = sweeps.curve_means(curves(robult=(0.2, 0.5, 0.9), gmc=(0.6, 0.7, 0.85)), "x")
-    spread = sweeps.spread_of_methods(means).iloc[0]
-    assert spread["with the fewest labels"] == pytest.approx(0.4, abs=1e-3)
-    assert spread["with the most"] == pytest.approx(0.05, abs=1e-3)
-    sentence = sweeps.rise_sentence(means)
+    rows = curves(robult=(0.2, 0.5, 0.9), gmc=(0.6, 0.7, 0.85))
+    spread = sweeps.spread_of_methods(rows, "x").iloc[0]
+    assert re.fullmatch(r"0\.400 ± 0\.00\d", spread["with the fewest labels"])
+    assert re.fullmatch(r"0\.050 ± 0\.00\d", spread["with the most"])
+    sentence = sweeps.rise_sentence(sweeps.curve_means(rows, "x"))
     assert "2 of 2 lines rise" in sentence
     assert "on 1 of 1 panels" in sentence
 
@@ -160,8 +169,13 @@ def test_the_lead_is_robult_minus_the_other():
     assert (leads["difference"] < leads["high"]).all()
 
 
-def test_the_title_counts_clear_leads():
-    leads = sweeps.leads(curves(robult=(0.5, 0.5, 0.5), gmc=(0.4, 0.3, 0.7)), "x")
+def test_the_title_counts_clear_leads_and_names_the_rivals_with_the_most():
+    rows = curves(robult=(0.5, 0.5), gmc=(0.4, 0.3), prompt_trans=(0.4, 0.3), linear=(0.4, 0.7))
+    leads = sweeps.leads(rows, "x")
     assert sweeps.lead_title(leads) == (
-        "Robult is clearly ahead of another method at 2 of 3 points, clearly behind at 1"
+        "Robult is clearly ahead at 5 of 6 points, most often of GMC and Prompt-Trans (2 each), "
+        "and clearly behind at 1, most often linear (1)"
     )
+    undecided = leads.assign(verdict="undecided")
+    title = "Robult is clearly ahead at 0 of 6 points and clearly behind at 0"
+    assert sweeps.lead_title(undecided) == title

@@ -357,5 +357,7 @@ def test_the_lead_is_counted_in_print_and_here():
     words = tables.lead_sentence(results({"robult": 0.7, "gmc": 0.6, "linear": 0.9}))
     assert "40 of 41 rows (paper" in words  # Hateful Memes' full set is Prompt-Trans'
     assert "3 of 3 rows (here" in words
+    assert words.endswith("best in most rows holds here.")
     tied = tables.lead_sentence(results({"robult": 0.5, "gmc": 0.5}))
     assert "0 of 3 rows (here" in tied
+    assert tied.endswith("best in most rows does not hold here.")

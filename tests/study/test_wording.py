@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from robult_study.plots.wording import in_table, in_text, in_words
+from robult_study.plots.wording import in_sentence, in_table, in_text, in_words
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,25 @@ from robult_study.plots.wording import in_table, in_text, in_words
 )
 def test_figures_print_words_or_spaces(name, words):
     assert in_words(name) == words
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words"),
+    [
+        (
+            "mosi full corr (linear), pid x1 f1_macro",
+            "MOSI all correlation (linear), pid x^1 macro F1",
+        ),
+        ("utd_mhad 0.76, Distilled Robult leads", "UTD-MHAD 0.76, Distilled Robult leads"),
+        (
+            "text+audio: robult 0.69, robult_distilled 0.7",
+            "text+audio: Robult 0.69, Distilled Robult 0.7",
+        ),
+        ("fully mosi-mult", "fully mosi-mult"),  # parts of other words
+    ],
+)
+def test_a_sentence_has_words_for_code_names(sentence, words):
+    assert in_sentence(sentence) == words
 
 
 def test_a_printed_line_has_no_marks_of_a_formula():
