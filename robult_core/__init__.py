@@ -31,7 +31,7 @@ from robult_core.protocol import label_split, patterns, random_missing
 from robult_core.tasks import Classification, Multilabel, Regression
 from robult_core.training import TrainingConfig, train
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "METHODS",
