@@ -39,10 +39,10 @@ from robult_study.results.intervals import paired
 
 SETS = ("digits", "handwritten", "cub10", "utd_mhad", "mosi")
 WIDE = {"n_samples": 430, "n_features": 4000, "n_redundant": 0, "n_classes": 3, "random_state": 0}
-SMALL = {
-    "wine": load_wine,
-    "iris": load_iris,
-    "breast_cancer": load_breast_cancer,
+SMALL = {  # name -> a function that gives features and labels
+    "wine": partial(load_wine, return_X_y=True),
+    "iris": partial(load_iris, return_X_y=True),
+    "breast_cancer": partial(load_breast_cancer, return_X_y=True),
     # hundreds of rows, thousands of columns, of which few or many tell something
     "wide_20": partial(make_classification, n_informative=20, class_sep=2.0, **WIDE),
     "wide_500": partial(make_classification, n_informative=500, class_sep=4.0, **WIDE),
@@ -57,7 +57,7 @@ def load(name: str) -> MultimodalData:
     """A data set of the study, or a small table cut into its first and its second columns."""
     if name not in SMALL:
         return datasets.load(name)
-    x, y = SMALL[name]() if name.startswith("wide") else SMALL[name](return_X_y=True)
+    x, y = SMALL[name]()
     halves = dict(zip(("first", "second"), np.array_split(x, 2, axis=1), strict=True))
     task = Classification(int(y.max()) + 1)
     return MultimodalData(name, task, halves, y, stratified_split(y))

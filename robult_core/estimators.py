@@ -23,6 +23,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from torch import Tensor, nn
 
 from robult_core.calibration import fit_temperature, scaled
+from robult_core.checks import checked_device
 from robult_core.evaluation import having, predict
 from robult_core.inputs import Modalities
 from robult_core.multimodal import DEFAULT_METHOD, Lesson, MultimodalEstimator, first_names, logger
@@ -35,6 +36,7 @@ from robult_core.targets import (
     read_indicators,
     read_numbers,
     stands_for_nothing,
+    warn_of_marks,
 )
 from robult_core.tasks import Classification, Multilabel, Regression, Task
 
@@ -150,7 +152,9 @@ class MultimodalClassifier(ClassifierMixin, MultimodalEstimator):
             )
 
     def _read_targets(self, y: Any, n: int) -> Targets:
-        return read_classes(y, n, self.unlabeled)
+        targets = read_classes(y, n, self.unlabeled)
+        warn_of_marks(targets)
+        return targets
 
     def _remember_targets(self, targets: Targets) -> None:
         assert targets.classes is not None
@@ -329,17 +333,16 @@ ESTIMATORS = {
 
 
 def load_model(folder: str | Path, device: str = "auto") -> MultimodalEstimator:
-    """An estimator that `save` wrote, ready to predict; ValueError for files of another version."""
+    """An estimator that `save` wrote, ready to predict.
+
+    Raises ValueError for files of another version and for files that were damaged or edited.
+    """
+    device = checked_device(device)
     tensors, description = read_model(Path(folder))
-    name = description.get("estimator")
-    if not isinstance(name, str) or name not in ESTIMATORS:
-        raise ValueError(
-            f"unknown estimator {name!r} in '{folder}': known are {first_names([*ESTIMATORS])}"
-        )
     try:
-        return _restored(ESTIMATORS[name], description, tensors, device)
-    except (AttributeError, KeyError, RuntimeError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
+        return _restored(ESTIMATORS[description["estimator"]], description, tensors, device)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split("\n\t")[:2])  # torch lists one weight a line
         raise ValueError(
             f"the files in '{folder}' do not fit together ({reason}): save the model again"
         ) from error

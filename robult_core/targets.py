@@ -122,7 +122,6 @@ def read_classes(y: Any, n: int, unlabeled: Any) -> Targets:
     """
     given, known = known_classes(y, n, unlabeled)
     classes, codes = np.unique(given, return_inverse=True)
-    _warn_of_marks(classes, codes)
     if len(classes) < 2:
         only = classes.tolist()[0]
         hint = _one_class_hint(classes, unlabeled)
@@ -186,9 +185,11 @@ def _check_mark(given: np.ndarray, unlabeled: Any) -> None:
         )
 
 
-def _warn_of_marks(classes: np.ndarray, codes: np.ndarray) -> None:
+def warn_of_marks(targets: Targets) -> None:
     """A class by the name "unknown" is more likely a sample without a label."""
-    for code, name in enumerate(classes.tolist()):
+    assert targets.classes is not None
+    codes = targets.values[targets.known]
+    for code, name in enumerate(targets.classes.tolist()):
         if isinstance(name, str) and name.strip().lower() in LOOK_UNLABELED:
             logger.warning(
                 "%d samples have the class %r: if that marks samples without a label, say so by "

@@ -6,7 +6,6 @@ They need nothing but the light install; a parquet file needs pandas and pyarrow
 from __future__ import annotations
 
 import csv
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from robult_core.inputs import Modalities
+    from robult_core.targets import Targets
 
 ID = click.option("--id", "identity", help="Column that names the samples: no feature.")
-SAMPLES = "samples.json"  # beside a model: the column that named the samples at fit
 MOST_LINES = 20  # of classes that are listed
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 TASK = click.option(
@@ -77,104 +76,38 @@ def fit(
     Samples that have no modality at all are left out, and so are those that an array or column
     "split" does not call "train".
     """
-    from robult_core.atomic import write_whole
     from robult_core.datasets.own_files import SPLIT, read_split, split_target
     from robult_core.inputs import Modalities
     from robult_core.saved_models import DESCRIPTION
+    from robult_study.own_samples import has_any, read_samples, refuse_hidden_id, remember_id
 
-    tables, _ = _tables(files, [target, SPLIT], identity, required=[target, *_named(identity)])
+    tables, _ = read_samples(files, [target, SPLIT], identity, required=[target, identity])
     split = tables.pop(SPLIT, None)
     modalities, labels = split_target(tables, target)
-    _refuse_hidden_id(modalities)
+    refuse_hidden_id(modalities)
     if (out / DESCRIPTION).exists():
         raise ValueError(f"'{out}' holds a model already: delete it, or choose another --out")
     model = _estimator(task, labels, options)
     samples = Modalities(modalities)
-    there = _has_any(samples)
+    there = has_any(samples)
     if split is not None:
         trains = read_split(split, len(labels)) == "train"
         click.echo(f"'{SPLIT}' leaves {int((~trains).sum())} of {len(trains)} samples out")
         samples, labels, there = samples[trains], labels[trains], there[trains]
-    for line in _label_lines(labels[there], options["unlabeled"], task):
+    for line in _label_lines(*_read_labels(labels[there], options["unlabeled"], task)):
         click.echo(line)
     try:
         model.fit(samples[there], labels[there])
     except FloatingPointError as error:  # the training diverged
         raise click.ClickException(str(error)) from error
     model.save(out)
-    if identity is not None:
-        write_whole(out / SAMPLES, json.dumps({"id": identity}).encode())
+    remember_id(out, identity)
     empty = int((~there).sum())
     left_out = f" ({empty} without any modality left out)" if empty else ""
     click.echo(
         f"{type(model).__name__} on {', '.join(modalities)}: {there.sum()} samples{left_out}, "
         f"{model.n_steps_} steps; saved in {out}"
     )
-
-
-def _has_any(samples: Modalities) -> np.ndarray:
-    """`(N,)` bool: which sample has any modality. ValueError where none has."""
-    import numpy as np
-
-    from robult_core.inputs import presence, to_array
-
-    there = np.any([presence(to_array(x, name), name) for name, x in samples.items()], axis=0)
-    if not there.any():
-        raise ValueError(
-            f"no sample has a modality: every row of {', '.join(samples)} is empty or NaN"
-        )
-    return there
-
-
-def _named(identity: str | None) -> list[str]:
-    """The column that names the samples, as a list that may be empty."""
-    return [] if identity is None else [identity]
-
-
-def _tables(
-    files: tuple[Path, ...], columns: list[str], identity: str | None, **options: Any
-) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """The arrays of the files by name, and the ids of the samples, where a column names them."""
-    from robult_core.datasets.own_files import read_tables
-
-    named = _named(identity)
-    tables = read_tables(files, [*columns, *named], ids=named, **options)
-    ids = tables.pop(identity, None) if identity is not None else None
-    if ids is None:
-        return tables, None
-    for name, table in tables.items():
-        if len(table) != len(ids):
-            raise ValueError(
-                f"'{name}' has {len(table)} rows and the id '{identity}' {len(ids)}: "
-                "give every file the same samples in the same order"
-            )
-    return tables, ids
-
-
-def _refuse_hidden_id(tables: dict[str, np.ndarray]) -> None:
-    """ValueError where all files share a column that differs in every row: an id, no feature."""
-    import numpy as np
-
-    frames = {name: table for name, table in tables.items() if getattr(table, "columns", None)}
-    if len(frames) < 2:
-        return
-    first, *others = frames
-    for column in frames[first].columns:
-        if any(column not in frames[name].columns for name in others):
-            continue
-        cells = _cells(frames[first], column)
-        is_shared = all(np.array_equal(cells, _cells(frames[name], column)) for name in others)
-        if is_shared and len(np.unique(cells)) == len(cells) > 1:
-            raise ValueError(
-                f"the column '{column}' is the same in {', '.join(frames)} and differs in every "
-                f"row: say --id {column} where it names the samples, or drop it"
-            )
-
-
-def _cells(table: np.ndarray, column: str) -> np.ndarray:
-    """One column of a table of own files."""
-    place = table.columns.index(column)
-    return table.reshape(len(table), -1)[:, place]
 
 
 def _estimator(task: str, labels: np.ndarray, options: dict[str, Any]) -> Any:
@@ -257,6 +190,7 @@ def predict(
     from robult_core.datasets.own_files import SPLIT, as_modalities, files_behind
     from robult_core.estimators import load_model
     from robult_core.inputs import Modalities
+    from robult_study.own_samples import has_any, id_of_fit, read_samples
 
     if not out.absolute().parent.is_dir():
         raise ValueError(f"the folder of '{out}' is missing: make it, or choose another --out")
@@ -264,14 +198,14 @@ def predict(
         raise ValueError(f"--out is '{out}', one of the files to predict from: choose another")
     estimator = load_model(model, device)
     features = {name: list(columns) for name, columns in estimator.column_names_.items()}
-    required = _named(identity)
-    identity = identity or _id_of_fit(model)
+    required = [identity]
+    identity = identity or id_of_fit(model)
     columns = [target, SPLIT]
-    tables, ids = _tables(files, columns, identity, required=required, features=features)
+    tables, ids = read_samples(files, columns, identity, required=required, features=features)
     for name in columns:
         tables.pop(name, None)
     samples = Modalities(as_modalities(tables))
-    there = _has_any(samples)
+    there = has_any(samples)
     header, given = _answers(estimator, samples[there])
     answers = zip(*given, strict=True)
     empty = ("",) * len(header)
@@ -284,19 +218,6 @@ def predict(
     click.echo(f"{there.sum()} predictions from {', '.join(samples)} in {out}")
     if not there.all():
         click.echo(f"{(~there).sum()} samples have no modality at all: their cells are empty")
-
-
-def _id_of_fit(model: Path) -> str | None:
-    """The column that named the samples when `robult fit` made the model; None if none did."""
-    path = model / SAMPLES
-    if not path.exists():
-        return None
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["id"])
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(
-            f"'{path}' is damaged: delete it, and give --id where a column names the samples"
-        ) from None
 
 
 def _answers(estimator: Any, samples: Modalities) -> tuple[list[str], list[Any]]:
@@ -324,12 +245,14 @@ def describe(
     from robult_core.datasets.own_files import SPLIT, as_modalities
     from robult_core.inputs import feature_names
     from robult_core.multimodal import first_names
+    from robult_core.targets import warn_of_marks
+    from robult_study.own_samples import read_samples, refuse_hidden_id
 
-    tables, _ = _tables(files, [target, SPLIT], identity, required=_named(identity))
+    tables, _ = read_samples(files, [target, SPLIT], identity, required=[identity])
     split = tables.pop(SPLIT, None)
     features = {name: table for name, table in tables.items() if name != target}
     try:
-        _refuse_hidden_id(features)
+        refuse_hidden_id(features)
     except ValueError as error:
         click.echo(str(error))
     for name, table in as_modalities(features).items():
@@ -350,11 +273,14 @@ def describe(
         click.echo(f"no target '{target}': name it with --target to train")
         return
     try:
-        lines = _label_lines(tables[target], unlabeled, task)
+        kind, targets = _read_labels(tables[target], unlabeled, task)
     except ValueError as error:
-        lines = [f"{target}: {error}"]
-    for line in lines:
+        click.echo(f"{target}: {error}")
+        return
+    for line in _label_lines(kind, targets):
         click.echo(line)
+    if kind == "classification":  # a fit warns by itself
+        warn_of_marks(targets)
 
 
 def _lacking(name: str, table: np.ndarray) -> str:
@@ -368,29 +294,32 @@ def _lacking(name: str, table: np.ndarray) -> str:
     return f"{int((~there).sum())} lack it"
 
 
-def _label_lines(labels: np.ndarray, unlabeled: str, task: str) -> list[str]:
-    """How many samples have a label, and how many of each class or what range of numbers."""
-    import numpy as np
-
+def _read_labels(labels: np.ndarray, unlabeled: str, task: str) -> tuple[str, Targets]:
+    """The kind of task, and the labels as it takes them."""
     from robult_core.targets import read_classes, read_indicators, read_numbers
 
     kind = _kind(task, labels)
     if kind == "regression":
-        targets = read_numbers(labels, len(labels))
-        known = targets.values[targets.known]
-        counts = [f"  mean {known.mean():.3f}, from {known.min():g} to {known.max():g}"]
-    elif kind == "multilabel":
-        targets = read_indicators(labels, len(labels))
-        assert targets.classes is not None
-        sums = targets.values[targets.known].sum(axis=0)
-        pairs = zip(targets.classes, sums, strict=True)
-        counts = [f"  label {label}: {count} samples" for label, count in pairs]
-    else:
-        targets = read_classes(labels, len(labels), _mark_of_unlabeled(labels, unlabeled))
-        assert targets.classes is not None
-        numbers = np.bincount(targets.values[targets.known])
-        pairs = zip(targets.classes, numbers, strict=True)
-        counts = [f"  class {label}: {count} samples" for label, count in pairs]
-        if len(counts) > MOST_LINES:
-            counts = [*counts[:MOST_LINES], f"  … and {len(counts) - MOST_LINES} more classes"]
-    return [f"{kind}: {int(targets.known.sum())} of {len(labels)} samples are labelled", *counts]
+        return kind, read_numbers(labels, len(labels))
+    if kind == "multilabel":
+        return kind, read_indicators(labels, len(labels))
+    return kind, read_classes(labels, len(labels), _mark_of_unlabeled(labels, unlabeled))
+
+
+def _label_lines(kind: str, targets: Targets) -> list[str]:
+    """How many samples have a label, and how many of each class or what range of numbers."""
+    import numpy as np
+
+    known = targets.values[targets.known]
+    first = f"{kind}: {len(known)} of {len(targets.known)} samples are labelled"
+    if kind == "regression":
+        return [first, f"  mean {known.mean():.3f}, from {known.min():g} to {known.max():g}"]
+    assert targets.classes is not None
+    if kind == "multilabel":
+        pairs = zip(targets.classes, known.sum(axis=0), strict=True)
+        return [first, *(f"  label {label}: {count} samples" for label, count in pairs)]
+    pairs = zip(targets.classes, np.bincount(known), strict=True)
+    counts = [f"  class {label}: {count} samples" for label, count in pairs]
+    if len(counts) > MOST_LINES:
+        counts = [*counts[:MOST_LINES], f"  … and {len(counts) - MOST_LINES} more classes"]
+    return [first, *counts]

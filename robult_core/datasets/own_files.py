@@ -28,7 +28,13 @@ from robult_core.datasets.container import SPLITS, MultimodalData
 from robult_core.datasets.data_set import DataSet, data_folder
 from robult_core.datasets.files import DataError, count_note, read_npz, reading
 from robult_core.inputs import presence, to_array, to_tensor
-from robult_core.targets import Targets, read_classes, read_indicators, read_numbers
+from robult_core.targets import (
+    Targets,
+    read_classes,
+    read_indicators,
+    read_numbers,
+    warn_of_marks,
+)
 from robult_core.tasks import Classification, Multilabel, Regression, Task
 
 KINDS = (".npz", ".csv", ".parquet")
@@ -340,6 +346,7 @@ def _read_labels(labels: np.ndarray, kind: str) -> tuple[Task, Targets, tuple[st
     if kind == "classification":
         is_text = labels.dtype.kind in "OUS"
         targets = read_classes(labels.ravel(), n, "" if is_text else UNLABELED)
+        warn_of_marks(targets)
         assert targets.classes is not None
         names = tuple(str(name) for name in targets.classes)
         return Classification(len(names)), targets, names

@@ -129,6 +129,11 @@ def test_the_task_follows_from_the_labels(tmp_path, labels, task, known):
     assert (N if data.known is None else int(data.known.sum())) == known
 
 
+def test_a_class_that_looks_like_a_mark_is_warned_of(tmp_path, caplog):
+    datasets.load(archive(tmp_path, y=np.array(["cat", "unknown"] * 20)))
+    assert "20 samples have the class 'unknown'" in caplog.text
+
+
 def test_few_labels_of_many_classes_are_split_all_the_same(tmp_path):
     """Of 20 labels 6 are test rows, too few for each of 10 classes to have one."""
     labels = np.full(N, -1)

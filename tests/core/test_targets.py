@@ -11,7 +11,7 @@ import torch
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 
-from robult_core.targets import read_classes, read_indicators, read_numbers
+from robult_core.targets import read_classes, read_indicators, read_numbers, warn_of_marks
 
 ZERO_ONE_UNKNOWN = [
     [np.int64(0), np.int64(1), np.int64(-1), None],
@@ -84,10 +84,12 @@ def test_a_class_that_looks_like_a_mark_is_warned_of(mark, caplog):
     labels = ["cat", mark, "dog", mark, "dog"]
     targets = read_classes(labels, 5, -1)
     assert targets.known.all()
+    assert not caplog.text
+    warn_of_marks(targets)
     assert f"2 samples have the class {mark!r}" in caplog.text
     assert f"unlabeled={mark!r}" in caplog.text
     caplog.clear()
-    read_classes(labels, 5, mark)
+    warn_of_marks(read_classes(labels, 5, mark))
     assert not caplog.text
 
 
