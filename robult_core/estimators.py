@@ -23,7 +23,6 @@ from sklearn.utils.class_weight import compute_sample_weight
 from torch import Tensor, nn
 
 from robult_core.calibration import fit_temperature, scaled
-from robult_core.checks import checked_device
 from robult_core.evaluation import having, predict
 from robult_core.inputs import Modalities
 from robult_core.multimodal import DEFAULT_METHOD, Lesson, MultimodalEstimator, first_names, logger
@@ -337,12 +336,16 @@ def load_model(folder: str | Path, device: str = "auto") -> MultimodalEstimator:
 
     Raises ValueError for files of another version and for files that were damaged or edited.
     """
-    device = checked_device(device)
     tensors, description = read_model(Path(folder))
+    name = description.get("estimator")
+    if not isinstance(name, str) or name not in ESTIMATORS:
+        raise ValueError(
+            f"unknown estimator {name!r} in '{folder}': known are {first_names([*ESTIMATORS])}"
+        )
     try:
-        return _restored(ESTIMATORS[description["estimator"]], description, tensors, device)
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split("\n\t")[:2])  # torch lists one weight a line
+        return _restored(ESTIMATORS[name], description, tensors, device)
+    except (AttributeError, KeyError, RuntimeError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
         raise ValueError(
             f"the files in '{folder}' do not fit together ({reason}): save the model again"
         ) from error

@@ -649,10 +649,8 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         self, description: Mapping[str, Any], tensors: Mapping[str, Tensor], device: str
     ) -> MultimodalEstimator:
         """Become the fitted model that `save` wrote."""
-        attributes = description["attributes"]
-        for name in SAVED:
-            if name in attributes:
-                setattr(self, name, attributes[name])
+        for name, value in description["attributes"].items():
+            setattr(self, name, value)
         self.modality_names_ = tuple(self.modality_names_)
         shapes = description["sample_shapes"]
         self.sample_shapes_ = {name: tuple(shapes[name]) for name in self.modality_names_}
@@ -673,7 +671,7 @@ class MultimodalEstimator(TransformerMixin, BaseEstimator):
         with torch.random.fork_rng(devices=[]):  # its first weights, which are replaced, are random
             method = self._make_method(task, self.sample_shapes_)
         method.load_state_dict(_of_method(tensors))
-        self.model_ = method.to(device).eval()
+        self.model_ = method.to(checked_device(device)).eval()
         return self
 
     # --- what differs between the kinds ---------------------------------------------------------

@@ -242,7 +242,10 @@ def log_ticks(ax: plt.Axes, values: Iterable[float]) -> None:
 
 
 def linear_ticks(ax: plt.Axes, values: Iterable[float]) -> None:
-    """Place ticks of the x axis at measured whole numbers that stand apart, else at round ones."""
+    """Place ticks of the x axis at measured whole numbers that stand apart, else at round ones.
+
+    Apart is a seventh of the axis or more, with room for rounding: eight equally spaced values.
+    """
     measured = np.unique(list(values))
     whole = bool((measured % 1 == 0).all())
     apart = bool((np.diff(measured) >= np.ptp(measured) / 7.1).all())

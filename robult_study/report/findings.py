@@ -34,6 +34,8 @@ MAIN = ("ranks", "control", "reconstruction", "claims")
 def findings(folder: Path, names: Sequence[str] = MAIN) -> list[Finding]:
     """What the named queries find in the tables of a folder; those without a table are left out.
 
+    So are those whose table was written by another version, which called a column otherwise.
+
     folder: what holds `tables/`, such as reports/ or out/quick/. names: functions of `queries`.
     """
     from robult_study.report import queries  # it loads pandas
@@ -43,7 +45,7 @@ def findings(folder: Path, names: Sequence[str] = MAIN) -> list[Finding]:
         query: Callable[[Path], Finding | None] = getattr(queries, name)
         try:
             found.append(query(folder / "tables"))
-        except FileNotFoundError:
+        except (FileNotFoundError, KeyError):
             continue
     return [finding for finding in found if finding is not None]
 

@@ -19,6 +19,7 @@ import pandas as pd
 from robult_study.results.intervals import with_interval
 from robult_study.results.layout import listed
 from robult_study.results.overview import weak_rows
+from robult_study.results.rankings import WITHIN
 from robult_study.results.tables import COLUMNS
 
 AT_HAND = "our runs on the data at hand"
@@ -187,40 +188,51 @@ def _after_holm(rows: pd.DataFrame) -> str:
 
 
 def ranks(tables: Path) -> Finding:
-    """Who has the best mean rank over all blocks, with one modality, and with all."""
+    """Who has the best mean rank within a seed over all blocks, with one modality, and with all."""
     table = read(tables, "04_mean_ranks").set_index("method").rename(index=COLUMNS)
-    views = [name for name in table if not name.startswith("±")]
+    views = [name for name in table if not name.startswith(WITHIN)]
     everything, single, full, per_set, with_controls = views[:5]
-    firsts = [table[view].idxmin() for view in (everything, single, full)]
+    firsts = [_rank_numbers(table, view).idxmin() for view in (everything, single, full)]
     title = f"{firsts[0]} ranks first over all, {firsts[1]} with one modality, "
     title += f"{firsts[2]} with every modality."
     if len(set(firsts)) == 1:
         title = f"{firsts[0]} ranks first with one modality, with every modality, and over all."
-    place = int((table[everything] < table.loc[ROBULT, everything]).sum())
+    over_all = _rank_numbers(table, everything)
+    place = int((over_all < over_all[ROBULT]).sum())
     if place > 0:
         named = PLACES[place] if place < len(PLACES) else f"number {place + 1}"
-        title += f" Robult is {named} of {table[everything].count()}."
+        title += f" Robult is {named} of {len(over_all)}."
     n_blocks, n_sets = (re.findall(r"\d+", view)[0] for view in (everything, per_set))
     leaders = table[with_controls].nsmallest(3)
     among = listed(f"{name} {rank:.2f}" for name, rank in leaders.items())
     text = (
-        f"Mean ranks over {n_blocks} blocks of real data: {_with_best_rival(table, everything)}; "
-        f"with one modality {_with_best_rival(table, single)}; with every modality "
+        f"Mean ranks within a seed over {n_blocks} blocks of real data: "
+        f"{_with_best_rival(table, everything)}; with one modality "
+        f"{_with_best_rival(table, single)}; with every modality "
         f"{_with_best_rival(table, full)}; with one value for each of {n_sets} sets "
-        f"{_with_best_rival(table, per_set)}. With the controls ranked too: {among}."
+        f"{_with_best_rival(table, per_set)}. Ranks of the means, with the controls ranked too: "
+        f"{among}."
     )
     return Finding(title, text)
 
 
 def _with_best_rival(table: pd.DataFrame, view: str) -> str:
     """The mean ranks of Robult, of its variant where there is one, and of the best rival."""
-    spread = f"± {view.split(' (')[0]}"
-    half = table.reindex(columns=[spread])[spread]  # a run of few seeds has none
-    text = with_interval(table[view], half, digits=2)
-    ours = table.index.intersection([ROBULT, VARIANT])
-    rival = table[view].drop(index=ours).idxmin()
-    named = table.loc[[*ours, rival], view].sort_values(kind="stable")
+    text = _within_seeds(table, view)
+    ours = text.index.intersection([ROBULT, VARIANT])
+    numbers = _rank_numbers(table, view)
+    named = numbers[[*ours, numbers.drop(index=ours).idxmin()]].sort_values(kind="stable")
     return listed(f"{name} {text[name]}" for name in named.index)
+
+
+def _rank_numbers(table: pd.DataFrame, view: str) -> pd.Series:
+    return _within_seeds(table, view).map(_number)
+
+
+def _within_seeds(table: pd.DataFrame, view: str) -> pd.Series:
+    """The mean ranks within a seed of the methods that are ranked in a view, as text."""
+    text = table[f"{WITHIN}{view.split(' (')[0]}"].astype(str)  # from few seeds bare numbers
+    return text[text != "–"]
 
 
 def control(tables: Path) -> Finding:
@@ -290,11 +302,11 @@ def separated(tables: Path) -> Finding:
     )
     nemenyi, wilcoxon, others = words["printed"]
     per_set = read(tables, "05_per_set", str).set_index("method")
-    per_set = per_set.rename(index=COLUMNS)["mean rank"]
+    per_set = per_set.rename(index=COLUMNS)["within seeds"]
     text = (
         f"On the paper's own Table 2 the two separate it from {nemenyi} and {wilcoxon} of "
         f"{others}. Blocks of one data set share samples, so both overstate their certainty; with "
-        f"one block for each set Robult's mean rank is {per_set[ROBULT]}, beside "
+        f"one block for each set Robult's mean rank within a seed is {per_set[ROBULT]}, beside "
         f"{per_set[GMC]} of {GMC}."
     )
     return Finding(title, text)
@@ -403,7 +415,7 @@ def robust(tables: Path) -> Finding:
         f"Ahead means clearly better, paired by seed, in more of {n_places} places than clearly "
         f"worse, and after Holm's correction as well. A place is a data set, one modality or all, "
         f"and a share of labels of nominally 5 % or less (two a class at the least) or a rate of "
-        f"loss of half or more. Better and worse against each, in brackets "
+        f"loss of 0.5 or 1. Better and worse against each, in brackets "
         f"after the correction: {compared}."
     )
     return Finding(title, text)
@@ -436,9 +448,10 @@ def incomplete_training(tables: Path) -> Finding:
     )
     if won:
         names = " and ".join(f"*{name}*" for name in won)
+        verbs = ("beats", "it loses") if len(won) == 1 else ("beat", "they lose")
         title = (
-            f"Where modalities are missing in training, {names} beat masking at more points than "
-            "they lose."
+            f"Where modalities are missing in training, {names} {verbs[0]} masking at more points "
+            f"than {verbs[1]}."
         )
     words = listed(
         f"*{name}* {better} and {worse} of {(table[name] != '–').sum()}"

@@ -46,13 +46,14 @@ paper's data, and to the data at hand.
 A claim is a row of `paper/claims.csv` and a function of one table, so that printed numbers and ours
 face the same statement; its rule stands with it. Grades: a statement about many cells is
 "reproduced" where all agree, "partly" where more than half do, else "not"; one that says "any" or
-"all" falls at the first counter-example; "missing" names what it lacks. In a claim about data sets
-each of them has the same weight, however many metrics it has. In print the sign of a difference
-decides, over seeds an interval has to say so too where the rule asks for it; a claim that says
-"significantly" is "partly" reproduced at most by tables without a spread. A claim about named data
-sets is answered by these alone; one that speaks of the method at large is put to the data at hand
-too. Statements about no data set (the introduction's, and growth with the number of modalities) are
-computed: exactly, on examples, or in the benchmarks.
+"all" falls at the first counter-example; "missing" names what it lacks. A claim about what holds on
+data sets weighs each of them the same, however many metrics it has; one about the best numbers of a
+table counts its rows. In print the sign of a difference decides, over seeds an interval has to say
+so too where the rule asks for it; a claim that says "significantly" is "partly" reproduced at most
+by tables without a spread. A claim about named data sets is answered by these alone; one that
+speaks of the method at large is put to the data at hand too. Statements about no data set (the
+introduction's, and growth with the number of modalities) are computed: exactly, on examples, or in
+the benchmarks.
 """.strip()
 
 

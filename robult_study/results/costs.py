@@ -66,7 +66,9 @@ def costs_table(table: pd.DataFrame) -> pd.DataFrame:
 
 def in_figures(value: float) -> str:
     """A number of the table as text: a large one whole, a small one with three digits."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    if np.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if round(value) >= 1000 else f"{value:.3g}"
 
 
 def relative_costs(laid: pd.DataFrame) -> pd.DataFrame:

@@ -2,8 +2,8 @@
 
 A statement about many cells is "reproduced" where all agree, "partly" where more than half do, else
 "not"; one that says "any" or "all" falls at the first counter-example; "missing" names what the
-table lacks. In a statement about data sets each of them has the same weight, however many metrics
-it has.
+table lacks. In a statement about what holds on data sets each of them has the same weight,
+however many metrics it has; one about the best numbers of a table counts its rows.
 """
 
 from __future__ import annotations

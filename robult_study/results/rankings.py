@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from robult_study.results.intervals import LEVEL, summarize, with_interval
-from robult_study.results.layout import interval_table, laid_out, listed, with_half_columns
+from robult_study.results.layout import interval_table, laid_out, listed
 from robult_study.results.metrics import oriented, primary, without_synthetic
 from robult_study.results.ranks import (
     Procedures,
@@ -31,6 +31,8 @@ from robult_study.results.tables import (
     paper_table,
     wide,
 )
+
+WITHIN = "within seeds, "  # before the name of a view
 
 
 def ranked_blocks(results: pd.DataFrame, synthetic: bool = False) -> pd.DataFrame:
@@ -59,11 +61,11 @@ def mean_rank_table(blocks: pd.DataFrame) -> pd.DataFrame:
     compared = contenders(blocks)
     printed = printed_blocks()
     views = {
-        "all": compared,
-        "single": compared.drop("full", level="pattern"),
-        "full": compared.xs("full", level="pattern"),
+        "all blocks": compared,
+        "one modality": compared.drop("full", level="pattern"),
+        "every modality": compared.xs("full", level="pattern"),
         "one value per set": per_set(compared),
-        "all, with controls": blocks,
+        "all blocks, with controls": blocks,
         "paper's Table 2": printed,
     }
     columns = {f"{name} ({len(view)})": mean_ranks(view) for name, view in views.items()}
@@ -75,48 +77,66 @@ def seed_ranks(results: pd.DataFrame, synthetic: bool = False) -> pd.DataFrame:
 
     The blocks are those of `ranked_blocks`.
     """
-    return _within_seeds(results, lambda own: contenders(ranked_blocks(own, synthetic)))
+    return _ranks_within(_seed_blocks(results, synthetic))
 
 
 def seed_ranks_per_set(results: pd.DataFrame, synthetic: bool = False) -> pd.DataFrame:
     """The same with one value per data set: data_set, method, seed, value."""
-    return _within_seeds(results, lambda own: per_set(contenders(ranked_blocks(own, synthetic))))
+    blocks = _seed_blocks(results, synthetic)
+    return _ranks_within({seed: per_set(own) for seed, own in blocks.items()})
 
 
-def _within_seeds(
-    rows: pd.DataFrame, blocks: Callable[[pd.DataFrame], pd.DataFrame]
-) -> pd.DataFrame:
-    """Ranks within each seed; blocks: from rows to blocks x methods.
+def _seed_blocks(results: pd.DataFrame, synthetic: bool) -> dict[int, pd.DataFrame]:
+    return _complete(results, lambda own: contenders(ranked_blocks(own, synthetic)))
+
+
+def _complete(
+    rows: pd.DataFrame, blocks_of: Callable[[pd.DataFrame], pd.DataFrame]
+) -> dict[int, pd.DataFrame]:
+    """The blocks of each seed; blocks_of: from rows to blocks x methods.
 
     A seed that lacks a block or a method is left out, because its ranks could not be compared with
     those of the others.
     """
-    shape = blocks(rows).shape
-    tables = []
-    for seed in rows["seed"].unique():
-        own = blocks(rows[rows["seed"] == seed])
-        if own.shape == shape:
-            tables.append(ranks(own).stack().rename("value").reset_index().assign(seed=seed))
-    return pd.concat(tables, ignore_index=True)
+    shape = blocks_of(rows).shape
+    found = {seed: blocks_of(own) for seed, own in rows.groupby("seed", sort=False)}
+    return {seed: blocks for seed, blocks in found.items() if blocks.shape == shape}
+
+
+def _ranks_within(blocks: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+    """Ranks within each seed: the index of its blocks, method, seed, value."""
+    if not blocks:
+        return pd.DataFrame(columns=[*BLOCK, "method", "seed", "value"])
+    tables = {
+        seed: ranks(own).rename_axis(columns="method").stack() for seed, own in blocks.items()
+    }
+    return pd.concat(tables, names=["seed"]).rename("value").reset_index()
 
 
 def with_seed_spread(
     table: pd.DataFrame, by_seed: pd.DataFrame, set_by_seed: pd.DataFrame
 ) -> pd.DataFrame:
-    """`mean_rank_table` with a column "± view" behind all, single, full and one value per set.
+    """`mean_rank_table` with the mean rank within a seed behind each of its first four columns.
 
-    It holds half of the 95 % interval over the seeds of the mean rank within a seed; by_seed:
-    `seed_ranks`; set_by_seed: `seed_ranks_per_set`.
+    It is text with its interval over the seeds, in a column such as "within seeds, one modality".
+    by_seed: `seed_ranks`; set_by_seed: `seed_ranks_per_set`.
     """
     is_full = by_seed["pattern"] == "full"
-    views = {"all": by_seed, "single": by_seed[~is_full], "full": by_seed[is_full]}
-    views["one value per set"] = set_by_seed
-    halves = {}
-    for name in table:
-        rows = views.get(name.split(" (")[0])
-        if rows is not None:
-            halves[name] = _half(rows, ["method"]).set_index("method")["half"]
-    return with_half_columns(table, halves)
+    parts = [by_seed, by_seed[~is_full], by_seed[is_full], set_by_seed]
+    wide = table.copy()
+    for name, part in zip(table.columns[: len(parts)], parts, strict=True):
+        text = _within_seeds(table[name], part)
+        wide.insert(wide.columns.get_loc(name) + 1, f"{WITHIN}{name.split(' (')[0]}", text)
+    return wide
+
+
+def _within_seeds(means: pd.Series, by_seed: pd.DataFrame) -> pd.Series:
+    """The mean rank within a seed with its interval over the seeds, as text.
+
+    Where no seed has all blocks it is the rank of the means without an interval; means: those.
+    """
+    spread = _half(by_seed, ["method"]).set_index("method").reindex(means.index)
+    return with_interval(spread["mean"].fillna(means), spread["half"], digits=2)
 
 
 def _half(by_seed: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -188,17 +208,19 @@ def per_set(blocks: pd.DataFrame) -> pd.DataFrame:
 
 
 def per_set_table(sets: Procedures, rows: pd.DataFrame, blocks: pd.DataFrame) -> pd.DataFrame:
-    """Mean ranks with one value per data set, as text with their intervals over the seeds.
+    """Mean ranks with one value per data set, of the means and within a seed.
 
-    sets: `procedures` of `per_set`; rows: `f1_rows`; blocks: those of the diagram.
+    The second is text with its interval over the seeds. sets: `procedures` of `per_set`; rows:
+    `f1_rows`; blocks: those of the diagram.
     """
 
-    def own_sets(own: pd.DataFrame) -> pd.DataFrame:
-        return per_set(wide(own).reindex(index=blocks.index, columns=blocks.columns).dropna())
+    def own_blocks(own: pd.DataFrame) -> pd.DataFrame:
+        return wide(own).reindex(index=blocks.index, columns=blocks.columns).dropna()
 
-    spread = _half(_within_seeds(rows, own_sets), ["method"]).set_index("method")["half"]
-    text = with_interval(sets.ranks, spread.reindex(sets.ranks.index), digits=2)
-    return text.rename("mean rank").to_frame()
+    complete = _complete(rows, own_blocks)
+    by_seed = _ranks_within({seed: per_set(own) for seed, own in complete.items()})
+    table = sets.ranks.rename("mean rank").to_frame()
+    return table.assign(**{"within seeds": _within_seeds(sets.ranks, by_seed)})
 
 
 def friedman_sentence(blocks: pd.DataFrame) -> str:

@@ -44,7 +44,7 @@ def share_counts(counts: Mapping[str, Mapping[float, int]]) -> pd.DataFrame:
     """
     table = pd.DataFrame.from_dict(counts, orient="index").rename_axis("data_set")
     table = table[sorted(table)].map("{:,.0f}".format, na_action="ignore").fillna("–")
-    return table.rename(columns="{:.0%}".format)
+    return table.rename(columns=lambda share: f"{100 * share:.3g} %")
 
 
 def leads(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
@@ -53,9 +53,9 @@ def leads(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
 
 
 def lead_title(lead: pd.DataFrame) -> str:
-    """At how many points Robult is clearly ahead and behind, and of whom most often.
+    """In how many comparisons Robult is clearly ahead and behind, and of whom most often.
 
-    lead: `leads` or `against_each`.
+    A comparison is one with one rival at one point; lead: `leads` or `against_each`.
     """
     ahead, behind = (
         lead["verdict"].eq(verdict).groupby(lead["against"], sort=False).sum()
@@ -64,8 +64,8 @@ def lead_title(lead: pd.DataFrame) -> str:
     leads_over = f", most often of {most_often(ahead, _short)}," if ahead.any() else ""
     trails = f", most often {most_often(behind, _short)}" if behind.any() else ""
     return (
-        f"Robult is clearly ahead at {ahead.sum()} of {len(lead)} points{leads_over} "
-        f"and clearly behind at {behind.sum()}{trails}"
+        f"Robult is clearly ahead in {ahead.sum()} of {len(lead)} comparisons{leads_over} "
+        f"and clearly behind in {behind.sum()}{trails}"
     )
 
 
@@ -159,18 +159,25 @@ def curve_means(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
 def spread_of_methods(rows: pd.DataFrame, dial: str) -> pd.DataFrame:
     """Best minus worst method at the two ends of the dial, as text with paired intervals.
 
-    The two are picked by their means, so the gap looks a little too wide.
+    The two are picked by their means over the seeds that all methods have, so the gap looks a
+    little too wide.
     """
     gaps = []
     for group, curve in rows.groupby(CURVE, sort=False):
         row = dict(zip(CURVE, group, strict=True))
         for words, end in ENDS.items():
-            point = curve[curve[dial] == curve[dial].agg(end)]
+            point = _shared_seeds(curve[curve[dial] == curve[dial].agg(end)])
             means = point.groupby("method")["value"].mean()
             gap = paired(point, means.idxmax(), means.idxmin(), CURVE)
             row[words] = with_interval(gap["difference"], gap["half"]).item()
         gaps.append(row)
     return pd.DataFrame(gaps).set_index(CURVE)
+
+
+def _shared_seeds(point: pd.DataFrame) -> pd.DataFrame:
+    """The rows of those seeds that every method has."""
+    n_methods = point.groupby("seed")["method"].transform("nunique")
+    return point[n_methods == point["method"].nunique()]
 
 
 def rise_sentence(means: pd.DataFrame) -> str:

@@ -1,9 +1,8 @@
-"""The hyper-parameter search: the same number of points for every method, one winner each.
+"""The hyper-parameter search: the same first points for every method, one winner each.
 
 A run of the search trains on 70 % of the training part and is scored on the other 30 %; test rows
 are not in the data it sees. So the search sees the labels of 30 % of the training rows, many more
-than the 5 % of the study. All methods profit alike, and `fold_configs` selects a second time by
-labelled rows only.
+than the 5 % of the study. `fold_configs` selects a second time by labelled rows only.
 
 1. `design`: 16 points of a Sobol sequence over the method's settings.
 2. `around`: 8 points of another one in a box around the best of these, a step to either side.

@@ -53,6 +53,9 @@ def test_sizes_are_whole_numbers_and_times_have_three_digits():
     assert costs.in_figures(732_104.0) == "732,104"
     assert costs.in_figures(0.016664) == "0.0167"
     assert costs.in_figures(19.94) == "19.9"
+    assert costs.in_figures(999.4) == "999"
+    assert costs.in_figures(999.6) == "1,000"
+    assert costs.in_figures(float("nan")) == "–"
 
 
 def test_no_results_cost_nothing(tmp_path):

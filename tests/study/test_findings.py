@@ -45,6 +45,12 @@ def test_a_query_whose_table_is_not_there_is_left_out(root):
     assert findings(root / "reports", ANSWERS["01"]) == []
 
 
+def test_a_query_whose_table_has_other_columns_is_left_out(root):
+    older = 'method,all (2),single (1),full (1),one value per set (1),"all, with controls (2)"\n'
+    (root / "reports/tables/04_mean_ranks.csv").write_text(f"{older}robult,1,1,1,1,1\n")
+    assert findings(root / "reports", ["ranks"]) == []
+
+
 def test_a_query_that_has_no_rows_to_speak_of_is_left_out(root):
     table = "against,verdict,difference\ngmc,better,0.1\n"
     (root / "reports/tables/04_differences.csv").write_text(table)

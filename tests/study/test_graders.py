@@ -361,12 +361,13 @@ def test_the_unique_part_and_the_weights_help_overall(reconstruction, expected):
     assert grade("weights_enhance_performance", Table(renamed)) == expected
 
 
-def with_seeds(numbers: Table) -> Table:
-    """The same table from three seeds that agree."""
+def with_seeds(numbers: Table, count: int = 3) -> Table:
+    """The same table from seeds that agree."""
     means = numbers.wide.stack().reset_index(name="value")
     means = means.rename(columns={means.columns[3]: "method"})
     return Table(
-        numbers.wide, pd.concat([means.assign(seed=seed) for seed in range(3)], ignore_index=True)
+        numbers.wide,
+        pd.concat([means.assign(seed=seed) for seed in range(count)], ignore_index=True),
     )
 
 
@@ -414,6 +415,19 @@ def test_poorest_without_supervision(supervised, labeled, expected):
     assert grade("poorest_without_supervision", with_seeds(numbers)) == expected
     without_spread = PARTLY if expected == REPRODUCED else expected
     assert grade("poorest_without_supervision", numbers) == without_spread
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, PARTLY), (2, PARTLY), (3, REPRODUCED)])
+def test_significantly_poorer_needs_intervals(count, expected):
+    found = graders.grade("poorest_without_supervision", with_seeds(ablated(), count))
+    assert found.grade == expected
+    assert f"of {int(count == 3)} paired 95 % intervals" in found.evidence
+
+
+def test_half_of_the_sets_are_not_most():
+    worse = {name: [0.3, 0.3] for name in ABLATIONS} | {"no_supervised": [0.1, 0.6]}
+    numbers = with_seeds(on_sets(robult=[0.5, 0.5], **worse))
+    assert grade("poorest_without_supervision", numbers) == NOT
 
 
 def test_a_set_of_several_metrics_counts_once_for_the_poorest_ablation():

@@ -31,8 +31,10 @@ def test_the_index_opens_with_findings_and_verdicts(reproduced, tmp_path):
     tables = tmp_path / "tables"
     tables.mkdir()
     ranks = (
-        'method,all (2),single (1),full (1),one value per set (1),"all, with controls (2)"\n'
-        "robult,3,3,3,3,3\ngmc,1,1,1,1,1\n"
+        'method,all blocks (2),"within seeds, all blocks",one modality (1),'
+        '"within seeds, one modality",every modality (1),"within seeds, every modality",'
+        'one value per set (1),"within seeds, one value per set","all blocks, with controls (2)"\n'
+        "robult,3,3,3,3,3,3,3,3,3\ngmc,1,1,1,1,1,1,1,1,1\n"
     )
     (tables / "04_mean_ranks.csv").write_text(ranks)
     (tables / "05_claims.csv").write_text("id,quote,verdict\nbest,<it wins>,not\n")
@@ -41,5 +43,5 @@ def test_the_index_opens_with_findings_and_verdicts(reproduced, tmp_path):
     headings = [tag.get_text() for tag in soup("h2")]
     assert headings[:3] == ["Findings", "The paper's statements", "Notebooks"]
     finding = soup.find("li").get_text()
-    assert "real data: GMC 1.00, Robult 3.00; with" in finding
+    assert "real data: GMC 1, Robult 3; with" in finding
     assert [tag.get_text() for tag in soup.table("td")] == ["<it wins>", "not"]

@@ -306,6 +306,14 @@ def test_measured_whole_numbers_carry_the_marks_where_they_stand_apart():
     assert 5 not in ax.get_xticks()
 
 
+@pytest.mark.parametrize(("count", "all_named"), [(8, True), (9, False)])
+def test_eight_equally_spaced_values_are_all_named_nine_are_not(count, all_named):
+    values = [7.0 * value for value in range(count)]
+    ax = plt.figure().add_subplot()
+    style.linear_ticks(ax, values)
+    assert (ax.get_xticks().tolist() == values) is all_named
+
+
 def test_ranges_reach_from_least_to_largest_and_show_the_truth():
     rows = []
     for part in ("redundancy", "synergy"):

@@ -40,16 +40,16 @@ def test_blocks_are_real_sets_with_a_number_of_every_method(runs):
 def test_mean_ranks_over_all_single_and_full(runs):
     table = rankings.mean_rank_table(rankings.ranked_blocks(runs))
     assert list(table.columns) == [
-        "all (6)",
-        "single (4)",
-        "full (2)",
+        "all blocks (6)",
+        "one modality (4)",
+        "every modality (2)",
         "one value per set (2)",
-        "all, with controls (6)",
+        "all blocks, with controls (6)",
         "paper's Table 2 (9)",
     ]
-    assert table.loc["robult", "all (6)"] == 3.5  # 1 on digits, 6 on mosi
+    assert table.loc["robult", "all blocks (6)"] == 3.5  # 1 on digits, 6 on mosi
     assert table.loc["robult", "one value per set (2)"] == 3.5
-    assert table.loc["robult", "all, with controls (6)"] == 5  # 1 and 9
+    assert table.loc["robult", "all blocks, with controls (6)"] == 5  # 1 and 9
     assert table.loc["robult", "paper's Table 2 (9)"] == pytest.approx(1.111, abs=1e-3)
     assert table.index.name == "method"
 
@@ -64,19 +64,20 @@ def test_the_spread_of_mean_ranks_is_that_over_the_ranks_within_each_seed(runs):
     set_by_seed = rankings.seed_ranks_per_set(changed)
     table = rankings.with_seed_spread(rankings.mean_rank_table(blocks), by_seed, set_by_seed)
     assert list(table.columns[:8]) == [
-        "all (6)",
-        "± all",
-        "single (4)",
-        "± single",
-        "full (2)",
-        "± full",
+        "all blocks (6)",
+        "within seeds, all blocks",
+        "one modality (4)",
+        "within seeds, one modality",
+        "every modality (2)",
+        "within seeds, every modality",
         "one value per set (2)",
-        "± one value per set",
+        "within seeds, one value per set",
     ]
     # on the full sets Robult's mean rank within a seed is 3.5, 3.5 and 4: sd sqrt(1/12)
-    assert table.loc["robult", "± full"] == pytest.approx(4.3027 / 6, abs=1e-4)
-    assert table.loc["robult", "± single"] == 0
-    assert table.loc["robult", "± one value per set"] == 0  # its mean on digits stays ahead
+    assert table.loc["robult", "every modality (2)"] == 3.5
+    assert table.loc["robult", "within seeds, every modality"] == "3.67 ± 0.72"
+    assert table.loc["robult", "within seeds, one modality"] == "3.50 ± 0.00"
+    assert table.loc["linear", "within seeds, all blocks"] == "–"
     text = rankings.ranks_by_set_table(blocks, by_seed)
     assert text.loc["mosi", "robult"] == "6.00 ± 0.00"
     assert text.loc["digits", "robult"].startswith("1.11 ± 0.48")
@@ -94,14 +95,15 @@ def test_ranks_by_set_and_the_sentences(runs):
     assert table.loc["mosi", "robult"] == 6
     only = rankings.ranked_blocks(runs[runs["data_set"] == "digits"])
     assert rankings.place_sentences(only) == [
-        "First by mean rank over all (3): Robult; single (2): Robult; full (1): Robult; "
+        "First by mean rank over all blocks (3): Robult; one modality (2): Robult; "
+        "every modality (1): Robult; "
         "one value per set (1): Robult.",
         "Robult leads on digits.",
         "Distilled Robult leads on no set.",
     ]
     mosi = rankings.ranked_blocks(runs[runs["data_set"] == "mosi"])
     first, *leads = rankings.place_sentences(mosi)
-    assert first.startswith("First by mean rank over all (3): Distilled Robult; single (2)")
+    assert first.startswith("First by mean rank over all blocks (3): Distilled Robult; one mod")
     assert leads == ["Robult leads on no set.", "Distilled Robult leads on mosi."]
 
 
@@ -143,12 +145,37 @@ def test_one_value_per_set_is_the_mean_over_patterns(runs):
 
 
 def test_one_value_per_set_has_its_interval_over_seeds(runs):
-    rows = rankings.f1_rows(runs.assign(metric="f1_macro"))
+    is_digits = runs["data_set"] == "digits"
+    ahead = is_digits & (runs["method"] == "gmc") & (runs["seed"] == 2)
+    rows = runs.assign(value=runs["value"] + 0.2 * ahead, metric="f1_macro")[is_digits]
+    rows = rankings.f1_rows(pd.concat([rows, rows.assign(data_set="cub10")]))
     ours = ranks.procedures(tables.wide(rows), tables.CONTENDERS)
     sets = ranks.procedures(rankings.per_set(ours.blocks), tables.CONTENDERS)
     text = rankings.per_set_table(sets, rows, ours.blocks)
     assert list(text.index) == list(sets.ranks.index)
-    assert text.loc["robult", "mean rank"] == "1.00 ± 0.00"
+    # in the third seed GMC is first on both sets: 1, 1 and 2
+    assert text.loc["robult"].tolist() == [1.0, "1.33 ± 1.43"]
+    by_seed = rankings.seed_ranks_per_set(rows.assign(metric="accuracy"))
+    assert set(by_seed["seed"]) == {0, 1, 2}
+
+
+def test_ranks_without_a_complete_seed_have_no_interval(runs):
+    halves = [runs[(runs["seed"] == 0) ^ (runs["data_set"] == name)] for name in ("mosi",)]
+    rows = rankings.f1_rows(halves[0].assign(metric="f1_macro"))
+    ours = ranks.procedures(tables.wide(rows), tables.CONTENDERS)
+    sets = ranks.procedures(rankings.per_set(ours.blocks), tables.CONTENDERS)
+    text = rankings.per_set_table(sets, rows, ours.blocks)
+    assert "±" not in "".join(text["within seeds"])
+    by_seed, set_by_seed = rankings.seed_ranks(halves[0]), rankings.seed_ranks_per_set(halves[0])
+    blocks = rankings.ranked_blocks(halves[0])
+    table = rankings.with_seed_spread(rankings.mean_rank_table(blocks), by_seed, set_by_seed)
+    assert table.loc["robult", "within seeds, all blocks"] == "3.50"
+    assert rankings.ranks_by_set_table(blocks, by_seed).loc["mosi", "robult"] == "6.00"
+
+
+def test_a_seed_that_lacks_a_pattern_of_a_set_has_no_rank_of_the_set(runs):
+    lacks = (runs["seed"] == 1) & (runs["data_set"] == "mosi") & (runs["pattern"] == "a")
+    assert set(rankings.seed_ranks_per_set(runs[~lacks])["seed"]) == {0, 2}
 
 
 def test_sentences_about_the_printed_table():
