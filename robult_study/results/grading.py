@@ -151,13 +151,18 @@ def _mean_blocks(blocks: pd.DataFrame) -> pd.DataFrame:
 def lowered(table: Table, ablation: str) -> pd.Series:
     """Which blocks an ablation lowers.
 
-    None where there are intervals over seeds and not one of them lies above 0, because then the
-    signs are those of noise.
+    None where there are intervals over seeds and no more of them lie above 0 than below, because
+    then the signs are those of noise.
     """
     drop = drops_without(table, ablation)[ablation]
     bounds = interval_bounds(table, [("robult", ablation)])
-    is_seen = bounds is None or bounds.empty or bool((bounds["low"] > 0).any())
+    is_seen = bounds is None or bounds.empty or _more_above(bounds)
     return (drop > 0) & is_seen
+
+
+def _more_above(bounds: pd.DataFrame) -> bool:
+    """Whether more intervals lie above 0 than below."""
+    return bool((bounds["low"] > 0).sum() > (bounds["high"] < 0).sum())
 
 
 def single_and_full(blocks: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

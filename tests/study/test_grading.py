@@ -131,6 +131,19 @@ def test_intervals_pair_the_seeds_of_each_block():
     np.testing.assert_allclose(bounds, expected, atol=1e-4)
 
 
+def test_as_many_intervals_below_as_above_say_nothing():
+    rows = []
+    for name, drop in (("a", 0.1), ("b", -0.1), ("c", 0.0)):
+        for seed, noise in enumerate((-0.01, 0.0, 0.01)):
+            block = {"data_set": name, "pattern": "full", "metric": "accuracy", "seed": seed}
+            rows.append(block | {"method": "robult", "value": 0.5 + drop + noise})
+            rows.append(block | {"method": "no_labeled", "value": 0.5})
+    seeds = pd.DataFrame(rows)
+    assert not lowered(Table(wide(seeds), seeds), "no_labeled").any()
+    without_b = seeds[seeds["data_set"] != "b"]
+    assert lowered(Table(wide(without_b), without_b), "no_labeled")["a"].all()
+
+
 def test_means_without_seeds_have_no_intervals():
     assert interval_bounds(Table(pd.DataFrame()), [("robult", "gmc")]) is None
 
