@@ -228,7 +228,7 @@ class Notebook:
         print(f"profile {settings.profile}, seeds {seeds}, data {sets}")
         print(", ".join(f"{name} {version}" for name, version in versions().items()))
         print(f"git {_commit()}; {_machine()}")
-        print(f"{time.monotonic() - self._started:.0f} s")
+        print(f"this run took {time.monotonic() - self._started:.0f} s")
 
     def _place(self, kind: str, name: str) -> Path:
         """The path of a figure or a table without its suffix, in a folder that is there."""

@@ -134,10 +134,24 @@ def _estimator(task: str, labels: np.ndarray, options: dict[str, Any]) -> Any:
 
 
 def _kind(task: str, labels: np.ndarray) -> str:
-    """The kind of task; "auto" takes it from the labels."""
+    """The kind of task; "auto" takes it from the labels.
+
+    Raises ValueError for several columns of other numbers than labels have, because they come from
+    a file of features that is named like the target.
+    """
+    import numpy as np
+
     from robult_core.datasets.own_files import kind_of_labels
 
-    return kind_of_labels(labels) if task == "auto" else task
+    kind = kind_of_labels(labels) if task == "auto" else task
+    if labels.ndim == 2 and labels.shape[1] > 1 and labels.dtype.kind == "f":
+        known = labels[~np.isnan(labels)]
+        if (known != known.round()).any():
+            raise ValueError(
+                f"the target has {labels.shape[1]} columns with fractions, which are no labels: "
+                "a file that is named like the target holds labels alone, so rename it"
+            )
+    return kind
 
 
 def _mark_of_unlabeled(labels: np.ndarray, text: str) -> str | int | None:
@@ -322,4 +336,11 @@ def _label_lines(kind: str, targets: Targets) -> list[str]:
     counts = [f"  class {label}: {count} samples" for label, count in pairs]
     if len(counts) > MOST_LINES:
         counts = [*counts[:MOST_LINES], f"  … and {len(counts) - MOST_LINES} more classes"]
-    return [first, *counts]
+    lines = [first, *counts]
+    n_classes = len(targets.classes)
+    if targets.classes.dtype.kind in "iuf" and n_classes > max(MOST_LINES, len(known) / 2):
+        lines.append(
+            f"  {n_classes} classes among {len(known)} labels: if they are measurements, "
+            "say --task regression"
+        )
+    return lines

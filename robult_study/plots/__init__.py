@@ -19,6 +19,7 @@ from robult_study.plots.latent_pictures import latent_maps
 from robult_study.plots.pair_weights import largest_classes, weight_histograms, weight_matrices
 from robult_study.plots.panels import curve_panels, dots, ranges
 from robult_study.plots.samples import availability_grid, sample_wall
+from robult_study.plots.style import first_metrics
 from robult_study.plots.sweep_curves import lead_label, lead_panels, pattern_ranges
 from robult_study.plots.training_curves import loss_curves
 from robult_study.plots.wording import ROLE_NAMES, in_text, in_words
@@ -30,6 +31,7 @@ __all__ = [
     "curve_panels",
     "dial_row",
     "dots",
+    "first_metrics",
     "forest",
     "in_text",
     "in_words",

@@ -11,7 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from robult_study.plots.style import INTERVAL, MUTED, finish, interval_rows, trusted_intervals
+from robult_study.plots.style import (
+    INTERVAL,
+    MUTED,
+    finish,
+    first_metrics,
+    interval_rows,
+    ordered,
+    trusted_intervals,
+    wrapped,
+)
 from robult_study.plots.wording import in_words
 
 INK = MUTED["wine"]
@@ -25,6 +34,7 @@ DECIDED = {
 }
 UNDECIDED = DECIDED | {"markerfacecolor": "white"}
 STRONGEST = 0.15  # a change of this size or larger has the full colour
+DARK = 0.1  # the colour of a larger change is so dark that its number is white
 
 
 def forest(
@@ -44,19 +54,22 @@ def forest(
     scale of its own, where the differences of one would vanish on that of another.
     """
     drawn = trusted_intervals(frame)
-    counts = frame.groupby(section, sort=False)[y].nunique()
+    sections = ordered(frame[section])
+    counts = frame.groupby(section)[y].nunique()[sections]
     size = (1.6 + 2.0 * frame[panel].nunique(), 0.8 + 0.2 * counts.sum() + 0.2 * len(counts))
     grid = sns.FacetGrid(
         drawn,
         row=section,
+        row_order=sections,
         col=panel,
+        col_order=ordered(frame[panel]),
         sharex=share_x,
         sharey="row",
         gridspec_kws={"height_ratios": counts.to_numpy()},
     )
     grid.figure.set_size_inches(size)
     for (section_name, name), ax in grid.axes_dict.items():
-        lines = list(frame.loc[frame[section] == section_name, y].unique())
+        lines = ordered(frame.loc[frame[section] == section_name, y])
         cell = drawn[(drawn[section] == section_name) & (drawn[panel] == name)]
         _differences(ax, cell, y, lines)
         place = ax.get_subplotspec()
@@ -114,15 +127,15 @@ def switch_heat_map(
         _heat_map(ax, drawn[drawn["view"] == view], list(chosen))
         ax.set_title(view)
     image = axes[0, 0].collections[0]
+    label = f"change in {first_metrics(ordered(drawn['data_set']))}; above 0 is better"
+    label = wrapped(label, size[1])
     figure.set_layout_engine("constrained")
-    figure.colorbar(
-        image, ax=list(axes[0]), label="change, above 0 is better", extend="both", aspect=30
-    )
+    figure.colorbar(image, ax=list(axes[0]), label=label, extend="both", aspect=30)
     return finish(figure, title), drawn
 
 
 def _heat_map(ax: Axes, frame: pd.DataFrame, order: list[str]) -> None:
-    sets = list(frame["data_set"].unique())
+    sets = ordered(frame["data_set"])
     cells = {"index": "tag", "columns": "data_set"}
     changes = frame.pivot(values="difference", **cells).reindex(index=order, columns=sets)
     text = frame["difference"].map("{:+.3f}".format).str.replace(r"^([+-])0", r"\1", regex=True)
@@ -142,6 +155,8 @@ def _heat_map(ax: Axes, frame: pd.DataFrame, order: list[str]) -> None:
         yticklabels=[in_words(tag) for tag in order],
         ax=ax,
     )
+    for text in ax.texts:  # seaborn's own choice prints white on orange
+        text.set_color("white" if abs(float(text.get_text() or 0)) > DARK else "black")
     ax.tick_params(length=0)
     plt.setp(ax.get_xticklabels(), rotation=40, ha="right", rotation_mode="anchor")
     ax.set(xlabel="", ylabel="")

@@ -49,7 +49,7 @@ def method_comparison(cells: pd.DataFrame, title: str = "") -> Figure:
         col_wrap=2,
         sharex=False,
         linestyle="none",
-        dodge=0.84,
+        dodge=0.93 * (1 - 1 / len(methods)),  # an equal share of a column for each
         err_kws={"linewidth": 1.2},
         height=2.2,
         aspect=2.6,
@@ -102,6 +102,7 @@ def _points_by_method(
         hue="method",
         hue_order=methods,
         col="data_set",
+        col_order=ordered(frame["data_set"]),
         sharey=False,
         palette=look["palette"],
         markers=[look["markers"][name] for name in methods],
@@ -187,16 +188,19 @@ def critical_difference_pair(
     figure, axes = plt.subplots(len(p_values), 1, figsize=(7.5, height), squeeze=False)
     for ax, (procedure, p) in zip(axes[:, 0], p_values.items(), strict=True):
         _diagram(ax, ranks, p, names)
-        ax.set_title(f"{procedure}, {n_blocks} blocks", loc="left", pad=30)
+        named = f"{procedure}: mean rank over {n_blocks} blocks (1 is best)"
+        ax.set_title(named, loc="left", pad=30)
         if procedure == "Nemenyi":
             _ruler(ax, cd, len(ranks))
-    return finish(figure, title), _pairs(p_values)
+    finish(figure, title)
+    figure.get_layout_engine().set(w_pad=0.15)  # names stand beside the axes, up to the edge
+    return figure, _pairs(p_values)
 
 
 def _diagram(ax: Axes, ranks: pd.Series, p: pd.DataFrame, names: Mapping[str, str]) -> None:
     from scikit_posthocs import critical_difference_diagram  # slow to import
 
-    critical_difference_diagram(
+    drawn = critical_difference_diagram(
         ranks.rename(names),
         p.rename(index=names, columns=names),
         ax=ax,
@@ -212,6 +216,11 @@ def _diagram(ax: Axes, ranks: pd.Series, p: pd.DataFrame, names: Mapping[str, st
         marker_props={"marker": "o"},
         color_palette={names[name]: METHOD_COLORS[name] for name in ranks.index},
     )
+    for label in drawn["labels"]:
+        label.set_color("black")  # the lighter colours are faint as text
+    if not drawn["crossbars"]:
+        note = {"transform": ax.transAxes, "va": "center", "fontsize": 9}
+        ax.text(0, 1.2, "no bar: every pair is told apart", **note)
     ax.spines["top"].set_visible(True)
     ax.set_xlim(1, len(ranks))
     ax.set_xticks(range(1, len(ranks) + 1))

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from robult_core.datasets.container import MultimodalData
 from robult_study.plots.samples import draw_sample, present_names
-from robult_study.plots.style import MUTED, finish
+from robult_study.plots.style import MUTED, finish, ordered
 from robult_study.plots.wording import in_words
 
 SAMPLES_PER_LINE = 5
@@ -65,21 +65,34 @@ def _block(
 def label_shares(frame: pd.DataFrame, title: str = "") -> Figure:
     """Training rows per class, and those whose label a run sees, with their number.
 
-    frame: columns data_set, class, rows, labelled.
+    Where numbers of many classes would be too small to read, the axis says how many labels a class
+    has. frame: columns data_set, class, rows, labelled.
     """
     grid = sns.FacetGrid(
-        frame, col="data_set", col_wrap=3, sharex=False, sharey=False, height=1.9, aspect=1.7
+        frame,
+        col="data_set",
+        col_order=ordered(frame["data_set"]),
+        col_wrap=3,
+        sharex=False,
+        sharey=False,
+        height=1.9,
+        aspect=1.7,
     )
     for name, ax in grid.axes_dict.items():
         cell = frame[frame["data_set"] == name]
         places = np.arange(len(cell))
         ax.bar(places, cell["rows"], **ALL_ROWS)
         bars = ax.bar(places, cell["labelled"], **LABELLED_ROWS)
-        ax.bar_label(bars, padding=1, fontsize=8 if len(cell) < 20 else 6)
+        if len(cell) < 20:
+            ax.bar_label(bars, padding=1, fontsize=8)
+            classes = "class"
+        else:
+            counts = " to ".join(map(str, sorted({cell["labelled"].min(), cell["labelled"].max()})))
+            classes = f"class ({counts} labels in each)"
         every = 1 + len(cell) // 11
         ax.set_xticks(places[::every], cell["class"][::every])
         seen = f"{cell['labelled'].sum()} of {cell['rows'].sum()} rows"
-        ax.set(title=f"{in_words(name)}: {seen}", xlabel="class", ylabel="rows")
+        ax.set(title=f"{in_words(name)}: {seen}", xlabel=classes, ylabel="rows")
     handles = [
         Patch(label="training rows", **ALL_ROWS),
         Patch(label="whose label a run sees", **LABELLED_ROWS),

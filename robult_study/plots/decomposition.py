@@ -10,12 +10,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Ellipse, Patch
+from matplotlib.patheffects import withStroke
 
 from robult_core.datasets.pid import Dials, generating_table, pid_truth
 from robult_study.plots.style import PID_COLORS, PID_HATCHES, READER_COLORS, finish
 from robult_study.plots.wording import PID_NAMES, PID_PARTS, in_words
 
-READER_NAMES = {"x1": "x1", "x2": "x2", "x1+x2": "both"}
 READER_HATCHES = {"x1": "xx", "x2": "--", "x1+x2": ""}
 BOX = {"facecolor": "white", "edgecolor": "none", "boxstyle": "round,pad=0.15"}
 NARROWEST = 0.1  # share of the widest bar that a part needs to carry its number
@@ -26,11 +26,9 @@ def pid_diagram(title: str = "") -> Figure:
     figure, ax = plt.subplots(figsize=(6.4, 3.8))
     outline = {"fill": False, "linewidth": 2, "zorder": 3}
     whole = ((0, 0), 9.2, 5.0)
-    synergy = {"facecolor": PID_COLORS["synergy"], "hatch": PID_HATCHES["synergy"], "alpha": 0.25}
-    ax.add_patch(Ellipse(*whole, **synergy))
+    ax.add_patch(Ellipse(*whole, **_look("synergy")))
     for x, part in ((-1.3, "unique1"), (1.3, "unique2")):
-        look = {"facecolor": PID_COLORS[part], "hatch": PID_HATCHES[part], "edgecolor": "#888888"}
-        ax.add_patch(Circle((x, -0.25), 1.9, **look))
+        ax.add_patch(Circle((x, -0.25), 1.9, **_look(part)))
     overlap = ax.add_patch(Circle((1.3, -0.25), 1.9, facecolor=PID_COLORS["redundancy"]))
     first_disc = ax.add_patch(Circle((-1.3, -0.25), 1.9, **outline))
     overlap.set_clip_path(first_disc)
@@ -53,8 +51,10 @@ def _write_diagram(ax: Axes) -> None:
     for text, place in regions.items():
         ax.text(*place, text, ha="center", va="center", bbox=BOX | {"alpha": 0.85})
     discs = {"$I(X^1;Y)$": ((-4.6, 3.0), (-2.4, 1.3)), "$I(X^2;Y)$": ((4.6, 3.0), (2.4, 1.3))}
+    rim = [withStroke(linewidth=4, foreground="white")]  # seen on the dark ellipse too
+    arrow = {"arrowstyle": "->", "path_effects": rim}
     for text, (place, tip) in discs.items():
-        ax.annotate(text, tip, place, ha="center", va="center", arrowprops={"arrowstyle": "->"})
+        ax.annotate(text, tip, place, ha="center", va="center", arrowprops=arrow)
     parts = "\\mathcal{R} + \\mathcal{U}(X^1;Y) + \\mathcal{U}(X^2;Y) + \\mathcal{S}"
     ax.text(0, -2.95, f"$I(X^1, X^2; Y) = {parts}$", ha="center")
 
@@ -83,7 +83,7 @@ def draw_ceilings(left: Axes, right: Axes, frame: pd.DataFrame) -> None:
     for shift, (name, color) in enumerate(READER_COLORS.items(), start=-1):
         look = {"color": color, "hatch": READER_HATCHES[name], "edgecolor": "white"}
         bars = right.barh(rows + 0.26 * shift, frame[name], 0.26, **look)
-        right.bar_label(bars, fmt=f"%.2f from {READER_NAMES[name]}", padding=2, fontsize=8)
+        right.bar_label(bars, fmt=f"%.2f from {in_words(name)}", padding=2, fontsize=8)
     right.plot(frame["chance"], rows, "w|", markersize=20, markeredgewidth=4)  # seen on black too
     right.plot(frame["chance"], rows, "k|", markersize=20)
     right.set(xlim=(0, 1.35), xticks=(0, 0.5, 1), ylim=left.get_ylim(), ylabel="")
@@ -108,8 +108,7 @@ def _stack(ax: Axes, frame: pd.DataFrame) -> None:
     rows = np.arange(len(frame))
     left = np.zeros(len(frame))
     for part in PID_PARTS:
-        look = {"color": PID_COLORS[part], "hatch": PID_HATCHES[part], "edgecolor": "#888888"}
-        bars = ax.barh(rows, bits[part], left=left, linewidth=0.5, **look)
+        bars = ax.barh(rows, bits[part], left=left, linewidth=0.5, **_look(part))
         letter = PID_NAMES[part].split()[1]
         wide = bits[part] >= NARROWEST * widest
         numbers = np.where(wide, bits[part].map(f"{letter} {{:.2f}}".format), "")
@@ -120,7 +119,7 @@ def _stack(ax: Axes, frame: pd.DataFrame) -> None:
     ax.locator_params(axis="x", nbins=5)
     ax.set_yticks(rows, [in_words(label) for label in frame.index])
     ax.set(
-        xlim=(0, None),
+        xlim=(0, 1.05 * widest),  # a bar that ended at the edge would look cut off
         ylim=(len(frame) - 0.4, -0.6),
         xlabel="bits about Y",
         ylabel=frame.index.name or "",
@@ -128,8 +127,13 @@ def _stack(ax: Axes, frame: pd.DataFrame) -> None:
 
 
 def _part_handles() -> list[Patch]:
-    handles = []
-    for part, name in PID_NAMES.items():
-        look = {"facecolor": PID_COLORS[part], "hatch": PID_HATCHES[part], "edgecolor": "#888888"}
-        handles.append(Patch(label=name, **look))
-    return handles
+    return [Patch(label=name, **_look(part)) for part, name in PID_NAMES.items()]
+
+
+def _look(part: str) -> dict[str, str]:
+    """Colour and hatch of a part, the same in the diagram, the bars and their legend."""
+    return {
+        "facecolor": PID_COLORS[part],
+        "hatch": PID_HATCHES[part],
+        "edgecolor": "#888888",
+    }

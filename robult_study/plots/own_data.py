@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from robult_study.plots.style import METHOD_COLORS, MUTED, finish
+from robult_study.plots.style import METHOD_COLORS, METHOD_DASHES, METHOD_MARKERS, MUTED, finish
 from robult_study.plots.wording import in_words
+from robult_study.results.failing_sensors import adds_most
 
-MODELS = (MUTED["wine"], MUTED["olive"])  # plain, calibrated
+FAILING = {  # how the three models of `failure_curves` look; the second is no method
+    "palette": [METHOD_COLORS["robult_distilled"], MUTED["olive"], METHOD_COLORS["linear"]],
+    "markers": [METHOD_MARKERS["robult_distilled"], "v", METHOD_MARKERS["linear"]],
+    "dashes": [METHOD_DASHES["robult_distilled"], (4, 1.5), METHOD_DASHES["linear"]],
+}
+MODELS = {
+    "plain": {"color": MUTED["wine"], "linestyle": "-"},
+    "calibrated": {"color": MUTED["olive"], "linestyle": "--"},
+}
+PERFECT = {"color": "black", "linewidth": 0.8, "linestyle": ":", "marker": ""}
+LEAST = 10  # samples of a dot; the accuracy over fewer is chance
+AREAS = (20, 110)  # of the dot of so many samples, and of the largest
 
 
 def failure_curves(rows: pd.DataFrame, title: str = "") -> Figure:
@@ -23,9 +37,10 @@ def failure_curves(rows: pd.DataFrame, title: str = "") -> Figure:
         y="accuracy",
         hue="model",
         style="model",
-        markers=True,
         errorbar=("pi", 100),
-        palette=[METHOD_COLORS["robult_distilled"], MODELS[1], METHOD_COLORS["linear"]],
+        markersize=7,
+        markeredgewidth=0.5,  # a wider white edge would eat the star
+        **FAILING,
         ax=ax,
     )
     ax.set(xlabel="rate at which a sensor fails", ylim=(0, 1))
@@ -37,39 +52,53 @@ def failure_curves(rows: pd.DataFrame, title: str = "") -> Figure:
 def reliability_curves(curves: pd.DataFrame, title: str = "") -> Figure:
     """Accuracy against confidence, a panel per set of sensors; on the diagonal both agree.
 
-    curves: columns sensors, model, confidence, accuracy and rows; a dot grows with its rows.
+    curves: columns sensors, model, confidence, accuracy and rows; a dot grows with its rows, and
+    one of fewer than `LEAST` is left out.
     """
     panels = curves["sensors"].unique()
+    most = curves["rows"].max()
+    shown = curves[curves["rows"] >= LEAST]
     figure, axes = plt.subplots(1, len(panels), figsize=(7.6, 3.6), sharey=True, squeeze=False)
     for ax, sensors in zip(axes[0], panels, strict=True):
-        shown = {"x": "confidence", "y": "accuracy", "hue": "model", "palette": list(MODELS)}
-        panel = curves[curves["sensors"] == sensors]
-        sns.lineplot(panel, **shown, style="model", ax=ax)
-        sns.scatterplot(panel, **shown, size="rows", sizes=(6, 90), legend=False, ax=ax)
-        ax.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":", marker="")
-        ax.set(xlim=(0, 1.02), ylim=(0, 1.02), title=in_words(sensors))
-        ax.legend(title=None)
-    return finish(figure, title)
+        panel = shown[shown["sensors"] == sensors]
+        for model, look in MODELS.items():
+            points = panel[panel["model"] == model]
+            areas = np.interp(points["rows"], (LEAST, most), AREAS)
+            ax.plot(points["confidence"], points["accuracy"], marker="", **look)
+            ax.scatter(points["confidence"], points["accuracy"], areas, color=look["color"])
+        ax.plot([0, 1], [0, 1], **PERFECT)
+        ax.set(xlim=(0, 1.02), ylim=(0, 1.02), title=in_words(sensors), xlabel="confidence")
+    axes[0, 0].set_ylabel("accuracy")
+    handles = [Line2D([], [], label=model, **look) for model, look in MODELS.items()]
+    handles.append(Line2D([], [], label="perfect", **PERFECT))
+    for rows, area in zip((LEAST, most), AREAS, strict=True):
+        size = {"markersize": area**0.5, "color": "#888888", "linestyle": "none"}
+        handles.append(Line2D([], [], marker="o", label=f"{rows} samples", **size))
+    return finish(figure, title, handles)
 
 
 def sensor_contributions(rows: pd.DataFrame, title: str = "") -> Figure:
     """What each sensor adds to the probability of the predicted class, one dot per sample.
 
-    The black mark is the median, its bar holds the middle half of the samples.
+    rows: `failing_sensors.contributions`. Below the dots stand their median and, as a bar, the
+    middle half of them.
     """
     figure, ax = plt.subplots(figsize=(7.0, 3.2))
-    rows = rows.assign(sensor=rows["sensor"].map(in_words))
-    sns.stripplot(rows, x="added", y="sensor", color=MODELS[0], size=2.5, alpha=0.6, ax=ax)
-    sns.pointplot(
-        rows,
-        x="added",
-        y="sensor",
-        estimator="median",
-        errorbar=("pi", 50),
-        color="black",
-        linestyle="none",
-        ax=ax,
-    )
+    sample = {"color": "#888888", "marker": "o", "linestyle": "none"}
+    middle = {"color": "black", "marker": "o", "markersize": 5, "linewidth": 1.5}
+    counts = adds_most(rows)
+    sns.stripplot(rows, x="added", y="sensor", color=sample["color"], size=3, alpha=0.7, ax=ax)
+    quarters = rows.groupby("sensor", sort=False)["added"].quantile([0.25, 0.5, 0.75]).unstack()
+    for place, (low, median, high) in enumerate(quarters.to_numpy()):
+        below = place + 0.28
+        ax.plot([low, median, high], [below] * 3, markevery=[1], **middle)
+    names = [f"{in_words(name)}\n(adds most in {count})" for name, count in counts.items()]
+    ax.set_yticks(range(len(names)), names)
     ax.axvline(0, color="black", linewidth=0.8, linestyle="-", marker="")
     ax.set(xlabel="added to the probability of the predicted class", ylabel="")
-    return finish(figure, title)
+    ax.set_ylim(len(names) - 0.5, -0.4)
+    handles = [
+        Line2D([], [], label="a sample", markersize=3, **sample),
+        Line2D([], [], label="median and middle half of the samples", **middle),
+    ]
+    return finish(figure, title, handles)

@@ -11,13 +11,15 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from robult_study.plots.style import MUTED, finish
+from robult_study.plots.style import WEIGHT_COLORS, finish, ordered
 from robult_study.plots.wording import in_words
+from robult_study.results.pairs import RBF
 
-PAIRS = {
-    True: {"color": MUTED["green"], "linestyle": "-", "label": "true pairs"},
-    False: {"color": MUTED["rose"], "linestyle": "--", "label": "false pairs"},
+PAIRS = {  # true ones in the colour of the weights that are drawn, false ones as their rings
+    True: {"color": WEIGHT_COLORS[RBF], "linestyle": "-", "label": "true pairs"},
+    False: {"color": "black", "linestyle": "--", "label": "false pairs"},
 }
 BINS = np.linspace(0, 1, 21)
 FALSE_MARK = {
@@ -29,6 +31,7 @@ FALSE_MARK = {
     "markeredgewidth": 0.6,
     "label": "false pair",
 }
+NO_PAIR = {"facecolor": "white", "edgecolor": "#cccccc", "hatch": "////"}
 
 
 def largest_classes(classes: np.ndarray, most: int = 2) -> np.ndarray:
@@ -65,7 +68,7 @@ def draw_weights(
     )
     anchors, partners = np.nonzero(pairs[cut] & ~true[cut])
     ax.plot(partners + 0.5, anchors + 0.5, **FALSE_MARK)
-    ax.patch.set(facecolor="white", edgecolor="#cccccc", hatch="////")
+    ax.patch.set(**NO_PAIR)
     ax.set(xlabel="partner k", ylabel="anchor j")
 
 
@@ -89,7 +92,8 @@ def weight_matrices(
         ax.label_outer()
     figure.set_layout_engine("constrained")
     figure.colorbar(axes[0, 0].collections[0], ax=list(axes.flat), label="weight", shrink=1 / lines)
-    return finish(figure, title, [Line2D([], [], **FALSE_MARK)])
+    handles = [Line2D([], [], **FALSE_MARK), Patch(label="no pseudo-positive", **NO_PAIR)]
+    return finish(figure, title, handles)
 
 
 def draw_histogram(ax: Axes, weights: np.ndarray, true: np.ndarray) -> None:
@@ -108,7 +112,14 @@ def weight_histograms(frame: pd.DataFrame, weight: str, title: str = "") -> Figu
     frame: one row per pair, with the columns data_set, step, true and the column `weight`.
     """
     grid = sns.FacetGrid(
-        frame, row="data_set", col="step", sharey="row", sharex=True, height=1.7, aspect=1.3
+        frame,
+        row="data_set",
+        row_order=ordered(frame["data_set"]),
+        col="step",
+        sharey="row",
+        sharex=True,
+        height=1.7,
+        aspect=1.3,
     )
     for (name, step), ax in grid.axes_dict.items():
         cell = frame[(frame["data_set"] == name) & (frame["step"] == step)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from robult_study.plots.style import (
     metric_label,
     ordered,
     show_direction,
+    wrapped,
 )
 from robult_study.plots.wording import in_words
 
@@ -67,6 +67,7 @@ def curve_panels(
         **_lines(group, groups, highlight),
         row=row,
         col=panel,
+        col_order=ordered(frame[panel]),
         col_wrap=None if row else columns,
         height=size[1],
         aspect=size[0] / size[1],
@@ -105,6 +106,7 @@ def ranges(
         errorbar=("pi", 100),
         **_lines(group, groups, ()),
         col=panel,
+        col_order=ordered(frame[panel]),
         height=2.5,
         aspect=3.2 / 2.5 if frame[panel].nunique() < 3 else 1.0,
         facet_kws={"sharex": False},
@@ -129,6 +131,7 @@ def _lines(group: str, groups: list[str], highlight: Sequence[str]) -> dict[str,
         "style": group,
         "style_order": groups,
         "err_kws": {"alpha": 0.18, "linewidth": 0},
+        "markeredgewidth": 0.4,  # seaborn's own is so wide that a star becomes a dot
         "legend": False,
     }
     if highlight:
@@ -179,10 +182,10 @@ def dots(
     the first one of a row carries its names.
     """
     groups = ordered(frame[group])
-    names = list(frame[column].unique())
-    panels = list(frame[panel].unique())
+    names = ordered(frame[column])
+    panels = ordered(frame[panel])
     if row:
-        n_rows = frame.groupby(panel, sort=False)[row].nunique()
+        n_rows = frame.groupby(panel)[row].nunique()[panels]
         panels = list(n_rows.sort_values(ascending=False, kind="stable").index)
     look = looks(groups)
     height = 0.55 + 0.11 * len(names) * (1 + len(groups))
@@ -195,6 +198,7 @@ def dots(
         hue=group,
         hue_order=groups,
         row=row,
+        row_order=ordered(frame[row]) if row else None,
         col=panel,
         col_order=panels,
         sharex=True if label else "col",
@@ -202,6 +206,7 @@ def dots(
         markers=[look["markers"][name] for name in groups],
         linestyle="none",
         markersize=5,
+        markeredgewidth=0.5,
         dodge=0.6,
         err_kws={"linewidth": 1.2},
         height=height,
@@ -211,7 +216,7 @@ def dots(
     )
     _name_rows(grid, frame, names, row, panel)
     for ax in grid.axes.flat:
-        ax.set_ylabel(_wrapped(ax.get_ylabel(), height))
+        ax.set_ylabel(wrapped(ax.get_ylabel(), height))
         ax.locator_params(axis="x", nbins=3 if width < 2 else 6)
         ax.set_xlabel(label if ax.get_subplotspec().is_last_row() else "")
     return finish(grid.figure, title, line_handles(groups, lines=False))
@@ -235,8 +240,3 @@ def _name_rows(
     for panels in grid.axes.T:
         lowest = [ax for ax in panels if ax.get_visible()][-1]
         lowest.tick_params(labelbottom=True)  # of a shared axis only the last row has the numbers
-
-
-def _wrapped(label: str, inches: float) -> str:
-    """The label of an axis of so many inches, broken between words where it is longer."""
-    return textwrap.fill(label, max(8, round(8 * inches)), break_long_words=False)

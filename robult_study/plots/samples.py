@@ -60,10 +60,10 @@ def _draw_image(ax: Axes, stored: str | Path | np.ndarray, missing: list[str]) -
 def _draw_text(ax: Axes, data: MultimodalData, row: int, missing: list[str], texts: bool) -> None:
     if "transcript" not in data.display:
         text = f"'{data.name}' has nothing to look at"
+    elif "text" in missing:
+        text = "there: " + ", ".join(name for name in data.names if name not in missing)
     elif not texts:
         text = "(transcripts are not shown in saved copies)"
-    elif "text" in missing:
-        text = "(the text is missing)"
     else:
         text = data.display["transcript"][row]
     lines = textwrap.wrap(text, 28)[:9]
@@ -89,7 +89,9 @@ def draw_prediction(ax: Axes, data: MultimodalData, row: int, scores: np.ndarray
 
 def _draw_score(ax: Axes, score: float, truth: float, bound: float) -> None:
     ax.axvline(truth, color=TRUTH, linestyle="--", label=f"truth {truth:.1f}")
+    look = {"color": PREDICTED, "markeredgecolor": "black"}
     ax.barh([0], [score], color=PREDICTED, edgecolor="black", label=f"prediction {score:.2f}")
+    ax.plot([score], [0], "D", **look)  # the bar of a score near 0 has no width
     ax.set(xlim=(-bound, bound), yticks=[], xlabel="score")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)  # above, where nothing is drawn
 
@@ -106,7 +108,8 @@ def _draw_classes(ax: Axes, data: MultimodalData, row: int, scores: np.ndarray) 
     ax.bar(places, np.where(true, scores, 0), color=TRUTH, edgecolor="white", hatch="//")
     ax.set_xticks(places, names, fontsize=8)
     truth = ", ".join(name for name, is_true in zip(names, true, strict=True) if is_true)
-    ax.set(ylim=(0, 1), ylabel="probability", title=f"prediction (true class {truth}: hatched)")
+    ax.set(ylim=(0, 1), xlabel="class", ylabel="probability")
+    ax.set_title(f"prediction (true class {truth}: hatched)")
 
 
 def availability_grid(
@@ -127,7 +130,7 @@ def availability_grid(
     for (left, right), (pattern, scores) in zip(axes, predictions.items(), strict=True):
         draw_sample(left, data, row, pattern, texts)
         draw_prediction(right, data, row, scores)
-        name = "all modalities" if len(pattern) == len(data.names) else pattern_name(pattern)
+        name = "all" if len(pattern) == len(data.names) else pattern_name(pattern)
         left.set_title(in_words(name))
         if left is not axes[0, 0]:
             right.set_title("")

@@ -11,6 +11,7 @@ Classes have a hue each; with ten of them no palette is safe, so the number of a
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import cycle
@@ -27,10 +28,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from robult_core.tasks import higher_is_better
-from robult_study.plots.wording import in_words
+from robult_study.plots.wording import in_text, in_words
 from robult_study.results.intervals import MIN_VALUES
 from robult_study.results.latent_bits import RAW, UNTRAINED, WITH, WITHOUT
-from robult_study.results.pairs import RIVALS, SAME_SHARE, WEIGHTS
+from robult_study.results.metrics import first_metric
+from robult_study.results.pairs import RIVALS, SAME_SHARE, THRESHOLDS, WEIGHTS
 
 LOOK = Path(__file__).with_name("look.mplstyle")  # sizes, and which lines axes have
 MUTED = {
@@ -63,6 +65,7 @@ DASHES = (
 )
 NARROWEST = 3.5  # inches; below it a title breaks into columns and a legend is cut
 RULE = {"color": "#888888", "linewidth": 0.8}
+LOSS = re.compile(r"\bL_(\w+)")  # what a title has in plain letters, because it is printed too
 
 METHOD_COLORS = {
     "robult": "#D55E00",
@@ -78,6 +81,7 @@ METHOD_COLORS = {
 }
 METHOD_MARKERS = dict(zip(METHOD_COLORS, MARKERS, strict=True))
 METHOD_DASHES = dict(zip(METHOD_COLORS, DASHES, strict=True))
+DATA_SETS = ("pid", "digits", "handwritten", "cub10", "utd_mhad", "mosi")
 LATENT_COLORS = {  # what notebook 08 looks at
     RAW: MUTED["olive"],
     UNTRAINED: MUTED["pale"],
@@ -94,20 +98,29 @@ PID_COLORS = {
 }
 PID_HATCHES = {"redundancy": "", "unique1": "//", "unique2": "\\\\", "synergy": ".."}
 
-_OF_WEIGHTS = (*(MUTED[name] for name in ("wine", "rose", "cyan", "green")), "black")
-_OF_RIVALS = (MUTED["pale"], MUTED["olive"], MUTED["pale"])
+CUTS = tuple(f"confidence > {cut}" for cut in THRESHOLDS)
+_OF_WEIGHTS = tuple(MUTED[name] for name in ("wine", "rose", "cyan", "green", "pale"))
+_OF_RIVALS = ("black", MUTED["olive"], "black")  # the confidence, the cosine, the same share
+_OF_CUTS = ("#404040", "#707070", "#989898")  # of the confidence, so shades of its black
 WEIGHT_COLORS = dict(  # of pairs, notebook 09
-    zip((*WEIGHTS, *RIVALS, SAME_SHARE), (*_OF_WEIGHTS, *_OF_RIVALS), strict=True)
+    zip(
+        (*WEIGHTS, *RIVALS, SAME_SHARE, *CUTS),
+        (*_OF_WEIGHTS, *_OF_RIVALS, *_OF_CUTS),
+        strict=True,
+    )
+)
+WEIGHT_DASHES = dict(zip(WEIGHT_COLORS, DASHES, strict=False)) | dict(
+    zip((SAME_SHARE, *CUTS), ((1, 3), *DASHES[1:4]), strict=True)  # RBF shows through the gaps
 )
 READER_COLORS = dict(zip(("x1", "x2"), MODALITY_COLORS, strict=False)) | {"x1+x2": FUSED_COLOR}
 FIXED_COLORS = METHOD_COLORS | LATENT_COLORS | WEIGHT_COLORS | READER_COLORS
 FIXED_MARKERS = METHOD_MARKERS | dict(
-    zip([*LATENT_COLORS, *WEIGHT_COLORS, *READER_COLORS], "DosvPXos^DvPXPos^", strict=True)
+    zip([*LATENT_COLORS, *WEIGHT_COLORS, *READER_COLORS], "DosvPXos^DvPXPs^Dos^", strict=True)
 )
 FIXED_DASHES = (
     METHOD_DASHES
     | dict(zip(LATENT_COLORS, DASHES, strict=False))
-    | dict(zip(WEIGHT_COLORS, DASHES, strict=False))
+    | WEIGHT_DASHES
     | dict(zip(READER_COLORS, DASHES, strict=False))
 )
 
@@ -129,10 +142,10 @@ def mark_smoke(figure: Figure) -> None:
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Distinct names: methods in their own order, anything else after them as it appears."""
+    """Distinct names: methods and data sets in their own order, then others as they appear."""
     names = list(dict.fromkeys(names))
-    methods = [name for name in METHOD_COLORS if name in names]
-    return methods + [name for name in names if name not in METHOD_COLORS]
+    known = [name for name in (*METHOD_COLORS, *DATA_SETS) if name in names]
+    return known + [name for name in names if name not in known]
 
 
 def looks(names: Sequence[str]) -> dict[str, dict]:
@@ -190,7 +203,7 @@ def finish(
     if title:
         lines = textwrap.wrap(title, round(figure.get_figwidth() * 10.5), break_on_hyphens=False)
         look = {"x": 0.01, "ha": "left", "fontsize": 11, "fontweight": "bold"}
-        figure.suptitle("\n".join(lines), **look)
+        figure.suptitle(LOSS.sub(r"$L_{\1}$", "\n".join(lines)), **look)
         _add_height(figure, 0.1 + 0.2 * len(lines))
     if handles:
         columns = columns or fitting_columns(figure, handles)
@@ -220,6 +233,26 @@ def metric_label(metric: str) -> str:
     """The name of a metric as an axis prints it, with its direction where lower is better."""
     words = in_words(metric)
     return words if higher_is_better(metric) else f"{words}\n(lower is better)"
+
+
+def first_metrics(data_sets: Iterable[str]) -> str:
+    """The first metrics of these data sets as a label of several panels prints them.
+
+    The metric of most sets stands first, those of the others in brackets. An error is negated.
+    """
+    words = {}
+    for name in data_sets:
+        metric = first_metric(name)
+        oriented = metric if higher_is_better(metric) else f"{metric}, negated"
+        words[in_words(name)] = in_text(oriented)
+    most = max(words.values(), key=list(words.values()).count)
+    others = [f"{name}: {word}" for name, word in words.items() if word != most]
+    return f"{most} ({', '.join(others)})" if others else most
+
+
+def wrapped(label: str, inches: float) -> str:
+    """The label of an axis of so many inches, broken between words where it is longer."""
+    return textwrap.fill(label, max(8, round(8 * inches)), break_long_words=False)
 
 
 def show_direction(ax: plt.Axes, metric: str) -> None:

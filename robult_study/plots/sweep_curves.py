@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from robult_core.protocol import pattern_modalities
-from robult_core.tasks import higher_is_better
 from robult_study.plots.style import (
     INTERVAL,
     METHOD_COLORS,
     METHOD_MARKERS,
     RULE,
     finish,
+    first_metrics,
     interval_rows,
     linear_ticks,
     log_ticks,
@@ -27,9 +27,9 @@ from robult_study.plots.style import (
     ordered,
     show_direction,
     trusted_intervals,
+    wrapped,
 )
-from robult_study.plots.wording import METHOD_NAMES, in_text, in_words
-from robult_study.results.metrics import first_metric
+from robult_study.plots.wording import METHOD_NAMES, in_words
 
 RIVALS = {"color": "#999999", "linewidth": 3.5, "alpha": 0.7}
 OURS = {
@@ -56,6 +56,7 @@ def lead_panels(
         row="against",
         row_order=rivals,
         col="data_set",
+        col_order=ordered(frame["data_set"]),
         sharex="col",
         sharey=True,
         height=1.15,
@@ -83,6 +84,8 @@ def lead_panels(
         Line2D([], [], color="black", linestyle=(0, dash) if dash else "-", label=view)
         for view, dash in dashes.items()
     ]
+    shown = lead_label(grid.col_names, "above")
+    grid.figure.supylabel(wrapped(shown, grid.figure.get_figheight()), fontsize="medium")
     return finish(grid.figure, title, handles if len(views) > 1 else ())
 
 
@@ -96,20 +99,13 @@ def _dress_lead(ax: Axes, rival: str, name: str, label: str) -> None:
     ax.set_xlabel(label if place.is_last_row() else "")
 
 
-def lead_label(data_sets: Iterable[str]) -> str:
+def lead_label(data_sets: Iterable[str], better: str = "right of") -> str:
     """What an axis shows whose values are Robult minus another method, on these data sets.
 
-    The metric of most sets stands first, those of the others in brackets. An error is negated.
+    better: on which side of 0 Robult is better.
     """
-    words = {}
-    for name in data_sets:
-        metric = first_metric(name)
-        oriented = metric if higher_is_better(metric) else f"{metric}, negated"
-        words[in_words(name)] = in_text(oriented)
-    most = max(words.values(), key=list(words.values()).count)
-    others = [f"{name}: {word}" for name, word in words.items() if word != most]
-    brackets = f" ({', '.join(others)})" if others else ""
-    return f"Robult minus the other, {most}{brackets}; right of 0 Robult is better"
+    metrics = first_metrics(data_sets)
+    return f"Robult minus the other, {metrics}; {better} 0 Robult is better"
 
 
 def pattern_ranges(frame: pd.DataFrame, names: tuple[str, ...], title: str = "") -> Figure:

@@ -52,6 +52,7 @@ VARIANTS = {
     "no_reconstruction": "without $L_{rec}$",
     "no_labeled": "without $L_{lb}$",
     "no_unlabeled": "without $L_{ulb}$",
+    "no_weights": "without weights",
     "(1) no L_sup": "without $L_{sup}$",
     "(2) no L_rec": "without $L_{rec}$",
     "(3) no L_lb": "without $L_{lb}$",
@@ -102,9 +103,10 @@ MEASURES = {
     "kept": "share of the pairs used",
     "probe: class": "class told\nby a probe",
     "probe: modality": "modality told\nby a probe",
-    "alignment to s": "distance to s,\nsquared",
-    "gap to s": "gap to s",
-    "CKA with s": "CKA with s",
+    "uniformity": "uniformity\n(lower: spread out)",
+    "alignment to s": "squared distance\nto s (0: equal)",
+    "gap to s": "gap to s\n(0: no gap)",
+    "CKA with s": "CKA with s\n(1: equal)",
 }
 AXES = {
     "missing": "missing in training, %",
@@ -116,6 +118,7 @@ AXES = {
 TABLE_WORDS = METHOD_NAMES | DATA_SETS | MODALITIES | METRICS | LOSS_TERMS | VARIANTS
 TABLE_WORDS |= {"data_set": "data set"}
 SENTENCE_WORDS = METHOD_NAMES | DATA_SETS | MODALITIES | METRICS
+SENTENCE_WORDS |= {name: words for name, words in VARIANTS.items() if name.startswith("no_")}
 SENTENCE_NAME = re.compile(
     r"(?<![\w+-])(" + "|".join(map(re.escape, SENTENCE_WORDS)) + r")(?![\w+-])"
 )

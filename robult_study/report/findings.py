@@ -19,7 +19,7 @@ ANSWERS = {  # notebook -> the queries in robult_study/report/queries.py that an
     "01": ("alignment", "estimates", "example"),
     "02": ("scene",),
     "03": ("step_by_step",),
-    "04": ("ranks", "control", "variant"),
+    "04": ("ranks", "default_gain", "control", "variant"),
     "05": ("separated", "claims"),
     "06": ("needed", "reconstruction"),
     "07": ("robust", "least_lost", "incomplete_training"),
@@ -28,7 +28,7 @@ ANSWERS = {  # notebook -> the queries in robult_study/report/queries.py that an
     "10": ("own_data", "calibrated"),
 }
 # Those of README and of a run's page.
-MAIN = ("ranks", "control", "reconstruction", "claims")
+MAIN = ("default_gain", "ranks", "reconstruction", "claims")
 
 
 def findings(folder: Path, names: Sequence[str] = MAIN) -> list[Finding]:
@@ -51,8 +51,9 @@ def findings(folder: Path, names: Sequence[str] = MAIN) -> list[Finding]:
 
 
 def as_list(found: Sequence[Finding]) -> str:
-    """Findings as a list in markdown."""
-    return "".join(f"- **{finding.title}** {finding.text}\n" for finding in found)
+    """Findings as a list in markdown; no line ends between a number and its "±"."""
+    lines = "".join(f"- **{finding.title}** {finding.text}\n" for finding in found)
+    return lines.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def all_answers(root: Path) -> str:

@@ -91,9 +91,10 @@ def terms_title(changed: pd.DataFrame) -> str:
 
 
 def _answer(rows: pd.DataFrame) -> dict[str, object]:
-    worse = list(rows.loc[rows["verdict"] == "worse", "pattern"])
-    better = list(rows.loc[rows["verdict"] == "better", "pattern"])
     full = rows["pattern"] == "full"
+    places = rows["pattern"].mask(full, "all")
+    worse = list(places[rows["verdict"] == "worse"])
+    better = list(places[rows["verdict"] == "better"])
     return {
         "the term is": _need(bool(worse), bool(better)),
         "one modality": rows.loc[~full, "difference"].mean(),

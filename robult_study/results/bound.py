@@ -51,15 +51,14 @@ def expected_log_v(ratio: float, size: int, flip: float) -> float:
 
 
 def bound_curves(temperature: float) -> pd.DataFrame:
-    """The bound for two critics, the information, and Eq. 2 as printed, by batch size.
+    """The bound for two critics, and Eq. 2 as printed, by batch size, beside the information.
 
-    The columns are panel, batch size B, curve, mean, low and high. The last three are equal,
-    because nothing is drawn.
+    The columns are panel, batch size B, curve, nats and `EXACT`.
     """
     rows = []
     for title, flip in CASES.items():
         critics = {
-            "bound, best phi": best_ratio(flip),
+            "bound, best $\\phi$": best_ratio(flip),
             f"bound, temperature {temperature}": np.exp(1 / temperature),
         }
         for size in SIZES:
@@ -67,24 +66,36 @@ def bound_curves(temperature: float) -> pd.DataFrame:
                 name: np.log(size) + expected_log_v(ratio, size, flip)
                 for name, ratio in critics.items()
             }
-            values[EXACT] = information(flip)
             values[PRINTED] = -expected_log_v(best_ratio(flip), size, flip)
-            rows += [(title, size, name, value, value, value) for name, value in values.items()]
-    columns = ["panel", "batch size B", "curve", "mean", "low", "high"]
-    return pd.DataFrame(rows, columns=columns)
+            exact = information(flip)
+            rows += [(title, size, name, value, exact) for name, value in values.items()]
+    return pd.DataFrame(rows, columns=["panel", "batch size B", "curve", "nats", EXACT])
 
 
 def bound_sentence(curves: pd.DataFrame) -> str:
     """Whether the bound holds everywhere, and where Eq. 2 as printed does not."""
-    values = {name: rows["mean"].to_numpy() for name, rows in curves.groupby("curve")}
-    exact = values[EXACT]
-    bounds = [value for name, value in values.items() if name.startswith("bound")]
-    below = all((value <= exact + ROUNDING).all() for value in bounds)
-    wrong = int((values[PRINTED] > exact).sum())
+    bounds = curves[curves["curve"].str.startswith("bound")]
+    below = bool((bounds["nats"] <= bounds[EXACT] + ROUNDING).all())
+    wrong = _printed_above(curves)
     return (
         f"log B + E log v stays below I everywhere: {below}; "
-        f"Eq. 2 as printed exceeds I in {wrong} of {len(exact)} cases"
+        f"Eq. 2 as printed exceeds I in {wrong.sum()} of {len(wrong)} cases"
     )
+
+
+def bound_title(curves: pd.DataFrame) -> str:
+    """Where Eq. 2 as printed is no bound, and that the panels end below it; curves: all."""
+    wrong = _printed_above(curves)
+    return (
+        f"Eq. 2 as printed exceeds the information in {wrong.sum()} of {len(wrong)} cases (it "
+        f"leaves the panels and reaches {curves['nats'].max():.1f} nats)"
+    )
+
+
+def _printed_above(curves: pd.DataFrame) -> pd.Series:
+    """For each batch size of each case whether Eq. 2 as printed exceeds the information."""
+    printed = curves[curves["curve"] == PRINTED]
+    return printed["nats"] > printed[EXACT]
 
 
 # Draws -------------------------------------------------------------------------------------------

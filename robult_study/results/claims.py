@@ -219,8 +219,11 @@ def grades(graded: pd.DataFrame) -> pd.DataFrame:
 
 
 def evidence(graded: pd.DataFrame, place: str) -> pd.DataFrame:
-    """Rule, grade and evidence of one of `PLACES`."""
-    return graded[["id", "rule", place, f"{place}_evidence"]]
+    """Rule, grade and evidence of one of `PLACES`, with words in place of code names."""
+    from robult_study.plots.wording import in_sentence  # it loads matplotlib
+
+    numbers = graded[f"{place}_evidence"].map(in_sentence)
+    return graded[["id", "rule", place]].assign(numbers=numbers).rename(columns=PLACES)
 
 
 def count_grades(graded: pd.DataFrame) -> pd.DataFrame:
@@ -241,6 +244,8 @@ def disagreements(graded: pd.DataFrame) -> list[str]:
 
 def ablation_claims(graded: pd.DataFrame) -> pd.DataFrame:
     """The claims about the losses, in the columns that notebook 06 shows."""
+    from robult_study.plots.wording import in_sentence  # it loads matplotlib
+
     about_losses = (graded["section"] == ABLATION_SECTION) | (graded["id"] == "unique-helps")
     names = {
         "quote": "the paper says",
@@ -249,11 +254,14 @@ def ablation_claims(graded: pd.DataFrame) -> pd.DataFrame:
         "ours": "ours",
         "ours_evidence": "our evidence",
     }
-    return graded.loc[about_losses, list(names)].rename(columns=names).reset_index(drop=True)
+    table = graded.loc[about_losses, list(names)].rename(columns=names).reset_index(drop=True)
+    return table.assign(**{"our evidence": table["our evidence"].map(in_sentence)})
 
 
 def write_claims(study: Study, path: str | Path) -> pd.DataFrame:
     """Write all claims, rules, grades and evidence as markdown; returns `claims_table`."""
+    from robult_study.plots.wording import in_sentence  # it loads matplotlib
+
     graded = claims_table(study)
     summary = graded[["id", "rule", *PLACES]].rename(columns=PLACES).set_index("id")
     paragraphs = [TITLE, ABOUT, _data_at_hand(study.rows), to_markdown(summary)]
@@ -262,7 +270,8 @@ def write_claims(study: Study, path: str | Path) -> pd.DataFrame:
         paragraphs.append(f"## {row['id']}\n\n> {row['quote']} ({where})")
         lines = [f"- The rule: {row['rule']}"]
         for place, words in PLACES.items():
-            lines.append(f"- {words}: **{row[place]}**. {row[f'{place}_evidence']}")
+            numbers = in_sentence(row[f"{place}_evidence"])
+            lines.append(f"- {words}: **{row[place]}**. {numbers}")
         paragraphs.append("\n".join(lines))
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_whole(Path(path), ("\n\n".join(paragraphs) + "\n").encode())

@@ -86,15 +86,16 @@ def differences_table(differences: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict_title(differences: pd.DataFrame) -> str:
-    """In how many rows Robult is clearly better and worse than its control.
+    """In how many columns of `plots.method_comparison` Robult is clearly better and worse.
 
-    differences: `tables.differences`; clearly: the paired interval leaves out 0.
+    differences: `tables.differences`, of which the control and the first metrics count; clearly:
+    the paired interval leaves out 0.
     """
-    rows = differences[differences["against"] == "unimodal"]
+    rows = only_first(differences[differences["against"] == "unimodal"])
     counts = rows["verdict"].value_counts()
     return (
-        f"Robult is clearly better than Unimodal in {counts.get('better', 0)} of {len(rows)} rows "
-        f"and clearly worse in {counts.get('worse', 0)}"
+        f"Robult is clearly better than Unimodal in {counts.get('better', 0)} of {len(rows)} "
+        f"columns and clearly worse in {counts.get('worse', 0)}"
     )
 
 

@@ -139,8 +139,8 @@ def references_title(table: pd.DataFrame) -> str:
     rows = table[table["anchors"].eq("unlabelled") & table["moment"].eq(BEFORE)]
     means = rows.groupby("weight")["mean"].mean()
     return (
-        f"Unlabelled anchors before training: AUROC {means[RBF]:.2f} with the own pair as "
-        f"reference, {means[LABELED_REFERENCE]:.2f} with labelled pairs"
+        f"Unlabelled anchors before training: AUROC {means[RBF]:.2f} of {RBF}, whose reference is "
+        f"the own pair, {means[LABELED_REFERENCE]:.2f} of {LABELED_REFERENCE}"
     )
 
 

@@ -255,10 +255,15 @@ def contributions(model: MultimodalClassifier, X: Arrays) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def contributions_title(added: pd.DataFrame) -> str:
+def adds_most(added: pd.DataFrame) -> pd.Series:
     """In how many samples each sensor adds most; added: `contributions`."""
     most = added.loc[added.groupby("sample")["added"].idxmax(), "sensor"]
-    counts = most.value_counts().reindex(added["sensor"].unique(), fill_value=0)
+    return most.value_counts().reindex(added["sensor"].unique(), fill_value=0)
+
+
+def contributions_title(added: pd.DataFrame) -> str:
+    """The fewest and the most samples of `adds_most`; added: `contributions`."""
+    counts = adds_most(added)
     return (
         f"Each sensor is the one that adds most in {counts.min()} to {counts.max()} of "
         f"{added['sample'].nunique()} samples"

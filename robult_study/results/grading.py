@@ -156,11 +156,11 @@ def lowered(table: Table, ablation: str) -> pd.Series:
     """
     drop = drops_without(table, ablation)[ablation]
     bounds = interval_bounds(table, [("robult", ablation)])
-    is_seen = bounds is None or bounds.empty or _more_above(bounds)
+    is_seen = bounds is None or bounds.empty or more_above(bounds)
     return (drop > 0) & is_seen
 
 
-def _more_above(bounds: pd.DataFrame) -> bool:
+def more_above(bounds: pd.DataFrame) -> bool:
     """Whether more intervals lie above 0 than below."""
     return bool((bounds["low"] > 0).sum() > (bounds["high"] < 0).sum())
 

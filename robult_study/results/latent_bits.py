@@ -18,7 +18,7 @@ from robult_core.datasets import MultimodalData
 from robult_core.information import decompose_samples, permutation_baseline
 from robult_core.method import Method
 from robult_study.results.availability import modalities_present
-from robult_study.results.intervals import paired
+from robult_study.results.intervals import paired, with_interval
 from robult_study.results.latents import Latents, collect
 from robult_study.results.layout import interval_table, listed
 from robult_study.results.probes import Side, component_bits, explained, misdirection, probe_rows
@@ -125,8 +125,8 @@ def told_title(summary: pd.DataFrame) -> str:
         low, high = levels.loc[f"probe: {asked}"]
         spans[asked] = f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"
     return (
-        f"A linear reader tells the modality of an aligned z with accuracy {spans['modality']}, "
-        f"its class with {spans['class']}"
+        "A linear reader tells the modality of a z of Robult with L_rec with accuracy "
+        f"{spans['modality']}, its class with {spans['class']}"
     )
 
 
@@ -171,10 +171,11 @@ def with_ceiling(spread: pd.DataFrame) -> pd.DataFrame:
 def own_bit_title(spread: pd.DataFrame) -> str:
     """How much of its modality's own bit z and u hold; spread: intervals of one reader."""
     own = spread[(spread["component"] == "own unique") & (spread["state"] == WITH)]
-    level = own.set_index(own["role"].str[0])["mean"]
+    own = own.set_index(own["role"].str[0])
+    level = with_interval(own["mean"], own["half"], digits=2)
     return (
-        f"The shared part z keeps {level['z']:.2f} bits of the one bit that only its modality has, "
-        f"the unique part u {level['u']:.2f}"
+        f"Of the one bit that only its modality has, the shared part z keeps {level['z']}, "
+        f"the unique part u {level['u']}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from robult_study.results.intervals import changes, summarize
+from robult_study.results.metrics import axis_labels
 from robult_study.results.scores import LATE, scores
 from robult_study.runs.missing import MASKED
 
@@ -20,8 +21,12 @@ def remedy_scores(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def curves(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean and interval by data set, view, remedy and rate; rows: `remedy_scores`."""
-    return summarize(rows, [*CURVE, "remedy", "missing"])
+    """Mean and interval by data set, view, remedy and rate, with the metric.
+
+    rows: `remedy_scores`.
+    """
+    means = summarize(rows, [*CURVE, "remedy", "missing"])
+    return means.assign(metric=means["data_set"].map(axis_labels(rows)))
 
 
 def most_often_best(curve: pd.DataFrame) -> tuple[str, int, int]:

@@ -6,13 +6,15 @@ import pandas as pd
 
 from robult_core.datasets import MultimodalData
 from robult_study.results.intervals import paired, summarize
-from robult_study.results.layout import interval_table, laid_out
+from robult_study.results.layout import interval_table, laid_out, listed
 from robult_study.results.metrics import oriented
 from robult_study.results.overview import largest_class_share
+from robult_study.results.tables import COLUMNS
 from robult_study.results.variants import NO_ALIGNMENT, NO_PSEUDO_LABELS
 
 METRICS = ("accuracy", "mae", "corr")
 CELL = ["pattern", "metric"]
+AFTER_HOLM = "after Holm"
 PAIRS = (
     ("robult", "unimodal"),
     (NO_ALIGNMENT.name, "unimodal"),
@@ -40,9 +42,13 @@ def noise_differences(rows: pd.DataFrame) -> pd.DataFrame:
     tables = []
     for first, second in PAIRS:
         table = paired(rows, first, second, by=CELL)
-        tables.append(table.assign(comparison=f"{first} minus {second}"))
+        tables.append(table.assign(comparison=_comparison(first, second)))
     columns = ["comparison", *CELL, "difference", "low", "high", "verdict", "holm"]
-    return pd.concat(tables)[columns]
+    return pd.concat(tables)[columns].rename(columns={"holm": AFTER_HOLM})
+
+
+def _comparison(first: str, second: str) -> str:
+    return f"{COLUMNS.get(first, first)} minus {COLUMNS.get(second, second)}"
 
 
 def best_constant(data: MultimodalData) -> float:
@@ -58,7 +64,10 @@ def best_constant(data: MultimodalData) -> float:
 
 
 def noise_sentences(rows: pd.DataFrame) -> list[str]:
-    """The accuracies from each pattern, and what the alignment changes; rows: `noise_rows`."""
+    """What the alignment changes: accuracies by pattern, and what Holm's correction leaves.
+
+    rows: `noise_rows`; errors are negated.
+    """
     accuracy = rows[rows["metric"] == "accuracy"]
     means = accuracy.groupby(["pattern", "method"], sort=False)["value"].mean().reset_index()
     table = laid_out(means, ["pattern"], "method", "value")
@@ -67,4 +76,11 @@ def noise_sentences(rows: pd.DataFrame) -> list[str]:
         numbers = ", ".join(f"{name} {row[name]:.3f}" for name in SHOWN)
         change = row["robult"] - row[NO_ALIGNMENT.name]
         sentences.append(f"{pattern}: {numbers}; the alignment changes Robult by {change:+.3f}")
+    changes = noise_differences(rows)
+    changes = changes[changes["comparison"] == _comparison("robult", NO_ALIGNMENT.name)]
+    decided = listed(
+        f"{row.pattern} {row.metric} {row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
+        for row in changes[changes[AFTER_HOLM] != "undecided"].itertuples()
+    )
+    sentences.append(f"What the alignment clearly changes, after Holm's correction: {decided}.")
     return sentences

@@ -19,6 +19,7 @@ from robult_study.results.layout import interval_table
 Samples = tuple[np.ndarray, np.ndarray, np.ndarray]  # x1, x2 and y
 ATOMS = (((0,), (1,)), ((0,),), ((1,),), ((0, 1),))  # of the lattice of dit, as in `COMPONENTS`
 WIDTHS = (1, 2, 4, 8, 16)  # directions that CCA and PCA keep
+DIRECTIONS = "directions of the first modality"  # their number, as the axis names it
 TEST_SAMPLES = 4000
 INPUTS = {"x1": [0], "x2": [1], "x1+x2": [0, 1]}  # columns of the example
 
@@ -236,7 +237,7 @@ def aligned_directions(seed: int) -> pd.DataFrame:
             for part in ("redundancy", "unique1"):
                 bits = readable_bits(view, data.display["components"][part], train, test)
                 rows.append((seed, width, method, part, bits))
-    columns = ["seed", "directions of x1", "representation", "component"]
+    columns = ["seed", DIRECTIONS, "representation", "component"]
     return pd.DataFrame(rows, columns=[*columns, "bits about the component"])
 
 
@@ -315,19 +316,22 @@ def over_seeds(frame: pd.DataFrame, value: str, conditions: Mapping[str, object]
 
 
 def errors_title(estimated: pd.DataFrame) -> str:
-    """How far estimates are off with the fewest and with the most samples, shuffled ones apart."""
+    """How far estimates of one world are off with the fewest and with the most samples.
+
+    Those of shuffled labels are left out.
+    """
     rows = _of_true_labels(estimated)
     means = rows["error"].abs().groupby(rows["samples"]).mean()
     few, many = means.index[[0, -1]]
     return (
-        f"Estimates from {few} samples err by {means[few]:.2f} bits a part in the mean, "
-        f"from {many} by {means[many]:.2f}"
+        f"Estimates of {estimated['world'].iloc[0]} from {few} samples err by {means[few]:.2f} "
+        f"bits a part in the mean, from {many} by {means[many]:.2f}"
     )
 
 
 def direction_title(probed: pd.DataFrame) -> str:
     """What the first aligned direction holds of each component, in the mean over seeds."""
-    first = probed["directions of x1"].eq(1) & probed["representation"].eq("aligned (CCA)")
+    first = probed[DIRECTIONS].eq(1) & probed["representation"].eq("aligned (CCA)")
     bits = probed[first].groupby("component")["bits about the component"].mean()
     return (
         f"One aligned direction holds {bits['redundancy']:.2f} bits of what is shared and "
@@ -345,13 +349,13 @@ def synergy_title(seen: pd.DataFrame) -> str:
 
 
 def learning_title(learned: pd.DataFrame) -> str:
-    """The mean accuracy of the network from x1 and from both after the most samples."""
+    """The network's mean accuracy from the first modality and from both after the most samples."""
     most = learned["training samples"].max()
     last = learned[learned["training samples"].eq(most) & learned["model"].eq("network")]
     accuracy = last.groupby("input")["test accuracy"].mean()
     return (
-        f"After {most} samples a network reaches {accuracy['x1']:.2f} from x1 alone, "
-        f"{accuracy['x1+x2']:.2f} from both"
+        f"After {most} samples a network reaches {accuracy['x1']:.2f} from the first "
+        f"modality alone, {accuracy['x1+x2']:.2f} from both"
     )
 
 
@@ -415,7 +419,7 @@ def _direction_words(probed: pd.DataFrame) -> str:
         conditions = {
             "representation": "aligned (CCA)",
             "component": "unique1",
-            "directions of x1": count,
+            DIRECTIONS: count,
         }
         bits[count] = over_seeds(probed, "bits about the component", conditions)
     return f"bits of U1: {bits[1]} in one aligned direction, {bits[16]} in sixteen"

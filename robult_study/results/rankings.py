@@ -253,6 +253,6 @@ def separation_sentences(tested: Procedures) -> list[str]:
     counts = [f"{name} {pairs_apart(p)}" for name, p in tested.p.items()]
     return [
         f"critical difference {critical_difference(n_methods, n_blocks):.2f}, "
-        f"smallest p of Wilcoxon-Holm {smallest_p(n_methods, n_blocks):.2f}",
+        f"smallest p of Wilcoxon-Holm {smallest_p(n_methods, n_blocks):.2g}",
         f"pairs separated at {LEVEL:g}: {listed(counts)}",
     ]

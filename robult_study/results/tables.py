@@ -15,15 +15,17 @@ import numpy as np
 import pandas as pd
 
 from robult_core.methods.sanity import SANITY
+from robult_core.multimodal import DEFAULT_METHOD
 from robult_study.results.availability import has_all, modalities_present
 from robult_study.results.intervals import (
     VERDICTS,
     against_each,
     count_verdicts_and_holm,
+    paired,
     summarize,
     with_interval,
 )
-from robult_study.results.layout import interval_table, laid_out, listed
+from robult_study.results.layout import interval_table, laid_out, listed, star_table
 from robult_study.results.metrics import is_regression, measured, only_first, oriented
 from robult_study.results.variants import ABLATIONS
 
@@ -45,6 +47,7 @@ BASELINES = ("unimodal", "prompt_trans", "gmc", "action_mae")
 COMPARED = (*BASELINES, "robult")  # the paper's five methods
 CONTENDERS = (*COMPARED, "robult_distilled")  # what this study sets beside each other
 CONTROLS = ("unimodal_distilled", "linear", "linear_distillation")  # that every data set can have
+SIMPLER = ("linear", "self_training", "linear_distillation", "unimodal_distilled")
 OTHER = "other features"
 PAPER_SETS = {
     "mosi-mult": "CMU-MOSI",
@@ -190,13 +193,33 @@ def in_brief(results: pd.DataFrame) -> pd.DataFrame:
     The number for one modality is the mean over the single modalities. The columns are those of
     `summarize` over `BLOCK` and method.
     """
+    return summarize(_brief_rows(results), [*BLOCK, "method"])
+
+
+def _brief_rows(results: pd.DataFrame) -> pd.DataFrame:
+    """The numbers of `in_brief` seed by seed: `BLOCK`, method, seed, value."""
     rows = only_first(paper_rows(results))
     rows = rows[rows["method"].isin(COLUMNS)]
     n_single = rows.groupby("data_set")["pattern"].transform("nunique") - 1
     single = "one modality, mean of " + n_single.astype(str)
     rows = rows.assign(pattern=single.mask(rows["pattern"] == "full", "all"))
-    means = rows.groupby([*BLOCK, "method", "seed"], sort=False)["value"].mean().reset_index()
-    return summarize(means, [*BLOCK, "method"])
+    return rows.groupby([*BLOCK, "method", "seed"], sort=False)["value"].mean().reset_index()
+
+
+def default_gains(results: pd.DataFrame) -> pd.DataFrame:
+    """What the estimators train minus simpler ways, as text, in the rows of `in_brief`.
+
+    The differences are paired by seed, with their interval and a star where it leaves out 0; errors
+    are negated. A way that was not run is left out.
+    """
+    rows = oriented(_brief_rows(results))
+    run = set(rows["method"])
+    leads = [
+        paired(rows, DEFAULT_METHOD, name, BLOCK).assign(against=COLUMNS[name])
+        for name in SIMPLER
+        if name in run
+    ]
+    return star_table(pd.concat(leads).dropna(subset="difference"), BLOCK, "against")
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:

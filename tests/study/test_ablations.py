@@ -49,7 +49,7 @@ def test_answers_say_which_loss_is_needed():
     answered = ablations.answers(ablations.term_changes(ablated())).loc["digits"]
     needed = answered.loc["(4) no L_ulb"]
     assert needed["the term is"] == "needed"
-    assert needed["clearly worse"] == "a, b, full"
+    assert needed["clearly worse"] == "a, b, all"
     assert needed["clearly better"] == ""
     assert needed["one modality"] == pytest.approx(-0.2)
     assert answered.loc["(2) no L_rec", "the term is"] == "not shown to matter"

@@ -30,10 +30,14 @@ def test_two_candidates_by_hand():
 def test_the_bound_holds_and_the_printed_equation_does_not():
     curves = bound.bound_curves(0.3)
     assert "stays below I everywhere: True" in bound.bound_sentence(curves)
-    broken = curves.assign(mean=curves["mean"] + 10 * curves["curve"].str.startswith("bound"))
+    broken = curves.assign(nats=curves["nats"] + 10 * curves["curve"].str.startswith("bound"))
     assert "stays below I everywhere: False" in bound.bound_sentence(broken)
     printed = curves[curves["curve"] == bound.PRINTED]
-    assert printed["mean"].max() > bound.information(bound.FLIP)
+    assert printed["nats"].max() > bound.information(bound.FLIP)
+    assert bound.bound_title(curves) == (
+        "Eq. 2 as printed exceeds the information in 13 of 14 cases (it leaves the panels and "
+        "reaches 4.9 nats)"
+    )
 
 
 @pytest.mark.parametrize("temperature", [0.3, 0.5, 1.0, 3.0])

@@ -316,7 +316,10 @@ def test_grades_are_counted_and_disagreements_told(graded):
 def test_the_rule_stands_beside_every_grade(graded):
     shown = claims.grades(graded)
     assert list(shown.columns) == ["id", "quote", "rule", *claims.PLACES.values()]
-    assert list(claims.evidence(graded, "ours").columns) == ["id", "rule", "ours", "ours_evidence"]
+    shown_evidence = claims.evidence(graded, "ours")
+    assert list(shown_evidence.columns) == ["id", "rule", claims.PLACES["ours"], "numbers"]
+    assert not shown_evidence["numbers"].str.contains("prompt_trans|no_reconstruction").any()
+    assert shown_evidence["numbers"].str.contains("Prompt-Trans").any()
     assert shown["rule"].tolist() == [graders.rule(claim.grader) for claim in CLAIMS.values()]
 
 

@@ -77,8 +77,9 @@ def test_a_line_per_rival():
             "verdict": ["better", "undecided"],
         }
     )
-    assert control.verdict_title(rows) == (
-        "Robult is clearly better than Unimodal in 1 of 2 rows and clearly worse in 0"
+    other_metric = rows.assign(metric="f1_macro", verdict="worse")
+    assert control.verdict_title(pd.concat([rows, other_metric])) == (
+        "Robult is clearly better than Unimodal in 1 of 2 columns and clearly worse in 0"
     )
     (line,) = control.verdict_lines(rows)
     assert line == (

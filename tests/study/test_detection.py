@@ -123,8 +123,8 @@ def test_the_title_of_the_references_is_that_of_unlabelled_anchors_before_traini
     chosen = rows["anchors"].eq("unlabelled") & rows["step"].eq(0) & rows["weight"].eq(RBF)
     rows.loc[chosen, "value"] = 0.9
     title = detection.references_title(detection.by_reference(rows, 20))
-    assert "AUROC 0.90 with the own pair" in title
-    assert title.endswith("0.50 with labelled pairs")
+    assert "AUROC 0.90 of RBF (Eq. 5), whose reference is the own pair" in title
+    assert title.endswith("0.50 of RBF, labelled reference")
 
 
 def test_the_title_of_the_histograms_has_both_ends_of_the_training():

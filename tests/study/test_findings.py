@@ -63,6 +63,11 @@ def test_findings_are_a_list_in_markdown(root):
     assert text.endswith(" 0 in part and 1 not.\n")
 
 
+def test_no_line_ends_inside_a_number_with_its_interval():
+    (line,) = as_list([queries.Finding("It rises.", "From 0.1 ± 0.2 to 0.3 ± 0.1.")]).splitlines()
+    assert len(line.split(" ")) == 7  # "-", the title's two words, and four of the text
+
+
 def test_the_table_of_answers_links_to_the_published_copy_where_there_is_one(root):
     (root / "reports/05_ranks.ipynb").touch()
     lines = answers_table(root).splitlines()

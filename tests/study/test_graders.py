@@ -151,6 +151,14 @@ def test_superior_with_one_modality_and_with_all(text, full, expected):
     assert grade("superior", numbers) == expected
 
 
+@pytest.mark.parametrize(
+    ("difference", "expected"),
+    [([0.10, 0.11, 0.09], REPRODUCED), ([0.20, 0.01, 0.09], NOT), ([0.10, 0.11], REPRODUCED)],
+)
+def test_superior_over_seeds_needs_more_intervals_above_than_below(difference, expected):
+    assert grade("superior", seeded(difference)) == expected
+
+
 def test_superior_looks_at_the_rows_that_a_method_has():
     numbers = table(robult=[0.6, 0.6], gmc=[0.5, 0.5], prompt_trans=[np.nan, 0.7])
     found = graders.grade("superior", numbers)
@@ -549,6 +557,7 @@ def over_modalities(milliseconds: list[float], method: str = "robult") -> Table:
         ([5.0, 9.0, 12.0, 14.0, 15.0, 15.5], REPRODUCED),  # grows more slowly
         ([4.0, 16.1, 35.9, 64.0, 100.1, 143.9], NOT),  # by the square
         ([15.0, 13.0, 11.1, 9.0, 7.1, 5.0], NOT),  # no growth at all
+        ([16.8, 22.6, 25.6, 31.3, 46.2, 41.3], PARTLY),  # a bend of half the rise is not excluded
         ([5.0, 15.0, 6.0, 16.0, 7.0, 17.0], PARTLY),  # too noisy for a line
     ],
 )

@@ -146,16 +146,16 @@ def test_the_modality_of_z_is_told_beside_a_guess():
 def test_the_title_of_the_numbers_spans_the_sets():
     summary = probed(("digits", "with L_rec", 0.93), ("cub10", "with L_rec", 0.998))
     title = latent_bits.told_title(summary)
-    assert title.endswith("an aligned z with accuracy 0.93 to 1.00, its class with 0.70")
+    assert title.endswith("Robult with L_rec with accuracy 0.93 to 1.00, its class with 0.70")
 
 
 def test_the_title_of_the_bits_is_that_of_the_trained_model():
     rows = [("z (shared part)", "with L_rec", 0.94), ("u (unique part)", "with L_rec", 0.84)]
     rows += [("z (shared part)", "before training", 0.1)]
-    spread = pd.DataFrame(rows, columns=["role", "state", "mean"]).assign(component="own unique")
-    title = latent_bits.own_bit_title(spread)
-    assert "z keeps 0.94 bits" in title
-    assert title.endswith("the unique part u 0.84")
+    spread = pd.DataFrame(rows, columns=["role", "state", "mean"])
+    title = latent_bits.own_bit_title(spread.assign(component="own unique", half=0.05))
+    assert "z keeps 0.94 ± 0.05" in title
+    assert title.endswith("the unique part u 0.84 ± 0.05")
 
 
 def test_the_title_of_the_parts_takes_their_bias_off():

@@ -35,7 +35,9 @@ def test_scores_by_remedy_and_rate():
     rows = remedy_scores(results())
     assert set(rows["missing"]) == {0, 50}
     assert set(rows["view"]) == {"one modality (mean)", "all, fused branch"}
-    means = curves(rows).set_index(["view", "remedy", "missing"])["mean"]
+    curve = curves(rows)
+    assert set(curve["metric"]) == {"accuracy"}
+    means = curve.set_index(["view", "remedy", "missing"])["mean"]
     assert means["all, fused branch", "mean", 50.0].round(6) == 0.61
     assert ("all, fused branch", "dropped", 50.0) not in means.index
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,15 +41,20 @@ def test_variants_are_methods_and_errors_are_negated(rows):
 
 def test_differences_name_both_sides(rows):
     table = noise.noise_differences(rows).set_index(["comparison", "pattern", "metric"])
-    row = table.loc[("robult minus unimodal", "a", "accuracy")]
+    row = table.loc[("Robult minus Unimodal", "a", "accuracy")]
     assert row["difference"] == pytest.approx(0.1)
     assert row["verdict"] == "better"
-    assert table.loc[("robult minus no L_ulb", "a", "mae"), "difference"] == pytest.approx(-0.02)
+    assert table.loc[("Robult minus no L_ulb", "a", "mae"), "difference"] == pytest.approx(-0.02)
 
 
 def test_sentences_give_the_change_by_the_alignment(rows):
     sentences = noise.noise_sentences(rows)
-    assert [sentence.split(":")[0] for sentence in sentences] == ["a", "b", "a+b"]
+    *by_pattern, decided = sentences
+    assert [sentence.split(":")[0] for sentence in by_pattern] == ["a", "b", "a+b"]
+    assert re.match(
+        r"What the alignment clearly changes, after Holm's correction: a accuracy \+0\.050 \(",
+        decided,
+    )
     assert sentences[0].startswith("a: linear 0.500, unimodal 0.600, robult 0.700, no L_PU 0.650")
     assert sentences[0].endswith("changes Robult by +0.050")
 

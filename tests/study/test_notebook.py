@@ -246,7 +246,7 @@ def test_stop_says_why_and_ends_without_an_error(notebook, capsys):
     assert ended.value.code == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "there is nothing to do"
-    assert re.fullmatch(r"\d{1,3} s", lines[-1])
+    assert re.fullmatch(r"this run took \d{1,3} s", lines[-1])
 
 
 def test_answers_are_kept_in_the_folder_of_results(notebook):

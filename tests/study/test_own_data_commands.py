@@ -193,6 +193,30 @@ def test_what_does_not_fit_is_one_sentence(tmp_path, change, message):
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize("task", ["auto", "regression"])
+def test_a_file_of_features_that_is_named_like_the_target_is_told(tmp_path, task):
+    X, _, y = arrays()
+    pd.DataFrame(X["text"]).add_prefix("t").assign(state=y).to_csv(
+        tmp_path / "state.csv", index=False
+    )
+    pd.DataFrame(X["audio"]).add_prefix("a").to_csv(tmp_path / "audio.csv", index=False)
+    files = [tmp_path / "state.csv", tmp_path / "audio.csv"]
+    done = run(fit, *files, "--target", "state", "--task", task, "--out", tmp_path / "model")
+    assert "columns with fractions, which are no labels: a file that is named" in str(
+        done.exception
+    )
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(("most", "said"), [(60, True), (3, False)])
+def test_whole_numbers_that_look_like_measurements_are_told(tmp_path, most, said):
+    X, _, _ = arrays()
+    np.savez(tmp_path / "data.npz", **X, y=np.arange(60) % most)
+    output = run(describe, tmp_path / "data.npz").output
+    words = f"{most} classes among 60 labels: if they are measurements, say --task regression"
+    assert (words in output) is said
+
+
 @pytest.mark.parametrize("task", ["regression", "multilabel"])
 def test_only_a_classification_is_calibrated(tmp_path, task):
     X, _, y = arrays()
@@ -384,8 +408,8 @@ def label_lines(labels):
 
 
 def test_of_many_classes_twenty_are_listed():
-    lines = label_lines(np.arange(30))
-    assert lines[20:] == ["  class 19: 1 samples", "  … and 10 more classes"]
+    lines = label_lines(np.repeat(np.arange(30), 2))
+    assert lines[20:] == ["  class 19: 2 samples", "  … and 10 more classes"]
 
 
 def test_files_without_a_target_are_described(tmp_path):

@@ -78,7 +78,7 @@ def verdict_table(accuracies: pd.DataFrame) -> pd.DataFrame:
     cases.iloc[0, 0] += 0.01
     kept = pd.DataFrame({"R": [1.0, 0.31], "I(z;Y)": [0.9, 0.0]}, index=["mixed", "AND"])
     seen = pd.DataFrame({"synergy": [0.1, 0.5, 0.3]})
-    probed = pd.DataFrame({"directions of x1": [1, 16] * 3, "seed": np.repeat(range(3), 2)})
+    probed = pd.DataFrame({pid_estimates.DIRECTIONS: [1, 16] * 3, "seed": np.repeat(range(3), 2)})
     probed = probed.assign(representation="aligned (CCA)", component="unique1")
     probed["bits about the component"] = [0.0, 0.5] * 3
     return pid_estimates.verdict_table(cases, kept, probed, seen, accuracies)
@@ -168,13 +168,13 @@ def test_the_title_of_the_estimates_leaves_out_shuffled_labels():
     rows = [(100, "plug-in", 0.7, 0.5), (100, "plug-in", 0.5, 0.5), (400, "plug-in", 0.45, 0.5)]
     rows += [(100, "plug-in, y shuffled", 9.0, 0.5)]
     frame = pd.DataFrame(rows, columns=["samples", "method", "bits", "exact"])
-    title = pid_estimates.errors_title(frame)
-    assert title.startswith("Estimates from 100 samples err by 0.10 bits")
+    title = pid_estimates.errors_title(frame.assign(world="AND"))
+    assert title.startswith("Estimates of AND from 100 samples err by 0.10 bits")
     assert title.endswith("from 400 by 0.05")
 
 
 def test_the_title_of_the_alignment_is_that_of_one_aligned_direction():
-    columns = ["representation", "directions of x1", "component", "bits about the component"]
+    columns = ["representation", pid_estimates.DIRECTIONS, "component", "bits about the component"]
     rows = [("aligned (CCA)", 1, "redundancy", 0.9), ("aligned (CCA)", 1, "redundancy", 1.0)]
     rows += [("aligned (CCA)", 1, "unique1", 0.02), ("aligned (CCA)", 2, "unique1", 0.5)]
     rows += [("not aligned (PCA)", 1, "redundancy", 0.1)]
@@ -189,4 +189,6 @@ def test_the_titles_of_the_example_are_those_of_its_tables():
     rows += [("linear", "x1", 100, 0.1)]
     learned = pd.DataFrame(rows, columns=["model", "input", "training samples", "test accuracy"])
     title = pid_estimates.learning_title(learned)
-    assert title == "After 100 samples a network reaches 0.80 from x1 alone, 0.90 from both"
+    assert title == (
+        "After 100 samples a network reaches 0.80 from the first modality alone, 0.90 from both"
+    )

@@ -111,17 +111,33 @@ def test_what_has_a_colour_of_its_own_has_a_marker_and_a_line_style():
     assert len({line.get_linestyle() for line in lines}) > 1
 
 
-def test_weights_of_pairs_look_alike_in_every_figure_and_thresholds_take_what_is_left():
+def test_weights_of_pairs_look_alike_in_every_figure_and_differ_within_one():
     detectors = [*pairs.WEIGHTS, *pairs.RIVALS]
-    palette = style.looks(detectors)["palette"]
-    assert len({palette[name] for name in detectors}) == len(detectors)
-    used = style.looks([pairs.RBF, pairs.UNWEIGHTED, "confidence > 0.7"])["palette"]
-    assert used[pairs.RBF] == palette[pairs.RBF]
-    assert used["confidence > 0.7"] not in (palette[pairs.RBF], palette[pairs.UNWEIGHTED])
+    used = [pairs.RBF, pairs.UNWEIGHTED, pairs.SAME_SHARE, *style.CUTS]
+    for names in (detectors, used):
+        look = style.looks(names)
+        for part in ("palette", "markers"):
+            assert len({look[part][name] for name in names}) == len(names)
+    hues = {style.WEIGHT_COLORS[name] for name in detectors}
+    assert not hues & {style.WEIGHT_COLORS[name] for name in style.CUTS}
 
 
-def test_methods_come_first_and_in_their_order():
+def test_methods_and_data_sets_come_in_their_own_order_and_others_after_them():
     assert style.ordered(["mine", "gmc", "robult", "gmc"]) == ["robult", "gmc", "mine"]
+    assert style.ordered(["toy", "mosi", "cub10", "pid"]) == ["pid", "cub10", "mosi", "toy"]
+
+
+def test_every_figure_has_the_data_sets_in_one_order():
+    turned = cells().iloc[::-1].assign(row="all", step=1)
+    assert titles_of(plots.method_comparison(turned)) == ["digits", "MOSI"]
+    lines = plots.curve_panels(turned, "step", "method", "data_set")
+    assert titles_of(lines) == ["digits", "MOSI"]
+    spots = plots.dots(turned, "row", "data_set", "pattern", "method")
+    assert [tick.get_text() for tick in spots.axes[0].get_yticklabels()] == ["digits", "MOSI"]
+    assert titles_of(plots.lead_panels(leads().iloc[::-1], "labels"))[:2] == ["digits", "MOSI"]
+    parts = ("pattern", "without", "data_set", "change")
+    sections = [ax.get_ylabel() for ax in plots.forest(changes().iloc[::-1], *parts).axes[::2]]
+    assert sections == ["digits", "MOSI"]
 
 
 @pytest.mark.parametrize(
@@ -140,6 +156,12 @@ def test_title_and_legend_get_room_of_their_own():
     assert "\n" in figure.get_suptitle()
     panel = figure.axes[0].get_window_extent()
     assert not panel.overlaps(figure.legends[0].get_window_extent())
+
+
+def test_a_title_sets_losses_as_formulas():
+    figure, _ = plt.subplots()
+    style.finish(figure, "With L_rec, not L_sup: 0.5")
+    assert figure.get_suptitle() == "With $L_{rec}$, not $L_{sup}$: 0.5"
 
 
 def test_a_narrow_figure_is_widened_for_its_title_and_legend():
@@ -412,7 +434,7 @@ def test_bars_are_stacked_and_only_wide_parts_carry_numbers():
     assert [bar.get_x() for bar in ax.patches][-2:] == [1.0, 0.5]
     assert [text.get_text() for text in ax.texts if text.get_text()] == ["R 1.00", "U1 0.50"]
     assert legend_of(figure) == ["redundancy R", "unique U1", "unique U2", "synergy S"]
-    assert ax.get_xlim()[0] == 0
+    assert ax.get_xlim() == pytest.approx((0, 1.05 * 1.02))  # no bar ends at the edge
 
 
 def test_ceilings_show_the_best_accuracy_of_each_modality():
@@ -421,7 +443,7 @@ def test_ceilings_show_the_best_accuracy_of_each_modality():
     assert [bar.get_width() for bar in right.patches] == [1.0, 0.5, 0.5, 0.5, 1.0, 1.0]
     assert right.lines[-1].get_xdata().tolist() == [0.5, 0.5]
     numbers = [text.get_text() for text in right.texts]
-    assert numbers[::2] == ["1.00 from x1", "0.50 from x2", "1.00 from both"]
+    assert numbers[::2] == ["1.00 from $x^1$", "0.50 from $x^2$", "1.00 from both"]
     assert legend_of(figure) == list(PID_NAMES.values())
 
 
@@ -499,6 +521,7 @@ def test_missing_quadrants_are_covered_where_they_lie(images):
     heights = [bar.get_height() for bar in prediction.patches]
     assert heights == [0.3, 0, 0, 0.7]  # the true class is drawn apart, hatched
     assert "true class 1" in prediction.get_title()
+    assert prediction.get_xlabel() == "class"
 
 
 def test_a_score_is_drawn_with_the_truth():
@@ -511,6 +534,7 @@ def test_a_score_is_drawn_with_the_truth():
     assert "missing: audio" in left.texts[0].get_text()
     assert right.lines[0].get_xdata() == [-1.5, -1.5]
     assert right.patches[0].get_width() == 0.5
+    assert marks(right, "D")[0].get_xdata() == [0.5]  # seen where the bar has no width
     assert right.get_xlim() == (-3, 3)
 
 
@@ -623,6 +647,17 @@ def test_only_nemenyi_has_a_ruler_and_it_is_as_long_as_the_critical_difference(p
     assert nemenyi.get_xlim() == wilcoxon.get_xlim() == (1, 5)
 
 
+def test_a_diagram_without_bars_says_so_and_names_are_black(printed):
+    blocks, mean_ranks, p_values = printed
+    apart = {"Wilcoxon-Holm": p_values["Wilcoxon-Holm"] * 0}
+    figure, _ = plots.critical_difference_pair(mean_ranks, apart, 2.03, len(blocks))
+    (ax,) = figure.axes
+    assert ax.get_title("left") == "Wilcoxon-Holm: mean rank over 9 blocks (1 is best)"
+    *names, note = ax.texts
+    assert note.get_text() == "no bar: every pair is told apart"
+    assert {name.get_color() for name in names} == {"black"}
+
+
 # Ablations
 
 
@@ -688,6 +723,10 @@ def test_heat_map_shows_the_switches_that_matter_with_their_numbers():
     names = [label.get_text() for label in first.get_yticklabels()]
     assert names == ["temperature 0.1", "u and z side by side, not summed"]
     assert [text.get_text() for text in first.texts] == ["-.150", "-.150", "-.100", ""]
+    assert [text.get_color() for text in first.texts] == ["white", "white", "black", "black"]
+    assert figure.axes[-1].get_ylabel().replace("\n", " ") == (
+        "change in accuracy; above 0 is better"
+    )
     assert titles_of(figure)[:2] == ["one", "all"]
 
 
@@ -714,6 +753,10 @@ def test_leads_have_a_row_per_rival_and_one_scale():
     figure = plots.lead_panels(leads(), "labels", log=True, title="T")
     assert titles_of(figure) == ["digits", "MOSI", "", ""]
     assert [ax.get_ylabel() for ax in figure.axes[::2]] == ["Robult −\nUnimodal", "Robult −\nGMC"]
+    assert figure.get_supylabel().replace("\n", " ") == (
+        "Robult minus the other, accuracy (MOSI: minus mean absolute error); above 0 Robult is "
+        "better"
+    )
     assert len({ax.get_ylim() for ax in figure.axes}) == 1
     one, both = figure.axes[0].lines[:2]
     assert one.get_ydata().tolist() == [0.1] * 3
@@ -833,7 +876,7 @@ def test_matrices_mark_false_pairs_and_leave_others_out():
     assert shown[1, 0] == weights[0, 1]
     rings = ax.lines[0]
     assert (rings.get_xdata().tolist(), rings.get_ydata().tolist()) == ([0.5], [1.5])
-    assert legend_of(figure) == ["false pair"]
+    assert legend_of(figure) == ["false pair", "no pseudo-positive"]
 
 
 def test_histograms_outline_true_and_false_pairs():
@@ -870,6 +913,34 @@ def test_ranks_by_steps_have_the_best_on_top():
     assert ax.get_xlabel() == "gradient steps"
     title = figure.get_suptitle().replace("\n", " ")
     assert "has the best mean rank in 1 of 2 pairs of a set and a number of steps" in title
+
+
+# Own data
+
+
+def test_dots_of_few_samples_are_left_out_and_the_legend_explains_the_size():
+    figure = reliabilities()
+    for ax in figure.axes:
+        assert [len(line.get_xdata()) for line in ax.lines] == [2, 2, 2]
+        assert [len(dots.get_offsets()) for dots in ax.collections] == [2, 2]
+    assert legend_of(figure) == ["plain", "calibrated", "perfect", "10 samples", "30 samples"]
+
+
+def test_contributions_count_the_samples_in_which_a_sensor_adds_most():
+    figure = contributions()
+    (ax,) = figure.axes
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == ["a\n(adds most in 0)", "b\n(adds most in 6)"]
+    medians = [line.get_xdata()[1] for line in ax.lines[:2]]
+    assert medians == pytest.approx([0.05, 0.15])
+    assert legend_of(figure) == ["a sample", "median and middle half of the samples"]
+
+
+def test_models_that_are_methods_keep_their_marks():
+    (ax,) = sensors_that_fail().axes
+    drawn = [line.get_marker() for line in ax.get_legend().get_lines()]
+    expected = [style.METHOD_MARKERS[name] for name in ("robult_distilled", "linear")]
+    assert drawn[::2] == expected
 
 
 # Every figure as it was approved
@@ -973,15 +1044,19 @@ def reliabilities():
     rows = []
     for sensors in ("all", "top_left"):
         for model in ("plain", "calibrated"):
-            rows += [(sensors, model, confidence, 0.5, 3) for confidence in (0.4, 0.9)]
+            rows += [(sensors, model, confidence, 0.5, 30) for confidence in (0.4, 0.9)]
+            rows.append((sensors, model, 0.1, 0.0, 1))
     columns = ["sensors", "model", "confidence", "accuracy", "rows"]
     return own_data.reliability_curves(pd.DataFrame(rows, columns=columns), "T")
 
 
 def contributions():
-    rows = [(name, 0.1 * number) for name in ("a", "b") for number in range(-2, 4)]
+    rows = [
+        (n, name, 0.1 * n + more) for name, more in (("a", 0), ("b", 0.1)) for n in range(-2, 4)
+    ]
     np.random.seed(0)  # seaborn scatters the dots
-    return own_data.sensor_contributions(pd.DataFrame(rows, columns=["sensor", "added"]), "T")
+    frame = pd.DataFrame(rows, columns=["sample", "sensor", "added"])
+    return own_data.sensor_contributions(frame, "T")
 
 
 def stamped():
@@ -1069,3 +1144,5 @@ def test_of_many_classes_some_are_named(n_classes, named):
     assert ax.get_xticks().tolist() == named
     assert [int(label.get_text()) for label in ax.get_xticklabels()] == named
     assert ax.get_title() == f"digits: {2 * n_classes} of {9 * n_classes} rows"
+    assert [text.get_text() for text in ax.texts] == (["2"] * 3 if n_classes == 3 else [])
+    assert ax.get_xlabel() == ("class" if n_classes == 3 else "class (2 labels in each)")

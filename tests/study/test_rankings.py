@@ -184,7 +184,7 @@ def test_sentences_about_the_printed_table():
     assert words.startswith("Friedman: chi2 24.53, p 6.2e-05; Iman-Davenport F 17.12;")
     assert words.endswith("critical difference 2.03 over 9 blocks")
     limit, apart = rankings.separation_sentences(found)
-    assert limit == "critical difference 2.03, smallest p of Wilcoxon-Holm 0.04"
+    assert limit == "critical difference 2.03, smallest p of Wilcoxon-Holm 0.039"
     assert apart == "pairs separated at 0.05: Nemenyi 4, Wilcoxon-Holm 6"
     assert rankings.order_words(found.ranks).startswith("Robult 1.11, GMC 2.33, Unimodal 3.33")
     title = rankings.separation_title(found)

@@ -242,6 +242,23 @@ def test_sentiment_is_table_1_and_classes_are_table_2():
     assert set(only) == {2}
 
 
+def test_the_default_is_set_against_simpler_ways_seed_by_seed():
+    rows = [
+        results({"robult_distilled": 0.7, "linear": 0.6, "robult": 0.1}),
+        sentiment({"robult_distilled": 1.2, "linear": 1.1}),
+    ]
+    table = tables.default_gains(pd.concat(rows))
+    assert table.index.tolist() == [
+        ("digits", "one modality, mean of 2", "accuracy"),
+        ("digits", "all", "accuracy"),
+        ("mosi", "one modality, mean of 2", "mae"),
+        ("mosi", "all", "mae"),
+    ]
+    assert list(table.columns) == ["linear"]  # nothing else was run
+    better, worse = "+0.100 ± 0.000 *", "-0.100 ± 0.000 *"  # errors are negated
+    assert table["linear"].tolist() == [better, better, worse, worse]
+
+
 def test_the_headline_has_two_lines_a_set_and_the_best_in_bold():
     rows = [
         results(METHODS),

@@ -223,7 +223,8 @@ def test_a_scored_task_shows_its_score(digits):
     [
         (("text", "audio"), True, "a line that was said"),
         (("text", "audio"), False, "(transcripts are not shown in saved copies)"),
-        (("audio",), True, "(the text is missing)"),
+        (("audio",), True, "there: audio"),
+        (("audio",), False, "there: audio"),
     ],
 )
 def test_transcripts_are_shown_only_where_asked(digits, pattern, texts, shown):

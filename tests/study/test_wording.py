@@ -34,6 +34,7 @@ def test_figures_print_words_or_spaces(name, words):
             "text+audio: robult 0.69, robult_distilled 0.7",
             "text+audio: Robult 0.69, Distilled Robult 0.7",
         ),
+        ("digits accuracy no_labeled, no_weights", "digits accuracy without L_lb, without weights"),
         ("fully mosi-mult", "fully mosi-mult"),  # parts of other words
     ],
 )
