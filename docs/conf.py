@@ -11,8 +11,8 @@ from typing import Any
 from sphinx.application import Sphinx
 
 from robult_study.plots.style import METHOD_COLORS
-from robult_study.plots.wording import METHOD_NAMES, in_words
 from robult_study.report.website import LOSS
+from robult_study.wording import METHOD_NAMES, in_words
 
 project = "Robult, reproduced"
 author = "The robult-study authors"

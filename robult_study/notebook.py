@@ -36,6 +36,7 @@ from robult_study.settings import (
     did_you_mean,
     read_settings,
 )
+from robult_study.wording import in_sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,8 +195,6 @@ class Notebook:
 
     def say(self, *sentences: str) -> None:
         """Print sentences, a line each, with words in place of code names such as `f1_macro`."""
-        from robult_study.plots.wording import in_sentence  # it loads matplotlib
-
         print(*map(in_sentence, sentences), sep="\n")
 
     def learned(self, number: str) -> None:

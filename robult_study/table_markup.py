@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from robult_study.plots.wording import in_table
+from robult_study.wording import in_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,7 +22,7 @@ from robult_study.plots.samples import availability_grid, sample_wall
 from robult_study.plots.style import first_metrics
 from robult_study.plots.sweep_curves import lead_label, lead_panels, pattern_ranges
 from robult_study.plots.training_curves import loss_curves
-from robult_study.plots.wording import ROLE_NAMES, in_text, in_words
+from robult_study.wording import ROLE_NAMES, in_text, in_words
 
 __all__ = [
     "ROLE_NAMES",

@@ -21,7 +21,7 @@ from robult_study.plots.style import (
     trusted_intervals,
     wrapped,
 )
-from robult_study.plots.wording import in_words
+from robult_study.wording import in_words
 
 INK = MUTED["wine"]
 DECIDED = {

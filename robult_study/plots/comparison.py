@@ -25,10 +25,10 @@ from robult_study.plots.style import (
     ordered,
     show_direction,
 )
-from robult_study.plots.wording import METHOD_NAMES, in_words
 from robult_study.results.metrics import first_metric, only_first, oriented
 from robult_study.results.selection import STEPS
 from robult_study.results.tables import CONTENDERS
+from robult_study.wording import METHOD_NAMES, in_words
 
 ONE_OR_ALL = (*CONTENDERS, "unimodal_distilled")  # the last is the control of Distilled Robult
 

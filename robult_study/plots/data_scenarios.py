@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from robult_core.datasets.container import MultimodalData
 from robult_study.plots.samples import draw_sample, present_names
 from robult_study.plots.style import MUTED, finish, ordered
-from robult_study.plots.wording import in_words
+from robult_study.wording import in_words
 
 SAMPLES_PER_LINE = 5
 LABEL = MUTED["wine"]

@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 
 from robult_core.datasets.pid import Dials, generating_table, pid_truth
 from robult_study.plots.style import PID_COLORS, PID_HATCHES, READER_COLORS, finish
-from robult_study.plots.wording import PID_NAMES, PID_PARTS, in_words
+from robult_study.wording import PID_NAMES, PID_PARTS, in_words
 
 READER_HATCHES = {"x1": "xx", "x2": "--", "x1+x2": ""}
 BOX = {"facecolor": "white", "edgecolor": "none", "boxstyle": "round,pad=0.15"}

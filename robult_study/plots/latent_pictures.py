@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from robult_study.plots.style import CYCLE, FUSED_COLOR, MODALITY_COLORS, class_colors, finish
-from robult_study.plots.wording import ROLE_NAMES, in_words
+from robult_study.wording import ROLE_NAMES, in_words
 
 ROLE_MARKERS = {"u": "^", "z": "o", "s": "*"}  # as they lie on each other, s on top
 ROLE_SIZES = {"u": 9, "z": 9, "s": 28}

@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from robult_study.plots.style import METHOD_COLORS, METHOD_DASHES, METHOD_MARKERS, MUTED, finish
-from robult_study.plots.wording import in_words
 from robult_study.results.failing_sensors import adds_most
+from robult_study.wording import in_words
 
 FAILING = {  # how the three models of `failure_curves` look; the second is no method
     "palette": [METHOD_COLORS["robult_distilled"], MUTED["olive"], METHOD_COLORS["linear"]],

@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from robult_study.plots.style import WEIGHT_COLORS, finish, ordered
-from robult_study.plots.wording import in_words
 from robult_study.results.pairs import RBF
+from robult_study.wording import in_words
 
 PAIRS = {  # true ones in the colour of the weights that are drawn, false ones as their rings
     True: {"color": WEIGHT_COLORS[RBF], "linestyle": "-", "label": "true pairs"},

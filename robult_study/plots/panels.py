@@ -25,7 +25,7 @@ from robult_study.plots.style import (
     show_direction,
     wrapped,
 )
-from robult_study.plots.wording import in_words
+from robult_study.wording import in_words
 
 EXACT = {"color": "black", "linestyle": ":", "linewidth": 1.2}
 

@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from robult_core.datasets.container import MultimodalData
 from robult_core.protocol import pattern_name
 from robult_study.plots.style import MUTED, finish
-from robult_study.plots.wording import in_words
+from robult_study.wording import in_words
 
 MISSING = {"facecolor": "#dddddd", "edgecolor": "#888888", "hatch": "//"}
 PREDICTED = MUTED["pale"]

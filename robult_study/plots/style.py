@@ -28,11 +28,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from robult_core.tasks import higher_is_better
-from robult_study.plots.wording import in_text, in_words
 from robult_study.results.intervals import MIN_VALUES
 from robult_study.results.latent_bits import RAW, UNTRAINED, WITH, WITHOUT
 from robult_study.results.metrics import first_metric
 from robult_study.results.pairs import RIVALS, SAME_SHARE, THRESHOLDS, WEIGHTS
+from robult_study.wording import in_text, in_words
 
 LOOK = Path(__file__).with_name("look.mplstyle")  # sizes, and which lines axes have
 MUTED = {

@@ -29,7 +29,7 @@ from robult_study.plots.style import (
     trusted_intervals,
     wrapped,
 )
-from robult_study.plots.wording import METHOD_NAMES, in_words
+from robult_study.wording import METHOD_NAMES, in_words
 
 RIVALS = {"color": "#999999", "linewidth": 3.5, "alpha": 0.7}
 OURS = {

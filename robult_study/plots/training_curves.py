@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from robult_study.plots.panels import curve_panels
-from robult_study.plots.wording import LOSS_TERMS
+from robult_study.wording import LOSS_TERMS
 
 
 def loss_curves(frame: pd.DataFrame, title: str = "") -> Figure:

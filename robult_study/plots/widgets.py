@@ -31,8 +31,8 @@ from robult_study.plots.decomposition import dial_row, draw_ceilings
 from robult_study.plots.latent_pictures import draw_map
 from robult_study.plots.pair_weights import draw_histogram, draw_weights, largest_classes
 from robult_study.plots.samples import draw_prediction, draw_sample
-from robult_study.plots.wording import METHOD_NAMES, PID_NAMES, in_words
 from robult_study.results.pairs import pair_masks, widened_weights
+from robult_study.wording import METHOD_NAMES, PID_NAMES, in_words
 
 if TYPE_CHECKING:
     from ipywidgets import VBox, Widget

@@ -21,6 +21,7 @@ from robult_study.results.layout import listed
 from robult_study.results.overview import weak_rows
 from robult_study.results.rankings import WITHIN
 from robult_study.results.tables import COLUMNS
+from robult_study.wording import in_table
 
 AT_HAND = "our runs on the data at hand"
 GRADES = ("reproduced", "partly", "not", "missing")
@@ -674,8 +675,6 @@ def calibrated(tables: Path) -> Finding:
 
 def _place(names: Iterable[str]) -> str:
     """Code names of a data set, a pattern and a metric in the words of the tables."""
-    from robult_study.plots.wording import in_table  # it loads matplotlib
-
     return " ".join(str(in_table(name)) for name in names)
 
 

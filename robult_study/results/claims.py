@@ -27,6 +27,7 @@ from robult_study.results.tables import PAPER_SETS, paper_rows, paper_table, wid
 from robult_study.runs.configuration import RunConfig
 from robult_study.runs.grid import frame, keys, missing
 from robult_study.runs.store import Store
+from robult_study.wording import in_sentence
 
 PLACES = {
     "printed": "the paper's own numbers",
@@ -220,8 +221,6 @@ def grades(graded: pd.DataFrame) -> pd.DataFrame:
 
 def evidence(graded: pd.DataFrame, place: str) -> pd.DataFrame:
     """Rule, grade and evidence of one of `PLACES`, with words in place of code names."""
-    from robult_study.plots.wording import in_sentence  # it loads matplotlib
-
     numbers = graded[f"{place}_evidence"].map(in_sentence)
     return graded[["id", "rule", place]].assign(numbers=numbers).rename(columns=PLACES)
 
@@ -244,8 +243,6 @@ def disagreements(graded: pd.DataFrame) -> list[str]:
 
 def ablation_claims(graded: pd.DataFrame) -> pd.DataFrame:
     """The claims about the losses, in the columns that notebook 06 shows."""
-    from robult_study.plots.wording import in_sentence  # it loads matplotlib
-
     about_losses = (graded["section"] == ABLATION_SECTION) | (graded["id"] == "unique-helps")
     names = {
         "quote": "the paper says",
@@ -260,8 +257,6 @@ def ablation_claims(graded: pd.DataFrame) -> pd.DataFrame:
 
 def write_claims(study: Study, path: str | Path) -> pd.DataFrame:
     """Write all claims, rules, grades and evidence as markdown; returns `claims_table`."""
-    from robult_study.plots.wording import in_sentence  # it loads matplotlib
-
     graded = claims_table(study)
     summary = graded[["id", "rule", *PLACES]].rename(columns=PLACES).set_index("id")
     paragraphs = [TITLE, ABOUT, _data_at_hand(study.rows), to_markdown(summary)]

@@ -23,10 +23,10 @@ from robult_core.protocol import pattern_name, patterns
 from robult_core.tasks import Classification, Multilabel, Regression
 from robult_study import plots
 from robult_study.plots import architecture, data_scenarios, own_data, samples, style
-from robult_study.plots.wording import PID_NAMES, WORDS, in_words
 from robult_study.results import pairs, ranks, tables
 from robult_study.results.rankings import printed_blocks
 from robult_study.results.variants import EQUAL_WEIGHTS, NO_CONTRAST, PARTS, TERMS, switches
+from robult_study.wording import PID_NAMES, WORDS, in_words
 
 mpl.use("Agg")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from robult_study.plots.wording import in_sentence, in_table, in_text, in_words
+from robult_study.wording import in_sentence, in_table, in_text, in_words
 
 
 @pytest.mark.parametrize(
