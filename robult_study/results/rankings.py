@@ -32,6 +32,10 @@ from robult_study.results.tables import (
     wide,
 )
 
+P_AGAINST_ROBULT = {  # the heading of a column -> its procedure
+    "p against Robult, Nemenyi": "Nemenyi",
+    "p against Robult, Wilcoxon-Holm": "Wilcoxon-Holm",
+}
 WITHIN = "within seeds, "  # before the name of a view
 
 
@@ -208,7 +212,7 @@ def per_set(blocks: pd.DataFrame) -> pd.DataFrame:
 
 
 def per_set_table(sets: Procedures, rows: pd.DataFrame, blocks: pd.DataFrame) -> pd.DataFrame:
-    """Mean ranks with one value per data set, of the means and within a seed.
+    """Mean ranks with one value per data set, of the means and within a seed, and p against Robult.
 
     The second is text with its interval over the seeds. sets: `procedures` of `per_set`; rows:
     `f1_rows`; blocks: those of the diagram.
@@ -220,7 +224,11 @@ def per_set_table(sets: Procedures, rows: pd.DataFrame, blocks: pd.DataFrame) ->
     complete = _complete(rows, own_blocks)
     by_seed = _ranks_within({seed: per_set(own) for seed, own in complete.items()})
     table = sets.ranks.rename("mean rank").to_frame()
-    return table.assign(**{"within seeds": _within_seeds(sets.ranks, by_seed)})
+    table["within seeds"] = _within_seeds(sets.ranks, by_seed)
+    for heading, procedure in P_AGAINST_ROBULT.items():
+        p = sets.p[procedure].loc["robult"].reindex(table.index)
+        table[heading] = p.mask(table.index == "robult")
+    return table
 
 
 def friedman_sentence(blocks: pd.DataFrame) -> str:

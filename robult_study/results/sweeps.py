@@ -231,10 +231,14 @@ def tally(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def tally_sentences(counted: pd.DataFrame) -> list[str]:
-    """Against whom Robult is clearly better more often than clearly worse; counted: `tally`."""
+    """Against whom Robult is clearly better more often than clearly worse, before and after Holm.
+
+    counted: `tally`.
+    """
     ahead = counted["Robult clearly better"] > counted["Robult clearly worse"]
+    ahead &= counted["Robult clearly better, Holm"] > counted["Robult clearly worse, Holm"]
     return [
-        "Robult is clearly better more often than clearly worse against: "
-        + listed(counted.index[ahead], "nobody"),
+        "Robult is clearly better more often than clearly worse, after Holm's correction as well, "
+        "against: " + listed(counted.index[ahead], "nobody"),
         "and not against: " + listed(counted.index[~ahead], "nobody"),
     ]

@@ -23,6 +23,8 @@ CLAIMS = "grade,our runs on the data at hand\nreproduced,2\nnot,1\n"
 def root(tmp_path):
     (tmp_path / "reports/tables").mkdir(parents=True)
     (tmp_path / "reports/tables/05_claims_counted.csv").write_text(CLAIMS)
+    named = "id,our runs on the data at hand\nfirst,reproduced\n"
+    (tmp_path / "reports/tables/05_claims.csv").write_text(named)
     (tmp_path / "notebooks").mkdir()
     for stem, title in (("05_ranks", "05 Which?"), ("09_weights", "09 How?")):
         notebook = new_notebook(cells=[new_markdown_cell(f"# {title}\n\nprose")])

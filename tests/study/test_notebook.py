@@ -146,6 +146,8 @@ def test_a_run_says_what_its_own_tables_answer(notebook, capsys):
         {"grade": ["not", "reproduced"], "our runs on the data at hand": [3, 1]}
     ).set_index("grade")
     notebook.table(counts, "05_claims_counted", "Grades")
+    named = pd.DataFrame({"id": ["first"], "our runs on the data at hand": ["reproduced"]})
+    notebook.table(named, "05_claims", "Grades by name")
     capsys.readouterr()
     notebook.learned("05")
     assert "Of the paper's 4 statements 1 are reproduced" in capsys.readouterr().out

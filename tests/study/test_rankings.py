@@ -154,7 +154,10 @@ def test_one_value_per_set_has_its_interval_over_seeds(runs):
     text = rankings.per_set_table(sets, rows, ours.blocks)
     assert list(text.index) == list(sets.ranks.index)
     # in the third seed GMC is first on both sets: 1, 1 and 2
-    assert text.loc["robult"].tolist() == [1.0, "1.33 ± 1.43"]
+    assert text.loc["robult"].tolist()[:2] == [1.0, "1.33 ± 1.43"]
+    assert text.loc["robult", list(rankings.P_AGAINST_ROBULT)].isna().all()
+    nemenyi = text["p against Robult, Nemenyi"].drop("robult")
+    assert nemenyi.to_dict() == sets.p["Nemenyi"].loc["robult"].drop("robult").to_dict()
     by_seed = rankings.seed_ranks_per_set(rows.assign(metric="accuracy"))
     assert set(by_seed["seed"]) == {0, 1, 2}
 
