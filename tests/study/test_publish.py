@@ -209,10 +209,12 @@ def test_publish_without_a_run_says_what_to_do(tmp_path):
         publish("full", root=tmp_path)
 
 
-RANKS = """method,all (2),single (1),full (1),one value per set (1),"all, with controls (2)"
-robult,1.2,1.6,1.0,1.0,1.4
-gmc,1.9,1.5,2.0,2.0,2.4
-unimodal,2.9,2.9,3.0,3.0,3.1
+RANKS = """method,all blocks (2),"within seeds, all blocks",one modality (1),\
+"within seeds, one modality",every modality (1),"within seeds, every modality",\
+one value per set (1),"within seeds, one value per set","all blocks, with controls (2)"
+robult,1.2,1.30,1.6,1.6,1.0,1.0,1.0,1.0,1.4
+gmc,1.9,1.80,1.5,1.5,2.0,2.0,2.0,2.0,2.4
+unimodal,2.9,2.90,2.9,2.9,3.0,3.0,3.0,3.0,3.1
 """
 
 
@@ -228,7 +230,7 @@ def test_publish_renews_the_numbers_of_the_pages(root):
     results = (root / "docs/results.md").read_text()
     assert results == f"before\n{first}\n\n| a |\n\n{last}\nafter\n"
     readme = (root / "README.md").read_text()
-    assert "ranks over 2 blocks of real data: Robult 1.20, GMC 1.90; with" in readme
+    assert "seed over 2 blocks of real data: Robult 1.3, GMC 1.8; with" in readme
     assert "old" not in readme
 
 
