@@ -139,18 +139,14 @@ def _kind(task: str, labels: np.ndarray) -> str:
     Raises ValueError for several columns of other numbers than labels have, because they come from
     a file of features that is named like the target.
     """
-    import numpy as np
-
-    from robult_core.datasets.own_files import kind_of_labels
+    from robult_core.datasets.own_files import has_fractions, kind_of_labels
 
     kind = kind_of_labels(labels) if task == "auto" else task
-    if labels.ndim == 2 and labels.shape[1] > 1 and labels.dtype.kind == "f":
-        known = labels[~np.isnan(labels)]
-        if (known != known.round()).any():
-            raise ValueError(
-                f"the target has {labels.shape[1]} columns with fractions, which are no labels: "
-                "a file that is named like the target holds labels alone, so rename it"
-            )
+    if labels.ndim == 2 and labels.shape[1] > 1 and has_fractions(labels):
+        raise ValueError(
+            f"the target has {labels.shape[1]} columns with fractions, which are no labels: "
+            "a file that is named like the target holds labels alone, so rename it"
+        )
     return kind
 
 

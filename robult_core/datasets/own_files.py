@@ -328,10 +328,15 @@ def kind_of_labels(labels: np.ndarray) -> str:
     """Several columns are several labels, fractions are numbers, everything else is classes."""
     if labels.ndim == 2 and labels.shape[1] > 1:
         return "multilabel"
-    if labels.dtype.kind == "f":
-        known = labels[~np.isnan(labels)]
-        return "regression" if (known != known.round()).any() else "classification"
-    return "classification"
+    return "regression" if has_fractions(labels) else "classification"
+
+
+def has_fractions(labels: np.ndarray) -> bool:
+    """Whether some known label is a number with a fraction."""
+    if labels.dtype.kind != "f":
+        return False
+    known = labels[~np.isnan(labels)]
+    return bool((known != known.round()).any())
 
 
 def _read_labels(labels: np.ndarray, kind: str) -> tuple[Task, Targets, tuple[str, ...]]:

@@ -144,10 +144,7 @@ def step_by_step(tables: Path) -> Finding:
     table = table.set_index(["data_set", "pattern", "metric"])
     against = table["against Unimodal"]
     better, worse = _starred(against)
-    verdicts = pd.DataFrame({"data_set": table.index.get_level_values("data_set")})
     lead = against.map(_number)
-    words = np.where(lead > 0, "better", "worse")
-    verdicts["verdict"] = np.where(against.str.endswith("*"), words, "undecided")
     most, least = (
         f"{against[place].removesuffix(' *')} ({_place(place)})"
         for place in (lead.idxmax(), lead.idxmin())
@@ -158,7 +155,7 @@ def step_by_step(tables: Path) -> Finding:
         f"clearly worse in {worse}; the differences go from {least} to {most}. Against a linear "
         f"model it is clearly better in {linear_better} rows and clearly worse in {linear_worse}."
     )
-    return Finding(_on_sets(verdicts, "Robult", ON_LABELS), text)
+    return Finding(_on_sets(_starred_verdicts(against), "Robult", ON_LABELS), text)
 
 
 def _on_sets(verdicts: pd.DataFrame, ours: str, others: str) -> str:
@@ -196,20 +193,17 @@ def default_gain(tables: Path) -> Finding:
     """
     table = read(tables, "04_default_gains", str).set_index(["data_set", "pattern", "metric"])
     lead = table["linear"]
-    verdicts = pd.DataFrame({"data_set": table.index.get_level_values("data_set")})
-    words = np.where(lead.map(_number) > 0, "better", "worse")
-    verdicts["verdict"] = np.where(lead.str.endswith("*"), words, "undecided")
     by_set = []
     for (name, metric), rows in lead.groupby(level=["data_set", "metric"], sort=False):
-        single, full = (f"{_number(text):+.2f}{text[-1:].strip('0123456789')}" for text in rows)
+        single, full = (f"{_number(text):+.2f}{'*' * text.endswith('*')}" for text in rows)
         error = "" if metric == "accuracy" else f" (minus {_place([metric])})"
         by_set.append(f"{_place([name])}{error} {single} and {full}")
     text = (
         f"Minus a linear model made for the same modalities, in accuracy from one modality and "
         f"from all: {'; '.join(by_set)} (* the 95 % interval leaves out 0)."
     )
-    title = _on_sets(verdicts, f"What the estimators train, {VARIANT},", "a linear model")
-    return Finding(title, text)
+    ours = f"What the estimators train, {VARIANT},"
+    return Finding(_on_sets(_starred_verdicts(lead), ours, "a linear model"), text)
 
 
 def ranks(tables: Path) -> Finding:
@@ -700,6 +694,14 @@ def _starred(texts: pd.Series) -> tuple[int, int]:
     stars = words[words.str.endswith("*")]
     above = int(stars.str.startswith("+").sum())
     return above, len(stars) - above
+
+
+def _starred_verdicts(texts: pd.Series) -> pd.DataFrame:
+    """The verdicts of differences "+0.512 ± 0.031 *", for `_on_sets`; the index has data_set."""
+    words = np.where(texts.map(_number) > 0, "better", "worse")
+    verdicts = np.where(texts.str.endswith("*"), words, "undecided")
+    sets = texts.index.get_level_values("data_set")
+    return pd.DataFrame({"data_set": sets, "verdict": verdicts})
 
 
 def _number(text: object) -> float:

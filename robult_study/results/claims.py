@@ -209,7 +209,7 @@ def claims_table(study: Study) -> pd.DataFrame:
         row["rule"] = rule(claim.grader)
         for place, finding in findings.items():
             row[place] = finding.grade
-            row[f"{place}_evidence"] = finding.evidence
+            row[f"{place}_evidence"] = in_sentence(finding.evidence)
         graded.append(row)
     return pd.DataFrame(graded)
 
@@ -220,9 +220,9 @@ def grades(graded: pd.DataFrame) -> pd.DataFrame:
 
 
 def evidence(graded: pd.DataFrame, place: str) -> pd.DataFrame:
-    """Rule, grade and evidence of one of `PLACES`, with words in place of code names."""
-    numbers = graded[f"{place}_evidence"].map(in_sentence)
-    return graded[["id", "rule", place]].assign(numbers=numbers).rename(columns=PLACES)
+    """Rule, grade and evidence of one of `PLACES`."""
+    names = PLACES | {f"{place}_evidence": "numbers"}
+    return graded[["id", "rule", place, f"{place}_evidence"]].rename(columns=names)
 
 
 def count_grades(graded: pd.DataFrame) -> pd.DataFrame:
@@ -251,8 +251,7 @@ def ablation_claims(graded: pd.DataFrame) -> pd.DataFrame:
         "ours": "ours",
         "ours_evidence": "our evidence",
     }
-    table = graded.loc[about_losses, list(names)].rename(columns=names).reset_index(drop=True)
-    return table.assign(**{"our evidence": table["our evidence"].map(in_sentence)})
+    return graded.loc[about_losses, list(names)].rename(columns=names).reset_index(drop=True)
 
 
 def write_claims(study: Study, path: str | Path) -> pd.DataFrame:
@@ -265,8 +264,7 @@ def write_claims(study: Study, path: str | Path) -> pd.DataFrame:
         paragraphs.append(f"## {row['id']}\n\n> {row['quote']} ({where})")
         lines = [f"- The rule: {row['rule']}"]
         for place, words in PLACES.items():
-            numbers = in_sentence(row[f"{place}_evidence"])
-            lines.append(f"- {words}: **{row[place]}**. {numbers}")
+            lines.append(f"- {words}: **{row[place]}**. {row[f'{place}_evidence']}")
         paragraphs.append("\n".join(lines))
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_whole(Path(path), ("\n\n".join(paragraphs) + "\n").encode())

@@ -32,8 +32,8 @@ from robult_study.results.grading import (
     interval_bounds,
     interval_words,
     lowered,
-    more_above,
     mostly_above,
+    mostly_for,
     number_words,
     over_patterns,
     pair_words,
@@ -98,12 +98,11 @@ def superior(table: Table) -> Finding:
 
 
 def _is_seen_ahead(table: Table, name: str, *, full: bool) -> bool:
-    """Whether more intervals of Robult minus a method lie above 0 than below; True without any."""
-    if table.seeds is None:
-        return True
-    lead = paired(table.seeds, "robult", name, by=BLOCK)
-    lead = lead[lead["pattern"].eq("full") == full].dropna(subset="low")
-    return lead.empty or more_above(lead)
+    """Whether intervals say that Robult is ahead of a method, with all modalities or with one."""
+    if table.seeds is not None:
+        is_full = table.seeds["pattern"] == "full"
+        table = table._replace(seeds=table.seeds[is_full == full])
+    return mostly_for(interval_bounds(table, [("robult", name)]))
 
 
 def smaller_gap(table: Table) -> Finding:

@@ -155,13 +155,13 @@ def lowered(table: Table, ablation: str) -> pd.Series:
     then the signs are those of noise.
     """
     drop = drops_without(table, ablation)[ablation]
-    bounds = interval_bounds(table, [("robult", ablation)])
-    is_seen = bounds is None or bounds.empty or more_above(bounds)
-    return (drop > 0) & is_seen
+    return (drop > 0) & mostly_for(interval_bounds(table, [("robult", ablation)]))
 
 
-def more_above(bounds: pd.DataFrame) -> bool:
-    """Whether more intervals lie above 0 than below."""
+def mostly_for(bounds: pd.DataFrame | None) -> bool:
+    """Whether more intervals lie above 0 than below; True where there is none, as in print."""
+    if bounds is None or bounds.empty:
+        return True
     return bool((bounds["low"] > 0).sum() > (bounds["high"] < 0).sum())
 
 
